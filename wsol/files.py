@@ -1,0 +1,83 @@
+"""Reading and writing files so that nothing is half-written and nothing escapes its root."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from wsol.errors import InputError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is renamed to `path`, else removed.
+
+    The temporary name keeps the suffix, because many writers choose a format by it.
+    Missing parent folders are made. A reader sees the old file or the new one, never a part.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix=path.suffix or ".tmp", dir=path.parent
+        )
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}).") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 to `path`, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def inside(root: Path, relative: str, source: str) -> Path:
+    """Join a path read from a data file to its root, refusing one that leaves the root.
+
+    `source` names where the path was read (file and line) for the error message.
+    Only the text is examined: links inside the root are the user's own business.
+    """
+    pure = PurePosixPath(relative)
+    if (
+        not relative
+        or pure.is_absolute()
+        or ".." in pure.parts
+        or "\\" in relative
+        or "\0" in relative
+    ):
+        raise InputError(
+            f"{source}: the path {relative!r} leaves its folder; "
+            "use a path relative to the root, with forward slashes and without '..'."
+        )
+    return Path(root) / pure
+
+
+def require_folder(path: Path, what: str) -> Path:
+    """Return `path` if it is a folder, else raise an `InputError` that says what belongs there."""
+    path = Path(path)
+    if not path.is_dir():
+        state = "is not a folder" if path.exists() else "does not exist"
+        raise InputError(f"{path}: {state}; expected {what}.")
+    return path
+
+
+def require_file(path: Path, what: str) -> Path:
+    """Return `path` if it is a file, else raise an `InputError` that says what belongs there."""
+    path = Path(path)
+    if not path.is_file():
+        state = "is not a file" if path.exists() else "does not exist"
+        raise InputError(f"{path}: {state}; expected {what}.")
+    return path
