@@ -1,0 +1,296 @@
+"""The commands as a user runs them: subprocesses on small real files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from wsol.datasets.registry import open_dataset
+
+from wsol.datasets.shapes import generate_shapes
+
+TINY_NETWORK = textwrap.dedent(
+    '''
+    """A network small enough for tests."""
+    import torch
+    from torch import nn
+
+    def tiny():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 7, 4, 3), nn.ReLU(), nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, CLASSES),
+        )
+
+    def two_layers():
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 7, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, CLASSES),
+        )
+    '''
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A working folder with a generated data set and a module with networks."""
+    folder = tmp_path_factory.mktemp("cli")
+    generate_shapes(folder / "shapes", train=8, val=4, test=12, size=64, seed=0)
+    classes = len(open_dataset("shapes", folder / "shapes").classes)
+    (folder / "networks.py").write_text(TINY_NETWORK.replace("CLASSES", str(classes)))
+    return folder
+
+
+def wsol(place, *arguments, code=0):
+    """Run the command and return (stdout, stderr), checking how it exits."""
+    done = subprocess.run(
+        [sys.executable, "-m", "wsol", *map(str, arguments)],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "160"},
+        timeout=300,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout, done.stderr
+
+
+SHAPES = ("--data", "shapes", "--root", "shapes")
+
+
+def test_help_has_examples(place):
+    out, _ = wsol(place, "evaluate", "--help")
+    assert "wsol evaluate resnet50" in out and "--resize-mode" in out
+    out, _ = wsol(place, "score", "--help")
+    assert "wsol score scoremaps/" in out
+
+
+def test_json_alone_on_stdout(place):
+    out, _ = wsol(place, "evaluate", "networks:tiny", "center", "full", *SHAPES, "--json", "-")
+    records = json.loads(out)
+    assert [record["model"] for record in records] == ["networks:tiny", "center", "full"]
+    first = records[0]
+    expected = {"schema", "model", "parameters", "dataset", "split", "num_images", "cam_method"}
+    assert expected | {"metrics", "settings", "environment", "timing"} <= set(first)
+    assert first["num_images"] == 12
+    assert first["parameters"] > 0 and records[1]["parameters"] == 0
+    assert first["metrics"]["pxap"] is not None and first["metrics"]["coco_ap"] is not None
+    assert set(first["metrics"]["box_acc"]) == {"0.3", "0.5", "0.7"}
+    assert first["settings"]["convention"] == "wsolevaluation"
+    assert {"data", "forward", "localization", "total"} == set(first["timing"])
+
+
+def test_one_model_is_one_record_and_a_table(place):
+    out, _ = wsol(place, "evaluate", "center", *SHAPES, "--json", "one.json")
+    assert "MaxBoxAcc" in out and "center" in out
+    assert json.loads((place / "one.json").read_text())["model"] == "center"
+    assert not (place / "one.json.progress").exists()
+
+
+def test_out_holds_records_and_tables(place):
+    wsol(place, "evaluate", "center", "full", *SHAPES, "--out", "out", "--limit", 5)
+    assert {p.name for p in (place / "out").iterdir()} == {
+        "center.json",
+        "full.json",
+        "table.md",
+        "table.csv",
+    }
+    assert json.loads((place / "out" / "full.json").read_text())["num_images"] == 5
+
+
+def test_evaluate_and_score_agree_to_the_last_digit(place):
+    evaluated, _ = wsol(
+        place, "evaluate", "networks:tiny", *SHAPES, "--save-scoremaps", "maps", "--curves",
+        "--json", "-",
+    )  # fmt: skip
+    scored, _ = wsol(place, "score", "maps", *SHAPES, "--curves", "--json", "-")
+    evaluated, scored = json.loads(evaluated), json.loads(scored)
+    assert scored["curves"] == evaluated["curves"]
+    for name, value in scored["metrics"].items():
+        if value is not None:
+            assert value == evaluated["metrics"][name], name
+
+
+@pytest.mark.parametrize("levels", [("0.3", "0.5"), ("0.3,0.5",)])
+def test_iou_levels_in_both_spellings(place, levels):
+    out, _ = wsol(place, "evaluate", "center", *SHAPES, "--iou", *levels, "--json", "-")
+    assert set(json.loads(out)["metrics"]["box_acc"]) == {"0.3", "0.5"}
+
+
+def test_contours_and_compat(place):
+    out, _ = wsol(
+        place, "evaluate", "center", *SHAPES, "--contours", "largest", "--compat", "none",
+        "--json", "-",
+    )  # fmt: skip
+    record = json.loads(out)
+    assert record["metrics"]["max_box_acc"] is not None
+    assert record["metrics"]["max_box_acc_v2"] is None
+    assert record["settings"]["convention"] == "exact"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("evaluate", "center", "--data", "shapes", "--root", "nowhere"), "nowhere"),
+        (("evaluate", "no_such_network", *SHAPES), "no_such_network"),
+        (("evaluate", "networks:two_layers", *SHAPES), "Grad-CAM"),
+        (("evaluate", "networks:missing", *SHAPES), "missing"),
+        (("evaluate", "vgg16_gap", *SHAPES), "weights"),
+        (("evaluate", "networks:tiny", *SHAPES, "--weights", "absent.pt"), "absent.pt"),
+        (("evaluate", "center", *SHAPES, "--split", "holdout"), "holdout"),
+        (("evaluate", "center", *SHAPES, "--iou", "much"), "--iou"),
+        (("evaluate", "center", *SHAPES, "--threshold-step", "0"), "threshold step"),
+        (("evaluate", "center", *SHAPES, "--resume"), "--resume"),
+        (("evaluate", "networks:tiny", *SHAPES, "--device", "cuda:99"), "cuda:99"),
+        (("evaluate", "center", "--root", "shapes"), "--data"),
+        (("score", "nowhere", *SHAPES), "nowhere"),
+        (("models", "zebra"), "zebra"),
+        (("datasets", "download", "ilsvrc"), "ilsvrc"),
+    ],
+)
+def test_bad_input_exits_with_2_and_says_why(place, arguments, message):
+    _, err = wsol(place, *arguments, code=2)
+    assert message in err
+
+
+def test_a_checkpoint_with_pickled_code_is_refused(place):
+    import torch
+
+    class Harm:
+        def __reduce__(self):
+            return (os.system, ("touch harmed",))
+
+    torch.save({"state_dict": Harm()}, place / "harm.pt")
+    _, err = wsol(place, "evaluate", "networks:tiny", *SHAPES, "--weights", "harm.pt", code=2)
+    assert "harm.pt" in err and not (place / "harmed").exists()
+
+
+def test_a_checkpoint_of_another_shape_is_refused(place):
+    import torch
+
+    torch.save({"0.weight": torch.zeros(1, 2)}, place / "other.pt")
+    _, err = wsol(place, "evaluate", "networks:tiny", *SHAPES, "--weights", "other.pt", code=2)
+    assert "other.pt" in err and "0.weight" in err
+
+
+def test_bad_images_can_be_skipped(place, tmp_path):
+    generate_shapes(tmp_path / "shapes", train=2, val=2, test=6, size=64, seed=1)
+    bad = open_dataset("shapes", tmp_path / "shapes").samples[2]
+    bad.path.write_bytes(bad.path.read_bytes()[:50])
+    data = ("--data", "shapes", "--root", tmp_path / "shapes")
+    _, err = wsol(place, "evaluate", "networks:tiny", *data, code=2)
+    assert bad.path.name in err
+    out, err = wsol(place, "evaluate", "networks:tiny", *data, "--skip-bad-images", "--json", "-")
+    record = json.loads(out)
+    assert record["num_images"] == 5
+    assert [item["image_id"] for item in record["skipped"]] == [bad.image_id]
+    assert "1 left out" in err
+
+
+def test_score_names_missing_extra_and_broken_maps(place, tmp_path):
+    samples = open_dataset("shapes", place / "shapes").samples
+    for sample in samples:
+        path = tmp_path / f"{sample.image_id}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, np.random.default_rng(0).random((16, 16)).astype(np.float16))
+    wsol(place, "score", tmp_path, *SHAPES)
+
+    first = tmp_path / f"{samples[0].image_id}.npy"
+    first.unlink()
+    _, err = wsol(place, "score", tmp_path, *SHAPES, code=2)
+    assert str(first) in err and "1 of 12" in err
+    np.save(first, np.full((4, 4), np.nan))
+    _, err = wsol(place, "score", tmp_path, *SHAPES, code=2)
+    assert str(first) in err and "NaN" in err
+    np.save(tmp_path / "extra.npy", np.zeros((4, 4)))
+    _, err = wsol(place, "score", tmp_path, *SHAPES, code=2)
+    assert "extra" in err
+    out, _ = wsol(place, "score", tmp_path, *SHAPES, "--skip-bad", "--json", "-")
+    record = json.loads(out)
+    assert record["num_images"] == 11
+    assert {item["image_id"] for item in record["skipped"]} == {"extra", samples[0].image_id}
+
+
+def test_a_good_file_survives_a_failed_run(place, tmp_path):
+    (tmp_path / "good.json").write_text("precious")
+    wsol(place, "evaluate", "no_such_network", *SHAPES, "--json", tmp_path / "good.json", code=2)
+    assert (tmp_path / "good.json").read_text() == "precious"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills with a POSIX signal")
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_resumes_to_the_identical_record(tmp_path, kill):
+    """A protocol data set large enough to be killed in the middle of."""
+    count = 1500
+    root = tmp_path / "annotations"
+    root.mkdir()
+    ids = [f"{number}.jpg" for number in range(count)]
+    (root / "image_ids.txt").write_text("".join(f"{i}\n" for i in ids))
+    (root / "class_labels.txt").write_text("".join(f"{i},0\n" for i in ids))
+    (root / "image_sizes.txt").write_text("".join(f"{i},300,200\n" for i in ids))
+    (root / "localization.txt").write_text("".join(f"{i},30,40,200,150\n" for i in ids))
+    rng = np.random.default_rng(0)
+    stack = np.repeat(np.repeat(rng.random((count, 14, 14), dtype=np.float32), 16, 1), 16, 2)
+    np.save(tmp_path / "maps.npy", (stack * 255).astype(np.uint8))
+    (tmp_path / "maps.txt").write_text("".join(f"{i}\n" for i in ids))
+    command = [
+        sys.executable, "-m", "wsol", "score", "maps.npy", "--data", "protocol",
+        "--root", "annotations", "--curves", "--save-every", "0",
+    ]  # fmt: skip
+
+    process = subprocess.Popen(
+        [*command, "--json", "killed.json"], cwd=tmp_path, stderr=subprocess.PIPE
+    )
+    progress = tmp_path / "killed.json.progress" / "score.progress.npz"
+    deadline = time.monotonic() + 120
+    while not progress.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(kill)
+    process.communicate(timeout=60)
+    assert process.returncode not in (0, 1, 2), "finished before it could be killed"
+    assert progress.exists() and not (tmp_path / "killed.json").exists()
+
+    done = subprocess.run(
+        [*command, "--json", "killed.json", "--resume"], cwd=tmp_path, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    whole = subprocess.run([*command, "--json", "whole.json"], cwd=tmp_path, capture_output=True)
+    assert whole.returncode == 0, whole.stderr
+    resumed, whole = (
+        json.loads(Path(tmp_path, name).read_text()) for name in ("killed.json", "whole.json")
+    )
+    for record in (resumed, whole):
+        del record["timing"], record["environment"]
+    assert resumed == whole
+    assert resumed["num_images"] == count
+
+
+def test_models_lists_parameters_and_whether_cam_applies(place):
+    out, _ = wsol(place, "models", "squeezenet1_1", "--json", "-")
+    (row,) = json.loads(out)
+    assert row["name"] == "squeezenet1_1" and row["cam"] is True
+    assert row["parameters"] == 1_235_496
+
+
+def test_datasets_check(place, tmp_path):
+    out, _ = wsol(place, "datasets", "check", "shapes", "--root", "shapes")
+    assert "12" in out
+    generate_shapes(tmp_path / "shapes", train=2, val=2, test=3, size=64, seed=1)
+    victim = open_dataset("shapes", tmp_path / "shapes").samples[1].path
+    victim.unlink()
+    out, _ = wsol(place, "datasets", "check", "shapes", "--root", tmp_path / "shapes", code=1)
+    assert victim.name in out
+
+
+def test_version(place):
+    import wsol as package
+
+    out, _ = wsol(place, "--version")
+    assert out.strip() == f"wsol {package.__version__}"

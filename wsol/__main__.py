@@ -1,0 +1,5 @@
+"""`python -m wsol` is `wsol`."""
+
+from wsol.cli import main
+
+main()

@@ -1,0 +1,210 @@
+"""Score map to boxes, at all thresholds in one pass and at one threshold."""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from wsol.boxes.components import (
+    AREA2,
+    FIRST,
+    HOLES,
+    LAST,
+    PIXELS,
+    START,
+    X0,
+    X1,
+    Y0,
+    Y1,
+    holes,
+    outer_components,
+)
+from wsol.boxes.runs import BoxRuns, Contours, Convention
+
+
+def box_runs(
+    levels: NDArray[np.integer], contours: Contours, convention: Convention
+) -> BoxRuns:
+    """The boxes at every level of one map.
+
+    Args:
+        levels: (H, W) non-negative integers, see `wsol.boxes.levels`; the foreground at level l is
+            `levels > l`.
+        contours: `largest` keeps one component a level, `all` keeps each.
+        convention: see `wsol.boxes.runs.Convention`.
+    """
+    levels = np.ascontiguousarray(levels)
+    outer = outer_components(levels)
+    if contours == "largest":
+        return _largest(levels, outer, convention)
+    return _all(levels, outer, convention)
+
+
+def both_box_runs(
+    levels: NDArray[np.integer], convention: Convention
+) -> tuple[BoxRuns, BoxRuns]:
+    """`box_runs` of `largest` and of `all`, sharing the pass over the pixels."""
+    levels = np.ascontiguousarray(levels)
+    outer = outer_components(levels)
+    return _largest(levels, outer, convention), _all(levels, outer, convention)
+
+
+def boxes_at(
+    levels: NDArray[np.integer], level: int, contours: Contours, convention: Convention
+) -> NDArray[np.int32]:
+    """The boxes at one level alone; (m, 4) int32 as in `BoxRuns`, m = 0 without foreground."""
+    return box_runs((levels > level).astype(np.uint8), contours, convention).boxes
+
+
+def _largest(
+    levels: NDArray[np.integer], outer: NDArray[np.int32], convention: Convention
+) -> BoxRuns:
+    top = int(levels.max())
+    if convention == "wsolevaluation":
+        winners = _largest_polygon(levels, outer, top)
+    else:
+        winners = _most_pixels(outer, top)
+    # Neighbouring levels with the same winner, or with winners that share a box, are one run.
+    tight = outer[winners][:, [X0, Y0, X1, Y1]]
+    begins = np.flatnonzero(np.r_[True, (tight[1:] != tight[:-1]).any(1)]) if top else winners
+    ends = np.r_[begins[1:], top] - 1 if top else winners
+    boxes = _corners(tight[begins], levels.shape, convention)
+    return BoxRuns(boxes, begins.astype(np.int32), ends.astype(np.int32), top)
+
+
+def _all(
+    levels: NDArray[np.integer], outer: NDArray[np.int32], convention: Convention
+) -> BoxRuns:
+    tight = outer[:, [X0, Y0, X1, Y1]]
+    first, last = outer[:, FIRST], outer[:, LAST]
+    if convention == "wsolevaluation" and (outer[:, HOLES] > 0).any():
+        # A hole's contour runs through the pixels around it, one further on every side.
+        inner = holes(levels)
+        around = inner[:, [X0, Y0, X1, Y1]] + np.array([-1, -1, 1, 1], dtype=np.int32)
+        tight = np.concatenate([tight, around])
+        first = np.concatenate([first, inner[:, FIRST]])
+        last = np.concatenate([last, inner[:, LAST]])
+    return BoxRuns(
+        _corners(tight, levels.shape, convention),
+        np.ascontiguousarray(first),
+        np.ascontiguousarray(last),
+        int(levels.max()),
+    )
+
+
+def _corners(
+    tight: NDArray[np.int32], shape: tuple[int, ...], convention: Convention
+) -> NDArray[np.int32]:
+    """Tight inclusive corners as the convention writes a box."""
+    if convention == "exact":
+        return np.ascontiguousarray(tight)
+    height, width = shape
+    boxes = tight.copy()
+    np.minimum(tight[:, 2] + 1, width - 1, out=boxes[:, 2])
+    np.minimum(tight[:, 3] + 1, height - 1, out=boxes[:, 3])
+    return boxes
+
+
+@njit(cache=True, nogil=True)
+def _most_pixels(outer, top):  # type: ignore[no-untyped-def]
+    """Row of the component with the most pixels at each level; first in raster order at ties."""
+    winners = np.full(top, -1, np.int64)
+    for i in range(len(outer)):
+        for level in range(outer[i, FIRST], outer[i, LAST] + 1):
+            w = winners[level]
+            if (
+                w < 0
+                or outer[i, PIXELS] > outer[w, PIXELS]
+                or (outer[i, PIXELS] == outer[w, PIXELS] and outer[i, START] < outer[w, START])
+            ):
+                winners[level] = i
+    return winners
+
+
+@njit(cache=True, nogil=True)
+def _largest_polygon(levels, outer, top):  # type: ignore[no-untyped-def]
+    """Row of the component with the largest outer polygon at each level.
+
+    At ties the one whose first pixel comes last in raster order, because contour search lists
+    the contour found last first. No other contour can win: one inside a hole lies within the
+    polygon of the component around it and is strictly smaller, and a hole's own polygon equals
+    its component's only when their boxes are equal too.
+
+    The block sum is a component's area unless it has holes, whose area is missing then. It is
+    always a lower bound and the area of the tight box an upper one; only where these leave the
+    winner open is an outer contour walked.
+    """
+    lower = np.full(top, -1, np.int64)
+    for i in range(len(outer)):
+        for level in range(outer[i, FIRST], outer[i, LAST] + 1):
+            lower[level] = max(lower[level], outer[i, AREA2])
+    candidates = np.zeros(top, np.int64)
+    upper = np.empty(len(outer), np.int64)
+    for i in range(len(outer)):
+        upper[i] = outer[i, AREA2]
+        if outer[i, HOLES] > 0:
+            upper[i] = 2 * (outer[i, X1] - outer[i, X0]) * (outer[i, Y1] - outer[i, Y0])
+        for level in range(outer[i, FIRST], outer[i, LAST] + 1):
+            if upper[i] >= lower[level]:
+                candidates[level] += 1
+    winners = np.full(top, -1, np.int64)
+    area = np.full(len(outer), -1, np.int64)
+    for i in range(len(outer)):
+        for level in range(outer[i, FIRST], outer[i, LAST] + 1):
+            if upper[i] < lower[level]:
+                continue
+            if candidates[level] == 1:
+                winners[level] = i
+                continue
+            if area[i] < 0:
+                area[i] = outer[i, AREA2]
+                if outer[i, HOLES] > 0:
+                    area[i] = _polygon_area2(levels, outer[i, FIRST], outer[i, START])
+            w = winners[level]
+            if (
+                w < 0
+                or area[i] > area[w]
+                or (area[i] == area[w] and outer[i, START] > outer[w, START])
+            ):
+                winners[level] = i
+    return winners
+
+
+@njit(cache=True, nogil=True)
+def _polygon_area2(levels, level, start):  # type: ignore[no-untyped-def]
+    """Twice the area within the outer contour of the component of `levels > level` whose first
+    pixel in raster order has the index `start` (border following: Suzuki and Abe 1985)."""
+    height, width = levels.shape
+    # Counter-clockwise on the screen, beginning at the west.
+    dx = (-1, -1, 0, 1, 1, 1, 0, -1)
+    dy = (0, 1, 1, 1, 0, -1, -1, -1)
+    y0, x0 = start // width, start % width
+
+    first = -1
+    for step in range(8):  # clockwise from the west
+        d = (8 - step) % 8
+        x, y = x0 + dx[d], y0 + dy[d]
+        if 0 <= x < width and 0 <= y < height and levels[y, x] > level:
+            first = d
+            break
+    if first < 0:
+        return np.int64(0)
+    first_x, first_y = x0 + dx[first], y0 + dy[first]
+
+    area = np.int64(0)
+    x, y = x0, y0
+    back = first
+    while True:
+        for step in range(1, 9):  # counter-clockwise, after where we came from
+            d = (back + step) % 8
+            next_x, next_y = x + dx[d], y + dy[d]
+            if (
+                0 <= next_x < width
+                and 0 <= next_y < height
+                and levels[next_y, next_x] > level
+            ):
+                break
+        area += np.int64(x) * next_y - np.int64(next_x) * y
+        if next_x == x0 and next_y == y0 and x == first_x and y == first_y:
+            return abs(area)
+        x, y = next_x, next_y
+        back = (d + 4) % 8

@@ -1,0 +1,153 @@
+"""A network with everything an evaluation has to know about it."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from wsol.cam.exact import class_maps
+from wsol.cam.head import find_head, run
+from wsol.errors import InputError
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+# Classifiers that networks carry for training alone (GoogLeNet, Inception v3).
+_AUXILIARY = ("aux1", "aux2", "AuxLogits")
+
+
+class Preprocessing(BaseModel):
+    """How photographs become a network's input.
+
+    Attributes:
+        size: the side it was trained or published with, in pixels.
+        mean, std: of pixels scaled to [0, 1], in the network's channel order.
+        channel_order: of the network's input.
+        interpolation: how photographs are resized.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int = Field(default=224, gt=0)
+    mean: tuple[float, float, float] = _IMAGENET_MEAN
+    std: tuple[float, float, float] = _IMAGENET_STD
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+    @property
+    def mean_rgb(self) -> tuple[float, float, float]:
+        """The mean as red, green, blue."""
+        first, second, third = self.mean
+        return self.mean if self.channel_order == "rgb" else (third, second, first)
+
+    def as_settings(self) -> dict[str, Any]:
+        """What a record says; `size` is stated by the evaluation itself."""
+        return self.model_dump(mode="json", exclude={"size"})
+
+
+class Classifier:
+    """A network in evaluation mode whose class activation maps are exact.
+
+    Attributes:
+        name: as a record calls it.
+        network: from (B, 3, H, W) normalized images to (B, C) logits.
+        classes: C class keys in the order of the logits (WordNet ids for ImageNet), or None if
+            nobody said; then a data set's labels are taken as indices of logits.
+        num_classes: C.
+        parameters: how many the network has, without auxiliary classifiers, which are removed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: nn.Module,
+        classes: Sequence[str] | None = None,
+        preprocessing: Preprocessing | None = None,
+    ) -> None:
+        """Find the network's head.
+
+        Raises:
+            InputError: when it has none that class activation maps are defined for, or `classes`
+                has another length than its logits.
+        """
+        for auxiliary in _AUXILIARY:
+            if getattr(network, auxiliary, None) is not None:
+                setattr(network, auxiliary, None)
+        self.name = name
+        self.network = network.eval()
+        self.preprocessing = preprocessing or Preprocessing()
+        self.classes = None if classes is None else tuple(classes)
+        self.parameters = sum(parameter.numel() for parameter in network.parameters())
+        side = self.preprocessing.size
+        first = next(network.parameters(), torch.empty(0))
+        generator = torch.Generator().manual_seed(0)
+        probe = torch.rand(2, 3, side, side, generator=generator).to(first.device)
+        self._head = find_head(self.network, probe, name)
+        with torch.no_grad():
+            logits, _ = self.forward(probe[:1])
+        self.num_classes = logits.shape[1]
+        if self.classes is not None and len(self.classes) != self.num_classes:
+            raise InputError(
+                f"{name}: {len(self.classes)} class names for {self.num_classes} logits."
+            )
+        self._weight: Tensor | None
+
+    def to(self, device: torch.device) -> "Classifier":
+        """Move the network to a device (in place) and return self."""
+        self.network.to(device)
+        return self
+
+    def normalize(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) uint8 RGB pixels as the network's float32 input."""
+        images = pixels.float() / 255
+        if self.preprocessing.channel_order == "bgr":
+            images = images.flip(1)
+        shape = (1, 3, 1, 1)
+        mean = torch.tensor(self.preprocessing.mean, device=pixels.device).view(shape)
+        std = torch.tensor(self.preprocessing.std, device=pixels.device).view(shape)
+        return (images - mean) / std
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """One pass: (B, C) logits and the (B, K, h, w) features behind them."""
+        captured = run(self.network, self._head, images)
+        self._weight = captured.weight
+        return captured.logits, captured.features
+
+    def class_maps(self, features: Tensor, classes: Tensor) -> Tensor:
+        """CAMs (B, n, h, w) float32 of `classes` (B, n), indices of logits, after `forward`."""
+        return class_maps(features, self._weight, classes)
+
+
+def match_classes(
+    model_classes: Sequence[str] | None, dataset_classes: Sequence[str], num_logits: int
+) -> Tensor:
+    """Which logit stands for each class of a data set.
+
+    By name where both sides have names in common: the data set's classes may be a subset of the
+    model's, as the 200 of Tiny ImageNet are of the 1,000 of ImageNet; the other logits are left
+    out of every comparison. By position where names are unknown or differ but counts agree.
+
+    Returns:
+        (number of data set classes,) int64 indices of logits.
+
+    Raises:
+        InputError: when neither is possible.
+    """
+    if model_classes is not None:
+        index = {key: i for i, key in enumerate(model_classes)}
+        if all(key in index for key in dataset_classes):
+            return torch.tensor([index[key] for key in dataset_classes])
+    if num_logits == len(dataset_classes):
+        shared = set(model_classes or ()) & set(dataset_classes)
+        if not shared:
+            return torch.arange(num_logits)
+        raise InputError(
+            f"The model and the data set share only {len(shared)} of {num_logits} classes; "
+            "evaluate it on the data it was trained for."
+        )
+    raise InputError(
+        f"The model has {num_logits} classes and the data set {len(dataset_classes)}"
+        + ("" if model_classes is None else ", not all of them among the model's")
+        + "; use weights that were trained for this data set."
+    )

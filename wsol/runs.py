@@ -1,0 +1,135 @@
+"""Several models on one data set, with finished ones kept across interruptions."""
+
+import re
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsol.baselines import BASELINES
+from wsol.datasets.base import Dataset
+from wsol.errors import InputError
+from wsol.evaluate import Options, evaluate, ignore_progress, run_settings
+from wsol.models.classifier import Classifier
+from wsol.models.registry import load_classifier
+from wsol.results.record import ResultRecord, read_records, write_record
+
+Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Shows the progress of one model: called with its name and the number of images, it gives a
+function to call with the images finished since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """A model as the user names it, and its weights: `default`, `none` or a file."""
+
+    spec: str
+    weights: str = "default"
+
+
+def pair_weights(specs: Iterable[str], weights: list[str]) -> list[ModelRequest]:
+    """Give every model its weights: none named = defaults, one = for all, else one a network.
+
+    Raises:
+        InputError: when the numbers do not match.
+    """
+    specs = list(specs)
+    networks = [spec for spec in specs if spec not in BASELINES]
+    if len(weights) <= 1:
+        given = iter((weights or ["default"]) * len(networks))
+    elif len(weights) == len(networks):
+        given = iter(weights)
+    else:
+        raise InputError(
+            f"{len(weights)} --weights for {len(networks)} networks ({', '.join(networks)}); "
+            "give one for all of them, or one each in the same order."
+        )
+    return [
+        ModelRequest(spec) if spec in BASELINES else ModelRequest(spec, next(given))
+        for spec in specs
+    ]
+
+
+def no_progress(name: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+    """A `Track` that shows nothing."""
+    return nullcontext(ignore_progress)
+
+
+def evaluate_models(
+    requests: list[ModelRequest],
+    dataset: Dataset,
+    options: Options,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    track: Track = no_progress,
+) -> list[ResultRecord]:
+    """Evaluate each model in turn.
+
+    Args:
+        folder: where each model's record, and while it runs its progress, is kept; None keeps
+            nothing. Records of models that finished stay when a later one fails.
+        resume: keep records in `folder` that were made with the same settings and weights, and go
+            on with an unfinished model.
+    """
+    names = _file_names(requests)
+    records = []
+    for request, name in zip(requests, names, strict=True):
+        model: Classifier | str = request.spec
+        if request.spec not in BASELINES:
+            model = _load(request, dataset)
+        weights = None if isinstance(model, str) else _describe(request.weights)
+        record = None
+        progress_file = None
+        if folder is not None:
+            progress_file = folder / f".{name}.progress.npz"
+            if resume:
+                settings = run_settings(model, dataset, options, weights)
+                record = _finished(folder / f"{name}.json", settings)
+        if record is None:
+            title = request.spec if isinstance(model, str) else model.name
+            with track(title, len(dataset)) as advance:
+                record = evaluate(
+                    model,
+                    dataset,
+                    options,
+                    weights=weights,
+                    progress_file=progress_file,
+                    resume=resume,
+                    advance=advance,
+                )
+            if folder is not None:
+                write_record(record, folder / f"{name}.json")
+        records.append(record)
+    return records
+
+
+def _load(request: ModelRequest, dataset: Dataset) -> Classifier:
+    num_classes = len(dataset.classes) if request.weights == "none" else None
+    return load_classifier(request.spec, request.weights, num_classes=num_classes)
+
+
+def _describe(weights: str) -> str:
+    """Weights as a record names them: a file by its name alone, wherever it lay."""
+    return weights if weights in ("default", "none") else Path(weights).name
+
+
+def _finished(path: Path, settings: dict[str, object]) -> ResultRecord | None:
+    if not path.exists():
+        return None
+    record = read_records(path)[0]
+    return record if record.settings == settings else None
+
+
+def _file_names(requests: list[ModelRequest]) -> list[str]:
+    """A file name for each request, unique and free of characters that mean something."""
+    names: list[str] = []
+    for request in requests:
+        stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", request.spec).strip("-.") or "model"
+        if request.weights not in ("default", "none"):
+            stem += "-" + re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(request.weights).stem).strip("-.")
+        name, number = stem, 2
+        while name in names:
+            name, number = f"{stem}-{number}", number + 1
+        names.append(name)
+    return names
