@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from wsol.cam.head import find_head
 from wsol.datasets.classes import imagenet_classes
@@ -94,8 +95,9 @@ def list_models(
     """
     rows = []
     for name in names:
-        with torch.device("meta"):
+        with _EmptyWeights():
             network = _plain(name, None, {})
+        network.to("meta")
         classifier_parameters = sum(
             parameter.numel()
             for key, parameter in network.named_parameters()
@@ -112,6 +114,24 @@ def list_models(
         rows.append(ModelRow(name, classifier_parameters, reason is None, pretrained, reason))
         advance()
     return rows
+
+
+class _EmptyWeights(TorchFunctionMode):
+    """Makes layers allocate their weights on the meta device: no memory, no initialization.
+
+    Unlike `torch.device("meta")` it leaves small tensors alone that builders compute with.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func in (torch.empty, torch.zeros, torch.ones):
+            kwargs = {**(kwargs or {}), "device": "meta"}
+        return func(*args, **(kwargs or {}))
 
 
 def _name(spec: str, arguments: dict[str, Any]) -> str:
