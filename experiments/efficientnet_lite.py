@@ -23,7 +23,10 @@ def _lite(number: int) -> nn.Module:
     weights = torch.load(file.get_model_file_path(), map_location="cpu", weights_only=True)
     network.load_state_dict(weights)
     network.wsol_preprocessing = Preprocessing(
-        size=_NATIVE_SIZE[number], mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic"
+        size=_NATIVE_SIZE[number],
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        interpolation="bicubic",
     )
     network.wsol_classes = tuple(wnid for wnid, _ in imagenet_classes())
     return network

@@ -25,7 +25,7 @@ def test_letterbox_pads_with_the_given_colour():
 
 
 @pytest.mark.parametrize("mode", ["squash", "letterbox", "center-crop"])
-@pytest.mark.parametrize("size", [(320, 160), (150, 300), (64, 64), (1000, 17)])
+@pytest.mark.parametrize("size", [(320, 160), (150, 300), (64, 64), (130, 90)])
 def test_a_marked_spot_comes_back_where_it_was(mode, size):
     """What the network sees at a place must return to that place of the photograph."""
     width, height = size

@@ -21,9 +21,7 @@ from wsol.boxes.components import (
 from wsol.boxes.runs import BoxRuns, Contours, Convention
 
 
-def box_runs(
-    levels: NDArray[np.integer], contours: Contours, convention: Convention
-) -> BoxRuns:
+def box_runs(levels: NDArray[np.integer], contours: Contours, convention: Convention) -> BoxRuns:
     """The boxes at every level of one map.
 
     Args:
@@ -39,9 +37,7 @@ def box_runs(
     return _all(levels, outer, convention)
 
 
-def both_box_runs(
-    levels: NDArray[np.integer], convention: Convention
-) -> tuple[BoxRuns, BoxRuns]:
+def both_box_runs(levels: NDArray[np.integer], convention: Convention) -> tuple[BoxRuns, BoxRuns]:
     """`box_runs` of `largest` and of `all`, sharing the pass over the pixels."""
     levels = np.ascontiguousarray(levels)
     outer = outer_components(levels)
@@ -71,9 +67,7 @@ def _largest(
     return BoxRuns(boxes, begins.astype(np.int32), ends.astype(np.int32), top)
 
 
-def _all(
-    levels: NDArray[np.integer], outer: NDArray[np.int32], convention: Convention
-) -> BoxRuns:
+def _all(levels: NDArray[np.integer], outer: NDArray[np.int32], convention: Convention) -> BoxRuns:
     tight = outer[:, [X0, Y0, X1, Y1]]
     first, last = outer[:, FIRST], outer[:, LAST]
     if convention == "wsolevaluation" and (outer[:, HOLES] > 0).any():
@@ -197,11 +191,7 @@ def _polygon_area2(levels, level, start):  # type: ignore[no-untyped-def]
         for step in range(1, 9):  # counter-clockwise, after where we came from
             d = (back + step) % 8
             next_x, next_y = x + dx[d], y + dy[d]
-            if (
-                0 <= next_x < width
-                and 0 <= next_y < height
-                and levels[next_y, next_x] > level
-            ):
+            if 0 <= next_x < width and 0 <= next_y < height and levels[next_y, next_x] > level:
                 break
         area += np.int64(x) * next_y - np.int64(next_x) * y
         if next_x == x0 and next_y == y0 and x == first_x and y == first_y:

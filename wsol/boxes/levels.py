@@ -21,16 +21,12 @@ def protocol_levels(score_map: NDArray[Any]) -> NDArray[np.uint8]:
     return (score_map.astype(np.float64) * 255).astype(np.uint8)
 
 
-def protocol_threshold_levels(
-    thresholds: NDArray[np.float64], max_level: int
-) -> NDArray[np.int64]:
+def protocol_threshold_levels(thresholds: NDArray[np.float64], max_level: int) -> NDArray[np.int64]:
     """The level of each threshold, `int(t * max_level)`; above it is foreground."""
     return (thresholds * max_level).astype(np.int64)
 
 
-def exact_levels(
-    score_map: NDArray[Any], thresholds: NDArray[np.float64]
-) -> NDArray[np.int32]:
+def exact_levels(score_map: NDArray[Any], thresholds: NDArray[np.float64]) -> NDArray[np.int32]:
     """How many of the ascending thresholds a pixel reaches, without quantizing the map.
 
     Level i of the result separates `map >= thresholds[i] * max(map)` from the rest, in float64.

@@ -7,7 +7,14 @@ numbers that the published protocol's annotation files have.
 from pathlib import Path
 
 from wsol.datasets.base import Dataset, Sample
-from wsol.datasets.parsing import as_boxes, box_of, fields, read_lines, require_samples, whole_number
+from wsol.datasets.parsing import (
+    as_boxes,
+    box_of,
+    fields,
+    read_lines,
+    require_samples,
+    whole_number,
+)
 from wsol.errors import InputError
 from wsol.files import inside, require_folder
 
@@ -68,7 +75,9 @@ def box_of_size(texts: list[str], where: str) -> tuple[float, float, float, floa
     try:
         x, y, width, height = map(float, texts)
     except ValueError as error:
-        raise InputError(f"{where}: the box {' '.join(texts)[:60]!r} is not four numbers.") from error
+        raise InputError(
+            f"{where}: the box {' '.join(texts)[:60]!r} is not four numbers."
+        ) from error
     if not (width > 0 and height > 0):
         raise InputError(f"{where}: the box has the size {width:g}x{height:g}.")
     return x, y, width, height

@@ -49,7 +49,9 @@ def box_of(texts: list[str], where: str) -> tuple[float, float, float, float]:
     try:
         x0, y0, x1, y1 = map(float, texts)
     except ValueError as error:
-        raise InputError(f"{where}: the box {','.join(texts)[:60]!r} is not four numbers.") from error
+        raise InputError(
+            f"{where}: the box {','.join(texts)[:60]!r} is not four numbers."
+        ) from error
     if not all(map(np.isfinite, (x0, y0, x1, y1))) or x0 > x1 or y0 > y1:
         raise InputError(
             f"{where}: the box {x0:g},{y0:g},{x1:g},{y1:g} is not x0 <= x1, y0 <= y1 and finite."
@@ -57,9 +59,7 @@ def box_of(texts: list[str], where: str) -> tuple[float, float, float, float]:
     return x0, y0, x1, y1
 
 
-def check_inside(
-    box: tuple[float, float, float, float], size: tuple[int, int], where: str
-) -> None:
+def check_inside(box: tuple[float, float, float, float], size: tuple[int, int], where: str) -> None:
     """Refuse a box that leaves its image.
 
     A far corner may equal the width or height: annotations that mean continuous edges, or count

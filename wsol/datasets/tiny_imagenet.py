@@ -4,11 +4,17 @@ Its boxes are inclusive pixel corners, counted from 0. Labels are positions amon
 WordNet ids of `wnids.txt`, so that they agree with ImageNet's order.
 """
 
-import os
 from pathlib import Path
 
 from wsol.datasets.base import Dataset, Sample
-from wsol.datasets.parsing import as_boxes, box_of, check_inside, fields, read_lines, require_samples
+from wsol.datasets.parsing import (
+    as_boxes,
+    box_of,
+    check_inside,
+    fields,
+    read_lines,
+    require_samples,
+)
 from wsol.errors import InputError
 from wsol.files import inside, require_folder
 
@@ -59,7 +65,7 @@ def _train(root: Path, wnids: list[str]) -> list[Sample]:
     for label, wnid in enumerate(wnids):
         folder = root / "train" / wnid
         images = require_folder(folder / "images", f"the training images of {wnid}")
-        present = set(os.listdir(images))
+        present = {path.name for path in images.iterdir()}
         for line, where in read_lines(folder / f"{wnid}_boxes.txt", "file and box"):
             name, *corners = fields(line, 5, "\t", where)
             path = inside(images, name, where)

@@ -143,7 +143,9 @@ def _read_mask(path: Any, grid: tuple[int, int]) -> NDArray[np.bool_]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: the mask does not exist; check --masks.") from error
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: the mask cannot be decoded ({error}); fetch it again.") from error
+        raise InputError(
+            f"{path}: the mask cannot be decoded ({error}); fetch it again."
+        ) from error
     rows = _nearest(pixels.shape[0], grid[1])
     columns = _nearest(pixels.shape[1], grid[0])
     inside: NDArray[np.bool_] = pixels[rows[:, None], columns] > 0

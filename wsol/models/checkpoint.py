@@ -92,9 +92,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo | Non
         raise InputError(f"{path}: holds no state dict, but {type(content).__name__}.")
     strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
     if strangers:
-        raise InputError(
-            f"{path}: holds no state dict; {strangers[0]!r} is {type(content[strangers[0]]).__name__}."
-        )
+        kind = type(content[strangers[0]]).__name__
+        raise InputError(f"{path}: holds no state dict; {strangers[0]!r} is {kind}.")
     return {str(key).removeprefix("module."): value for key, value in content.items()}, info
 
 

@@ -86,9 +86,7 @@ def load_classifier(
     return Classifier(_name(spec, arguments or {}), network, classes, preprocessing)
 
 
-def list_models(
-    names: list[str], advance: Callable[[], None] = lambda: None
-) -> list[ModelRow]:
+def list_models(names: list[str], advance: Callable[[], None] = lambda: None) -> list[ModelRow]:
     """Parameters of each name, and whether class activation maps apply.
 
     Networks are built and run on the meta device: shapes without numbers, so this is quick.
@@ -192,9 +190,7 @@ def _require_known(name: str) -> None:
         raise InputError(f"{name}: no model has this name; {hint}")
 
 
-def _timm(
-    name: str, num_classes: int | None, pretrained: bool
-) -> tuple[nn.Module, Preprocessing]:
+def _timm(name: str, num_classes: int | None, pretrained: bool) -> tuple[nn.Module, Preprocessing]:
     try:
         import timm
     except ImportError as error:
