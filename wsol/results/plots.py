@@ -1,0 +1,159 @@
+"""Plots of records, for papers and for the README."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from wsol.errors import InputError
+from wsol.files import atomic_path
+from wsol.results.record import ResultRecord
+
+# Okabe and Ito's palette, distinguishable with any colour vision.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS = ("o", "s", "D", "^", "v", "P")
+_STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "grid.linewidth": 0.5,
+    "legend.frameon": False,
+    "savefig.dpi": 200,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "wsol",
+}
+_NAMES = {
+    "max_box_acc_v2": "MaxBoxAccV2 (%)",
+    "max_box_acc": "MaxBoxAcc (%)",
+    "gt_known_loc": "GT-known Loc (%)",
+    "top1_loc": "Top-1 Loc (%)",
+    "pxap": "PxAP (%)",
+}
+
+
+def plot_parameters(
+    records: Sequence[ResultRecord], path: Path, metric: str = "max_box_acc_v2"
+) -> None:
+    """Localization against parameters, with the Pareto front; baselines are dashed lines.
+
+    Args:
+        path: its suffix decides the format: .png, .svg or .pdf.
+        metric: a name of `wsol.results.record.Metrics`.
+
+    Raises:
+        InputError: when no network's record has the metric.
+    """
+    values = [(record, getattr(record.metrics, metric)) for record in records]
+    networks = [(r, v) for r, v in values if v is not None and r.parameters]
+    baselines = [(r, v) for r, v in values if v is not None and r.parameters == 0]
+    if not networks:
+        raise InputError(f"No record of a network has {metric}; there is nothing to plot.")
+    with plt.rc_context(_STYLE):
+        figure, axes = plt.subplots(figsize=(5.6, 3.6), layout="constrained")
+        families = list(dict.fromkeys(_family(record.model) for record, _ in networks))
+        front = _pareto([(record.parameters or 0, value) for record, value in networks])
+        axes.plot(*zip(*front, strict=True), color="0.6", lw=1, zorder=1, drawstyle="steps-post")
+        for number, family in enumerate(families):
+            points = [
+                ((r.parameters or 0), v, r.model) for r, v in networks if _family(r.model) == family
+            ]
+            axes.scatter(
+                [x for x, _, _ in points],
+                [y for _, y, _ in points],
+                s=38,
+                marker=_MARKERS[number % len(_MARKERS)],
+                color=COLOURS[number % len(COLOURS)],
+                zorder=3,
+                label=family,
+            )
+            for x, y, name in points:
+                label = name.removeprefix(family).strip(" ()") or name
+                axes.annotate(
+                    label, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=7.5
+                )
+        for record, value in baselines:
+            axes.axhline(value, color="0.35", lw=1, ls="--", zorder=0)
+            axes.annotate(
+                f"{record.model} {value:.1f}",
+                (1, value),
+                xycoords=("axes fraction", "data"),
+                xytext=(-2, 2),
+                textcoords="offset points",
+                ha="right",
+                fontsize=7.5,
+                color="0.35",
+            )
+        axes.set_xscale("log")
+        axes.margins(x=0.25, y=0.12)
+        axes.set_xlabel("Parameters")
+        axes.xaxis.set_major_formatter(_millions)
+        axes.xaxis.set_minor_formatter("")
+        axes.set_ylabel(_NAMES.get(metric, metric))
+        if len(families) > 1:
+            axes.legend(loc="best", fontsize=8)
+        axes.set_title(f"{records[0].dataset} {records[0].split}", loc="left", fontsize=9)
+        _save(figure, path)
+
+
+def plot_threshold_curves(records: Sequence[ResultRecord], path: Path) -> None:
+    """Accuracy against threshold for each IoU level, every component, best points marked.
+
+    Raises:
+        InputError: when no record has curves (`wsol evaluate --curves`).
+    """
+    drawn = [r for r in records if r.curves is not None and r.curves.all is not None]
+    if not drawn:
+        raise InputError("No record has curves; evaluate with --curves.")
+    levels = list(drawn[0].curves.all or {})  # type: ignore[union-attr]
+    with plt.rc_context(_STYLE):
+        figure, panels = plt.subplots(
+            1, len(levels), figsize=(2.6 * len(levels), 2.8), sharey=True, layout="constrained",
+            squeeze=False,
+        )  # fmt: skip
+        for axes, level in zip(panels[0], levels, strict=True):
+            for number, record in enumerate(drawn):
+                assert record.curves is not None and record.curves.all is not None
+                counts = record.curves.all[level]
+                accuracy = [100 * count / record.num_images for count in counts]
+                colour = COLOURS[number % len(COLOURS)]
+                axes.plot(record.curves.thresholds, accuracy, lw=1.2, color=colour,
+                          label=record.model)  # fmt: skip
+                best = max(range(len(counts)), key=counts.__getitem__)
+                axes.plot(record.curves.thresholds[best], accuracy[best], "o", ms=4, color=colour)
+            axes.set_title(f"IoU {level}", fontsize=9, loc="left")
+            axes.set_xlabel("Threshold")
+        panels[0][0].set_ylabel("Images localized (%)")
+        figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center",
+                      ncols=min(4, len(drawn)), fontsize=8)  # fmt: skip
+        _save(figure, path)
+
+
+def _family(model: str) -> str:
+    """`resnet50 (width 0.25)` belongs to `resnet50`, `efficientnet_lite:lite0` to its module."""
+    return model.partition(" (")[0].rpartition(":")[0] or model.partition(" (")[0]
+
+
+def _pareto(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    """The points that no smaller network beats, by size."""
+    front: list[tuple[int, float]] = []
+    for size, value in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or value > front[-1][1]:
+            front.append((size, value))
+    return front
+
+
+def _millions(value: float, position: int | None = None) -> str:
+    return f"{value / 1e6:g}M" if value >= 1e5 else f"{value / 1e3:g}k"
+
+
+def _save(figure: Figure, path: Path) -> None:
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, metadata=metadata.get(path.suffix.lower()))
+    plt.close(figure)
