@@ -1,15 +1,17 @@
 """Generated images of textured shapes: offline, seeded, with exact boxes and masks.
 
 One object an image, of one of `CLASSES`, in front of a textured background and among clutter
-that belongs to no class: lines, arcs, blobs and splinters with colours and contrasts drawn from
-the same distributions as the object's. Nothing but outline and surface pattern tells the class:
-colour, size, position, aspect ratio, rotation and lighting are drawn independently of it. Some
-objects have little contrast with what is behind them, some are crossed by clutter.
+that belongs to no class: lines, arcs, blobs and splinters. A class has an outline, a surface
+pattern and a hue that varies and overlaps with its neighbours'. Clutter takes the hues of all
+classes, so that colour helps to classify an image but does not give the object away; size,
+position, aspect ratio, rotation and lighting are drawn independently of the class. Some objects
+have little contrast with what is behind them, some are crossed by clutter.
 
 Layout of a folder: `images/<split>/<number>.png`, `masks/<split>/<number>.png` (255 = the visible
 object), `annotations.csv` (one line an image) and `shapes.json` (format, parameters, digest).
 """
 
+import colorsys
 import csv
 import hashlib
 import io
@@ -178,26 +180,19 @@ def _colour(rng: np.random.Generator) -> Colour:
     return np.clip(colour, 0, 1).astype(np.float32)
 
 
+def _tint(rng: np.random.Generator, label: int) -> Colour:
+    """A saturated colour around the hue of a class."""
+    hue = (label / len(CLASSES) + rng.normal(0, 0.045)) % 1
+    colour = colorsys.hsv_to_rgb(hue, rng.uniform(0.35, 0.9), rng.uniform(0.4, 0.95))
+    return np.array(colour, dtype=np.float32).reshape(3, 1, 1)
+
+
 def _shade(rng: np.random.Generator, colour: Colour, low: float, high: float) -> Colour:
     """A lighter or darker variety of a colour, by `low` to `high` where the cube has room."""
     difference, light = rng.uniform(low, high), float(colour.mean())
     lighter = light + difference <= 1 and (rng.random() < 0.5 or light < difference)
     shade = colour + (difference if lighter else -difference) + rng.normal(0, 0.05, (3, 1, 1))
     return np.clip(shade, 0, 1).astype(np.float32)
-
-
-def _beside(rng: np.random.Generator, colour: Colour, low: float, high: float) -> Colour:
-    """A colour at a distance of `low` to `high` from another, within the cube, in any direction."""
-    distance = rng.uniform(low, high)
-    best = colour
-    for _ in range(8):
-        direction = rng.normal(size=(3, 1, 1))
-        other = np.clip(colour + distance * direction / np.linalg.norm(direction), 0, 1)
-        if np.linalg.norm(other - colour) > np.linalg.norm(best - colour):
-            best = other
-        if np.linalg.norm(best - colour) > 0.9 * distance:
-            break
-    return best.astype(np.float32)
 
 
 def _two_tones(pattern: Field, first: Colour, second: Colour) -> Field:
@@ -328,7 +323,7 @@ def render(
         return canvas + coverage * (surface - canvas)
 
     def distractor() -> tuple[Field, Field]:
-        colour = _beside(rng, ground, 0.15, 0.5)
+        colour = _tint(rng, int(rng.integers(len(CLASSES))))
         other = _shade(rng, colour, 0.0, 0.35)
         surface = _two_tones(_noise(rng, size, rng.uniform(4, 24)), colour, other)
         return _clutter(rng, size), surface
@@ -336,7 +331,7 @@ def render(
     for _ in range(rng.integers(2, 7)):
         image = paint(image, *distractor())
     coverage, pattern = _object(rng, CLASSES[label], size)
-    colour = _beside(rng, ground, 0.12, 0.6)
+    colour = _tint(rng, label)
     image = paint(image, coverage, _two_tones(pattern, colour, _shade(rng, colour, 0.35, 0.6)))
     visible = coverage
     for _ in range(rng.integers(0, 3)):

@@ -86,6 +86,20 @@ def load_classifier(
     return Classifier(_name(spec, arguments or {}), network, classes, preprocessing)
 
 
+def build_classifier(
+    spec: str,
+    *,
+    num_classes: int,
+    classes: tuple[str, ...] | None = None,
+    arguments: dict[str, Any] | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> Classifier:
+    """A network with random weights, to be trained; torch's random state decides them."""
+    network, default = _build(spec, num_classes, False, arguments or {})
+    name = _name(spec, arguments or {})
+    return Classifier(name, network, classes, preprocessing or default)
+
+
 def list_models(names: list[str], advance: Callable[[], None] = lambda: None) -> list[ModelRow]:
     """Parameters of each name, and whether class activation maps apply.
 

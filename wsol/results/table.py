@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
@@ -152,13 +153,16 @@ def _groups(
     ]
 
 
-def _cells(
-    records: Sequence[ResultRecord],
-    bold: Callable[[str], str],
-    second: Callable[[str], str],
-    escape_text: Callable[[str], str],
-) -> tuple[list[str], list[list[str]]]:
-    """Headings and rendered rows; columns without a number in any row are left out."""
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure of a table as printed; rank 1 is the best of its column, 2 the second best."""
+
+    text: str
+    rank: int | None = None
+
+
+def table_cells(records: Sequence[ResultRecord]) -> tuple[list[str], list[list[Cell]]]:
+    """Headings and rows, for every format; columns without a number in any row are left out."""
     data = frame(records)
     levels = [name for name in data.columns if name.startswith("box_acc_0")]
     headings: dict[str, str] = {}
@@ -175,23 +179,42 @@ def _cells(
     for name in shown:
         values = data[name].tolist()
         if name == "model":
-            columns.append([escape_text(str(value)) for value in values])
+            columns.append([Cell(str(value)) for value in values])
             continue
         texts = [_number(name, value) for value in values]
         # Ranked as they are printed: equal figures are equally good.
-        ranked = sorted({float(text) for text in texts if text != _DASH}, reverse=True)
-        marked = []
-        for text in texts:
-            mark: Callable[[str], str] = str
-            if name not in _UNRANKED and text != _DASH and len(texts) > 1:
-                if float(text) == ranked[0]:
-                    mark = bold
-                elif float(text) == ranked[1]:
-                    mark = second
-            marked.append(mark(text))
-        columns.append(marked)
-    rows = [list(row) for row in zip(*columns, strict=True)]
-    return [headings[name] for name in shown], rows
+        best = sorted({float(text) for text in texts if text != _DASH}, reverse=True)[:2]
+        ranked = name not in _UNRANKED and len(texts) > 1
+        columns.append(
+            [
+                Cell(
+                    text,
+                    best.index(float(text)) + 1
+                    if ranked and text != _DASH and float(text) in best
+                    else None,
+                )
+                for text in texts
+            ]
+        )
+    return [headings[name] for name in shown], [list(row) for row in zip(*columns, strict=True)]
+
+
+def _cells(
+    records: Sequence[ResultRecord],
+    bold: Callable[[str], str],
+    second: Callable[[str], str],
+    escape_text: Callable[[str], str],
+) -> tuple[list[str], list[list[str]]]:
+    """The cells of `table_cells` in one format."""
+    marks = {None: str, 1: bold, 2: second}
+    headings, rows = table_cells(records)
+    return headings, [
+        [
+            marks[cell.rank](cell.text) if column else escape_text(cell.text)
+            for column, cell in enumerate(row)
+        ]
+        for row in rows
+    ]
 
 
 def _number(name: str, value: float | None) -> str:
