@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from wsol.datasets.registry import open_dataset
 
+from wsol.datasets.registry import open_dataset
 from wsol.datasets.shapes import generate_shapes
 
 TINY_NETWORK = textwrap.dedent(

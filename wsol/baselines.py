@@ -16,7 +16,8 @@ def center_map(grid: tuple[int, int]) -> NDArray[np.float32]:
 
     def squared_distance(side: int) -> NDArray[np.float64]:
         # In standard deviations: (x - middle) / (side / 2).
-        return ((np.arange(side) - (side - 1) / 2) / (side / 2)) ** 2
+        offsets = np.arange(side, dtype=np.float64) - (side - 1) / 2
+        return np.square(offsets / (side / 2))
 
     score_map = np.exp(
         -0.5 * (squared_distance(height)[:, None] + squared_distance(width)[None, :])

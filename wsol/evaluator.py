@@ -164,8 +164,7 @@ class Evaluator:
 
     def compute(self) -> Metrics:
         """The metrics over the images added so far."""
-        counts = self._counts.compute()
-        metrics = Metrics(**counts)
+        metrics = Metrics().model_copy(update=self._counts.compute())
         if "largest" in self._boxes and self._boxes["largest"].num_images:
             best = self._boxes["largest"].compute()
             metrics.box_acc_largest = best.accuracy

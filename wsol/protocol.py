@@ -163,6 +163,8 @@ def to_grid(score_map: NDArray[Any], grid: tuple[int, int]) -> NDArray[Any]:
 
 def prepare(score_map: NDArray[Any], protocol: Protocol) -> PreparedMap:
     """Find the boxes of a valid map on the protocol's grid (see `validate_map`, `to_grid`)."""
+    levels: NDArray[Any]
+    fixed_levels: NDArray[Any]
     if protocol.convention == "wsolevaluation":
         levels = protocol_levels(score_map)
         threshold_levels = protocol_threshold_levels(protocol.thresholds, int(levels.max()))

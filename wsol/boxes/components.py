@@ -147,8 +147,8 @@ def component_runs(levels, groups, increments, open_border):  # type: ignore[no-
         while k < end:
             packed = order[k]
             k += one
-            y = np.int32(packed >> 16)
-            x = np.int32(packed & 65535)
+            y = np.int32(packed >> 16)  # type: ignore[assignment]
+            x = np.int32(packed & 65535)  # type: ignore[assignment]
             raster = y * np.int32(width) + x
             p = np.uint64((y + 1) * padded + x + 1)
             pattern = np.uint64(around[p])

@@ -45,7 +45,7 @@ class LocalizationCounts:
     def compute(self) -> dict[str, float]:
         """Percentages by the names of `wsol.results.record.Metrics`; absent where undefined."""
         answered, top1, top5, boxed, localized, top1_loc, top5_loc = map(int, self._counts)
-        result = {}
+        result: dict[str, float] = {}
         if answered:
             result |= {"top1_cls": 100 * top1 / answered, "top5_cls": 100 * top5 / answered}
         if boxed:

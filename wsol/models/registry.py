@@ -7,7 +7,7 @@ import urllib.error
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torchvision
@@ -174,13 +174,16 @@ def _build(
             f"Put that file at {cache}, or give a checkpoint with --weights."
         ) from error
     transforms = weights.transforms()
-    interpolation = "bicubic" if "bicubic" in str(transforms.interpolation).lower() else "bilinear"
     return network, Preprocessing(
         size=transforms.crop_size[0],
         mean=tuple(transforms.mean),
         std=tuple(transforms.std),
-        interpolation=interpolation,
+        interpolation=_interpolation(str(transforms.interpolation)),
     )
+
+
+def _interpolation(name: str) -> Literal["bilinear", "bicubic"]:
+    return "bicubic" if "bicubic" in name.lower() else "bilinear"
 
 
 def _plain(name: str, num_classes: int | None, arguments: dict[str, Any]) -> nn.Module:
@@ -192,7 +195,7 @@ def _plain(name: str, num_classes: int | None, arguments: dict[str, Any]) -> nn.
     if arguments:
         raise InputError(f"{name}: takes no {', '.join(arguments)}; only wsol's own networks do.")
     if name in ("googlenet", "inception_v3"):
-        classes |= {"aux_logits": False, "init_weights": False}  # type: ignore[dict-item]
+        classes |= {"aux_logits": False, "init_weights": False}
     network: nn.Module = torchvision.models.get_model(name, weights=None, **classes)
     return network
 
@@ -213,7 +216,7 @@ def _timm(name: str, num_classes: int | None, pretrained: bool) -> tuple[nn.Modu
         near = timm.list_models(f"*{name.split('.')[0][:8]}*")[:3]
         hint = f" Similar: {', '.join(near)}." if near else ""
         raise InputError(f"timm:{name}: timm has no model of this name.{hint}")
-    classes = {} if num_classes is None else {"num_classes": num_classes}
+    classes: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
     try:
         network = timm.create_model(name, pretrained=pretrained, **classes)
     except Exception as error:
@@ -225,13 +228,12 @@ def _timm(name: str, num_classes: int | None, pretrained: bool) -> tuple[nn.Modu
             f"timm:{name}: its weights could not be fetched ({first}); "
             "give a checkpoint with --weights."
         ) from error
-    config = network.pretrained_cfg
-    interpolation = "bicubic" if config.get("interpolation") == "bicubic" else "bilinear"
+    config: dict[str, Any] = timm.data.resolve_model_data_config(network)
     return network, Preprocessing(
         size=config["input_size"][-1],
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
-        interpolation=interpolation,
+        interpolation=_interpolation(config["interpolation"]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -16,7 +17,7 @@ from wsol.results.record import ResultRecord
 # Okabe and Ito's palette, distinguishable with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "D", "^", "v", "P")
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -148,7 +149,7 @@ def _pareto(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
     return front
 
 
-def _millions(value: float, position: int | None = None) -> str:
+def _millions(value: float, position: float | None = None) -> str:
     return f"{value / 1e6:g}M" if value >= 1e5 else f"{value / 1e3:g}k"
 
 

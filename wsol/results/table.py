@@ -115,7 +115,7 @@ def to_latex(records: Sequence[ResultRecord]) -> str:
 
 
 def terminal_table(records: Sequence[ResultRecord]) -> Table:
-    """The table for a terminal; narrow headings over two lines keep it within 100 columns."""
+    """The table for a terminal; headings break over two lines."""
     ((title, _),) = _groups(records, None)
     headings, rows = _cells(
         records,
@@ -126,7 +126,7 @@ def terminal_table(records: Sequence[ResultRecord]) -> Table:
     table = Table(title=escape(title), title_justify="left", box=None, header_style="bold")
     for number, heading in enumerate(headings):
         table.add_column(
-            heading.replace("MaxBoxAcc", "MaxBox Acc").replace("V2", " V2"),
+            heading,
             justify="right" if number else "left",
             overflow="fold",
         )
@@ -206,7 +206,7 @@ def _cells(
     escape_text: Callable[[str], str],
 ) -> tuple[list[str], list[list[str]]]:
     """The cells of `table_cells` in one format."""
-    marks = {None: str, 1: bold, 2: second}
+    marks: dict[int | None, Callable[[str], str]] = {None: str, 1: bold, 2: second}
     headings, rows = table_cells(records)
     return headings, [
         [

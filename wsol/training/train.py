@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -129,14 +130,14 @@ def train_classifier(
             f"batch of {options.batch_size}; use a smaller batch."
         )
     device = torch.device(options.device)
-    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         images,
         batch_sampler=batches,
         num_workers=options.workers,
         pin_memory=device.type == "cuda",
     )
     network = classifier.to(device).network
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     network.train()
     optimizer = torch.optim.SGD(
         network.parameters(),
@@ -201,7 +202,7 @@ def _step(
     value = float(loss.detach())
     if math.isfinite(value):
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(classifier.network.parameters(), options.max_gradient_norm)
         optimizer.step()
     return value, int((logits.argmax(1) == labels).sum())

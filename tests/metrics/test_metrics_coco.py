@@ -1,0 +1,94 @@
+"""COCO AP by class against one joint run of pycocotools."""
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from wsol.metrics.classification import LocalizationCounts
+from wsol.metrics.coco import CocoAveragePrecision
+
+
+def joint(images):
+    """Everything through one COCOeval, as its authors use it."""
+    truths, found = [], []
+    for image, item in enumerate(images):
+        for box in item["true_boxes"]:
+            w, h = box[2] - box[0] + 1, box[3] - box[1] + 1
+            truths.append(
+                {"id": len(truths) + 1, "image_id": image, "category_id": item["true_class"] + 1,
+                 "bbox": [box[0], box[1], w, h], "area": w * h, "iscrowd": 0}
+            )  # fmt: skip
+        for label, score, box in zip(item["classes"], item["scores"], item["boxes"], strict=True):
+            w, h = box[2] - box[0] + 1, box[3] - box[1] + 1
+            found.append(
+                {"image_id": image, "category_id": int(label) + 1, "score": float(score),
+                 "bbox": [box[0], box[1], w, h]}
+            )  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()):
+        true = COCO()
+        true.dataset = {
+            "images": [{"id": i} for i in range(len(images))],
+            "categories": [{"id": i + 1} for i in range(8)],
+            "annotations": truths,
+        }
+        true.createIndex()
+        evaluation = COCOeval(true, true.loadRes(found), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return 100 * evaluation.stats[0], 100 * evaluation.stats[1], 100 * evaluation.stats[8]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_equals_one_joint_run(seed):
+    rng = np.random.default_rng(seed)
+    images = []
+    for _ in range(40):
+        low = rng.integers(0, 100, (2, 2)).astype(float)
+        true = np.concatenate([low, low + rng.integers(10, 90, (2, 2))], axis=1)
+        classes = rng.permutation(8)[:5]
+        near = true[0] + rng.normal(0, 8, (5, 4)).round()
+        near[:, 2:] = np.maximum(near[:, 2:], near[:, :2])
+        images.append(
+            {"true_class": int(rng.integers(6)), "true_boxes": true, "classes": classes,
+             "scores": rng.random(5), "boxes": near}
+        )  # fmt: skip
+    metric = CocoAveragePrecision()
+    for number, item in enumerate(images):
+        metric.update(number, **item)
+    assert metric.compute() == pytest.approx(joint(images), abs=1e-9)
+
+
+def test_perfect_detections():
+    metric = CocoAveragePrecision()
+    box = np.array([[3.0, 4, 50, 60]])
+    metric.update(
+        0, classes=np.array([2]), scores=np.array([0.9]), boxes=box, true_class=2, true_boxes=box
+    )
+    assert metric.compute() == pytest.approx((100, 100, 100))
+
+
+def test_a_class_nobody_predicted_counts_as_zero():
+    metric = CocoAveragePrecision()
+    box = np.array([[3.0, 4, 50, 60]])
+    for number, (answer, truth) in enumerate([(0, 0), (0, 1)]):
+        metric.update(
+            number, classes=np.array([answer]), scores=np.array([0.9 - number / 2]), boxes=box,
+            true_class=truth, true_boxes=box,
+        )  # fmt: skip
+    assert metric.compute()[0] == pytest.approx(50)
+
+
+def test_counts_by_hand():
+    counts = LocalizationCounts()
+    for localized, rank in ((True, 0), (True, 4), (False, 0), (True, 5), (None, 0), (True, None)):
+        counts.update(localized, rank)
+    result = counts.compute()
+    assert result["top1_cls"] == pytest.approx(60) and result["top5_cls"] == pytest.approx(80)
+    assert result["gt_known_loc"] == pytest.approx(80)
+    assert result["top1_loc"] == pytest.approx(20) and result["top5_loc"] == pytest.approx(40)
+    assert LocalizationCounts().compute() == {}
