@@ -7,10 +7,10 @@ import urllib.error
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -19,13 +19,12 @@ from wsol.datasets.classes import imagenet_classes
 from wsol.errors import InputError
 from wsol.models.checkpoint import CheckpointInfo, load_tensors, read_checkpoint
 from wsol.models.classifier import Classifier, Preprocessing
-from wsol.models.resnet import resnet50
-from wsol.models.vgg_gap import vgg16_gap
 
 _PROBE_SIDE = 224
 _INCEPTION_SIDE = 299
 
-_OWN: dict[str, Callable[..., nn.Module]] = {"resnet50": resnet50, "vgg16_gap": vgg16_gap}
+_OWN = {"resnet50": "wsol.models.resnet", "vgg16_gap": "wsol.models.vgg_gap"}
+"""wsol's own builders and their modules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,16 @@ class ModelRow:
 
 def model_names() -> list[str]:
     """The names that need no prefix: wsol's own and torchvision's classifiers, sorted."""
-    return sorted({*_OWN, *torchvision.models.list_models(module=torchvision.models)})
+    models = _torchvision_models()
+    return sorted({*_OWN, *models.list_models(module=models)})
+
+
+def _torchvision_models() -> ModuleType:
+    """torchvision's models; importing them takes seconds, which a baseline need not wait for."""
+    import torchvision
+
+    models: ModuleType = torchvision.models
+    return models
 
 
 def load_classifier(
@@ -164,9 +172,10 @@ def _build(
     if not pretrained:
         return _plain(spec, num_classes, arguments), Preprocessing()
     _require_known(spec)
-    weights = torchvision.models.get_model_weights(spec)["DEFAULT"]
+    models = _torchvision_models()
+    weights = models.get_model_weights(spec)["DEFAULT"]
     try:
-        network = torchvision.models.get_model(spec, weights=weights)
+        network = models.get_model(spec, weights=weights)
     except (urllib.error.URLError, OSError, RuntimeError) as error:
         cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
         raise InputError(
@@ -191,12 +200,14 @@ def _plain(name: str, num_classes: int | None, arguments: dict[str, Any]) -> nn.
     _require_known(name)
     classes = {} if num_classes is None else {"num_classes": num_classes}
     if name in _OWN:
-        return _OWN[name](**classes, **arguments)
+        builder = getattr(importlib.import_module(_OWN[name]), name)
+        own: nn.Module = builder(**classes, **arguments)
+        return own
     if arguments:
         raise InputError(f"{name}: takes no {', '.join(arguments)}; only wsol's own networks do.")
     if name in ("googlenet", "inception_v3"):
         classes |= {"aux_logits": False, "init_weights": False}
-    network: nn.Module = torchvision.models.get_model(name, weights=None, **classes)
+    network: nn.Module = _torchvision_models().get_model(name, weights=None, **classes)
     return network
 
 
