@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 from report import write_results
-from wsol.datasets.registry import open_dataset
 
+from wsol.datasets.registry import open_dataset
 from wsol.evaluate import Options, evaluate
 from wsol.protocol import Protocol
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from rich.console import Console
-from wsol.results.plots import plot_parameters, plot_threshold_curves
-from wsol.results.table import terminal_table, to_csv, to_markdown
 
 from wsol.files import write_text
+from wsol.results.plots import plot_parameters, plot_threshold_curves
 from wsol.results.record import ResultRecord, write_record
+from wsol.results.table import terminal_table, to_csv, to_markdown
 
 
 def write_results(records: list[ResultRecord], out: Path) -> None:

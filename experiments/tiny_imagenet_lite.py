@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 from report import write_results
-from wsol.datasets.registry import open_dataset
 
+from wsol.datasets.registry import open_dataset
 from wsol.evaluate import Options
 from wsol.progress import track
 from wsol.runs import evaluate_models, pair_weights

@@ -7,13 +7,13 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
-from wsol.models.classifier import Classifier, Preprocessing
 
 from wsol.baselines import center_map
 from wsol.datasets.base import Dataset, Sample
 from wsol.errors import InputError
 from wsol.evaluate import Options, evaluate, fixed_foreground, limited
 from wsol.evaluator import Evaluator
+from wsol.models.classifier import Classifier, Preprocessing
 from wsol.protocol import Protocol, prepare
 from wsol.score import ScoreOptions, score
 
