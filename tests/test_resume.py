@@ -1,10 +1,12 @@
 """The state file of an interrupted run."""
 
+import signal
+
 import numpy as np
 import pytest
 
 from wsol.errors import InputError
-from wsol.resume import SavedProgress
+from wsol.resume import SavedProgress, unbroken
 
 
 def test_round_trip_and_removal(tmp_path):
@@ -35,3 +37,13 @@ def test_damaged_progress_is_named(tmp_path, content):
 def test_due_only_after_the_interval(tmp_path):
     assert not SavedProgress(tmp_path / "a.npz", "", interval=60).due()
     assert SavedProgress(tmp_path / "a.npz", "", interval=0).due()
+
+
+def test_an_interrupt_waits_for_the_end_of_an_unbroken_block():
+    done = []
+    with pytest.raises(KeyboardInterrupt), unbroken():
+        signal.raise_signal(signal.SIGINT)
+        done.append("the block went on")
+    assert done
+    with pytest.raises(KeyboardInterrupt):  # and afterwards Ctrl-C works as before
+        signal.raise_signal(signal.SIGINT)

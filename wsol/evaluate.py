@@ -25,7 +25,7 @@ from wsol.pipeline import Pipeline, usable_cores
 from wsol.protocol import Outcome, Protocol, prepare
 from wsol.provenance import dataset_fingerprint, environment, fingerprint, weights_fingerprint
 from wsol.results.record import Metrics, ResultRecord, SkippedImage, Timing
-from wsol.resume import SavedProgress
+from wsol.resume import SavedProgress, unbroken
 from wsol.score_files import save_score_map
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -121,7 +121,8 @@ def evaluate(
             if isinstance(item, SkippedImage):
                 skipped.append(item)
             else:
-                evaluator.add(item.sample.image_id, item.outcome, item.classification)
+                with unbroken():
+                    evaluator.add(item.sample.image_id, item.outcome, item.classification)
             advance(1)
             if saved is not None and saved.due():
                 saved.save(evaluator.state())

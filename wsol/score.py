@@ -13,7 +13,7 @@ from wsol.pipeline import Pipeline, usable_cores
 from wsol.protocol import Outcome, Protocol
 from wsol.provenance import dataset_fingerprint, environment, fingerprint
 from wsol.results.record import ResultRecord, SkippedImage, Timing
-from wsol.resume import SavedProgress
+from wsol.resume import SavedProgress, unbroken
 from wsol.score_files import ScoreMaps
 
 
@@ -90,7 +90,8 @@ def score(
                 if isinstance(outcome, SkippedImage):
                     skipped.append(outcome)
                 else:
-                    evaluator.add(sample.image_id, outcome)
+                    with unbroken():
+                        evaluator.add(sample.image_id, outcome)
                 advance(1)
                 if saved is not None and saved.due():
                     saved.save(evaluator.state())
