@@ -37,7 +37,8 @@ datasets_app = typer.Typer(
 )
 app.add_typer(datasets_app, name="datasets")
 
-_output = Console()
+# A file or a pipe has no width of its own: there, no table is squeezed.
+_output = Console(width=None if sys.stdout.isatty() else 180)
 
 
 class DataName(StrEnum):

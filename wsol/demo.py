@@ -60,7 +60,7 @@ class Recipe:
 
 
 RECIPES = (
-    Recipe("resnet50", 0.25, epochs=6, learning_rate=0.1),
+    Recipe("resnet50", 0.25, epochs=6, learning_rate=0.05),
     Recipe("resnet50", 0.125, epochs=6, learning_rate=0.1),
     Recipe("vgg16_gap", 0.125, epochs=5, learning_rate=0.05),
     Recipe("vgg16_gap", 0.0625, epochs=6, learning_rate=0.05),

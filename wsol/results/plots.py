@@ -74,7 +74,7 @@ def plot_parameters(
                 label=family,
             )
             for x, y, name in points:
-                label = name.removeprefix(family).strip(" ()") or name
+                label = name.removeprefix(family).strip(" ():") or name
                 axes.annotate(
                     label, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=7.5
                 )
@@ -94,7 +94,10 @@ def plot_parameters(
         axes.margins(x=0.25, y=0.12)
         axes.set_xlabel("Parameters")
         axes.xaxis.set_major_formatter(_millions)
-        axes.xaxis.set_minor_formatter("")
+        sizes = [record.parameters or 0 for record, _ in networks]
+        # Within one power of ten the major ticks alone would leave the axis without a number.
+        narrow = max(sizes) < 4 * min(sizes)
+        axes.xaxis.set_minor_formatter(_millions if narrow else "")
         axes.set_ylabel(_NAMES.get(metric, metric))
         if len(families) > 1:
             axes.legend(loc="best", fontsize=8)

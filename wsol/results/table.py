@@ -128,7 +128,9 @@ def terminal_table(records: Sequence[ResultRecord]) -> Table:
         table.add_column(
             heading,
             justify="right" if number else "left",
-            overflow="fold",
+            # Figures stay whole; where the terminal is too narrow, the name gives way.
+            no_wrap=number == 0,
+            min_width=6 if number else 8,
         )
     for row in rows:
         table.add_row(*row)
