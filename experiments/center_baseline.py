@@ -24,7 +24,7 @@ def main(
 ) -> None:
     """Evaluate both baselines on both data sets and write records and tables."""
     records = []
-    # The threshold steps at which the reference numbers in results/README.md were taken.
+    # The threshold steps at which the reference numbers in README.md were taken.
     for name, step in (("ILSVRC", 0.01), ("CUB", 0.001)):
         dataset = open_dataset("protocol", metadata / name / "test")
         options = Options(protocol=Protocol(threshold_step=step))
