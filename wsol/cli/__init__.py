@@ -1,0 +1,9 @@
+"""The command line: arguments in, tables out; the work is done elsewhere.
+
+A module a command; importing them registers the commands, in the order of `wsol --help`.
+"""
+
+from wsol.cli import evaluate, score, models, datasets, demo  # noqa: F401, I001
+from wsol.cli.app import app, main
+
+__all__ = ["app", "main"]

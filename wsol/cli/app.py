@@ -1,0 +1,75 @@
+"""The command line's root, and how it ends: by result, by message, or by Ctrl-C."""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+import wsol
+from wsol.errors import InputError
+from wsol.progress import MESSAGES
+
+app = typer.Typer(
+    help="How well does a classifier that never saw a box localize objects, and at what size?",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+datasets_app = typer.Typer(
+    help="Check, download and describe data sets.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+app.add_typer(datasets_app, name="datasets")
+
+
+def main() -> None:
+    """Run the command line; bad input exits with 2, Ctrl-C with 130, neither with a traceback."""
+    try:
+        app(_join_iou_levels(sys.argv[1:]))
+    except InputError as error:
+        MESSAGES.print(f"[bold red]wsol:[/bold red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        MESSAGES.print("wsol: interrupted.")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone (`wsol models | head`): nothing left to say.
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _join_iou_levels(arguments: list[str]) -> list[str]:
+    """Let `--iou 0.3 0.5 0.7` be written as well as `--iou 0.3,0.5,0.7`."""
+    joined: list[str] = []
+    for argument in arguments:
+        if len(joined) > 1 and joined[-2] == "--iou" and _is_number(argument):
+            joined[-1] += f",{argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"wsol {wsol.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,87 @@
+"""Where results go: the terminal, JSON files, folders; and where progress is kept meanwhile."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from wsol.errors import InputError
+from wsol.progress import MESSAGES
+
+if TYPE_CHECKING:
+    from wsol.results.record import ResultRecord
+
+# A file or a pipe has no width of its own: there, no table is squeezed.
+OUTPUT = Console(width=None if sys.stdout.isatty() else 180)
+
+
+def progress_folder(out: Path | None, json_file: str | None, resume: bool) -> Path | None:
+    """Where finished records and the progress of an unfinished one are kept during a run."""
+    if out is not None:
+        return out
+    if json_file is not None and json_file != "-":
+        return Path(f"{json_file}.progress")
+    if resume:
+        raise InputError("--resume needs a place for the progress: --json FILE or --out DIR.")
+    return None
+
+
+def clear(folder: Path | None) -> None:
+    """Remove a progress folder: its records have been written where the user wants them."""
+    import shutil
+
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def resume_hint(folder: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder is not None:
+            MESSAGES.print(
+                f"Progress is kept in {escape(str(folder))}; "
+                "repeat the command with --resume to go on.",
+                soft_wrap=True,
+            )
+        raise
+
+
+def deliver(records: "list[ResultRecord]", json_file: str | None, out: Path | None) -> None:
+    """Write and print finished records."""
+    from wsol.files import write_text
+    from wsol.results.table import terminal_table, to_csv, to_markdown
+
+    if out is not None:
+        write_text(out / "table.md", to_markdown(records))
+        write_text(out / "table.csv", to_csv(records))
+    if json_file is not None:
+        data = [json.loads(record.to_json()) for record in records]
+        write_json(data if len(data) > 1 else data[0], json_file)
+    if json_file != "-":
+        OUTPUT.print(terminal_table(records))
+    for record in records:
+        if record.skipped:
+            first = record.skipped[0]
+            MESSAGES.print(
+                f"{record.model}: {len(record.skipped)} left out, listed in the record; "
+                f"first: {first.image_id} ({first.reason})",
+                markup=False,
+                soft_wrap=True,
+            )
+
+
+def write_json(data: object, target: str) -> None:
+    from wsol.files import write_text
+
+    text = json.dumps(data, indent=2) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+    else:
+        write_text(Path(target), text)
