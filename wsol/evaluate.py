@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,15 +22,13 @@ from wsol.evaluator import Classification, Evaluator
 from wsol.framing import ResizeMode, fit, maps_on_grid
 from wsol.models.classifier import Classifier, Preprocessing, match_classes
 from wsol.pipeline import Pipeline, usable_cores
+from wsol.precision import Precision, autocast
 from wsol.protocol import Outcome, Protocol, prepare
 from wsol.provenance import dataset_fingerprint, environment, fingerprint, weights_fingerprint
 from wsol.results.record import Metrics, ResultRecord, SkippedImage, Timing
 from wsol.resume import SavedProgress, unbroken
 from wsol.score_files import save_score_map
 
-Precision = Literal["fp32", "bf16", "fp16"]
-
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _PREDICTED = 5
 
 
@@ -253,11 +251,7 @@ class _ClassifierRun:
         labels = torch.tensor([sample.label for sample in batch.samples], device=device)
         subset = self._subset.to(device)
         with torch.inference_mode():
-            with torch.autocast(
-                device.type,
-                dtype=_AUTOCAST.get(options.precision),
-                enabled=options.precision != "fp32",
-            ):
+            with autocast(device, options.precision):
                 logits, features = self._network.forward(self._network.normalize(pixels))
             logits = logits.float()[:, subset]
             own = logits.gather(1, labels[:, None])
