@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsol.baselines import BASELINES
@@ -12,6 +12,7 @@ from wsol.errors import InputError
 from wsol.evaluate import Options, evaluate, ignore_progress, run_settings
 from wsol.models.classifier import Classifier
 from wsol.models.registry import load_classifier
+from wsol.results.outcomes import OUTCOMES_SUFFIX
 from wsol.results.record import ResultRecord, read_records, write_record
 
 Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -62,6 +63,7 @@ def evaluate_models(
     *,
     folder: Path | None = None,
     resume: bool = False,
+    per_image: bool = False,
     track: Track = no_progress,
 ) -> list[ResultRecord]:
     """Evaluate each model in turn.
@@ -71,8 +73,9 @@ def evaluate_models(
             nothing. Records of models that finished stay when a later one fails.
         resume: keep records in `folder` that were made with the same settings and weights, and go
             on with an unfinished model.
+        per_image: write `<name>.outcomes.parquet` beside each record; needs a folder.
     """
-    names = _file_names(requests)
+    names = file_names(requests)
     records = []
     for request, name in zip(requests, names, strict=True):
         model: Classifier | str = request.spec
@@ -86,6 +89,10 @@ def evaluate_models(
             if resume:
                 settings = run_settings(model, dataset, options, weights)
                 record = _finished(folder / f"{name}.json", settings)
+            outcomes = folder / f"{name}{OUTCOMES_SUFFIX}"
+            if per_image:
+                options = replace(options, outcomes=outcomes)
+                record = record if outcomes.exists() else None
         if record is None:
             title = request.spec if isinstance(model, str) else model.name
             with track(title, len(dataset)) as advance:
@@ -99,6 +106,8 @@ def evaluate_models(
                     advance=advance,
                 )
             if folder is not None:
+                if not per_image:
+                    outcomes.unlink(missing_ok=True)  # those of an earlier run tell other numbers
                 write_record(record, folder / f"{name}.json")
         records.append(record)
     return records
@@ -121,7 +130,7 @@ def _finished(path: Path, settings: dict[str, object]) -> ResultRecord | None:
     return record if record.settings == settings else None
 
 
-def _file_names(requests: list[ModelRequest]) -> list[str]:
+def file_names(requests: list[ModelRequest]) -> list[str]:
     """A file name for each request, unique and free of characters that mean something."""
     names: list[str] = []
     for request in requests:
