@@ -91,6 +91,9 @@ def evaluate(
     ] = True,
     curves: CurvesOption = False,
     per_image: PerImageOption = False,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Also time the forward pass of a single image.")
+    ] = False,
     skip_bad_images: Annotated[
         bool,
         typer.Option("--skip-bad-images", help="Leave unreadable images out and list them."),
@@ -132,6 +135,7 @@ def evaluate(
         skip_bad_images=skip_bad_images,
         save_maps=save_scoremaps,
         curves=curves,
+        latency=latency,
     )
     with resume_hint(folder):
         records = evaluate_models(
