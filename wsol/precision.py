@@ -6,9 +6,10 @@ import torch
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""The type of each mixed precision; float32 has none."""
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """A context in which convolutions and products of matrices run in `precision`."""
-    return torch.autocast(device.type, dtype=_AUTOCAST.get(precision), enabled=precision != "fp32")
+    return torch.autocast(device.type, dtype=AUTOCAST.get(precision), enabled=precision != "fp32")
