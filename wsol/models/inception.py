@@ -26,7 +26,6 @@ from wsol.errors import InputError
 from wsol.models.parts import (
     AcolHead,
     AcolOutput,
-    AcolStep,
     PartsName,
     SpgOutput,
     SpgParts,

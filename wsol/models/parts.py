@@ -216,6 +216,12 @@ class SpgParts(nn.Module):
         )
 
 
+def training_parts(network: nn.Module) -> list[nn.Module]:
+    """The parts of a network that only training uses: its logits are the same without them."""
+    parts = [module for module in network.modules() if isinstance(module, SpgParts)]
+    return parts + [module.b for module in network.modules() if isinstance(module, AcolHead)]
+
+
 def _label_maps(features: Tensor, fc: nn.Linear, labels: Tensor) -> Tensor:
     """(B, 1, h, w) float32 class activation maps of the labels, without gradient."""
     return class_maps(features.detach(), fc.weight.detach(), labels[:, None])
