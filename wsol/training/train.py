@@ -19,7 +19,7 @@ from wsol.models.classifier import Classifier
 from wsol.precision import autocast
 from wsol.resume import unbroken
 from wsol.training.images import ShuffledBatches, TrainingImages
-from wsol.training.methods import METHODS, Method
+from wsol.training.methods import Method, make_method
 from wsol.training.options import TrainingOptions
 from wsol.training.processes import Processes
 
@@ -99,13 +99,14 @@ class Training:
         dataset: Dataset,
         options: TrainingOptions,
         *,
-        method: Method = METHODS["cam"],
+        method: Method | None = None,
         new_parameters: frozenset[str] = frozenset(),
         processes: Processes | None = None,
     ) -> None:
         """Prepare the first step; the classifier is trained in place.
 
         Args:
+            method: None trains by cross-entropy alone (`cam`).
             new_parameters: names of those that start from random weights, where others do not.
 
         Raises:
@@ -140,7 +141,7 @@ class Training:
         self.step = 0
         self.history: list[EpochResult] = []
         self._epoch = _Sums()
-        self._method = method
+        self._method = method or make_method("cam")
         self._device = torch.device(options.device)
         self._generator = torch.Generator()
         network = classifier.to(self._device).network

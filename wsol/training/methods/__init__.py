@@ -1,64 +1,48 @@
-"""Ways to train for localization: what each does to a batch and which loss it takes."""
+"""Ways to train for localization from labels alone: what each does to a batch, and its loss."""
 
+import difflib
+import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
 from wsol.errors import InputError
+from wsol.training.methods import acol, adl, cam, cutmix, has, spg
+from wsol.training.methods.base import LossFunction, Method, StepOutput
 
+__all__ = ["METHODS", "LossFunction", "Method", "StepOutput", "make_method"]
 
-@dataclass(frozen=True, slots=True)
-class StepOutput:
-    """One training step: a scalar `loss` to go backward from, and (B, C) `logits`."""
-
-    loss: Tensor
-    logits: Tensor
-
-
-LossFunction = Callable[[nn.Module, Tensor, Tensor, torch.Generator], StepOutput]
-"""From (network in training mode, normalized images (B, 3, H, W) float, labels (B,) int64, a CPU
-generator for random choices) to a step's loss and logits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A way to train.
-
-    Attributes:
-        builder_arguments: what the model's builder takes besides its own arguments.
-        source: the publication.
-    """
-
-    name: str
-    builder_arguments: Mapping[str, Any]
-    loss: LossFunction
-    source: str
-
-
-def _cross_entropy(
-    network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator
-) -> StepOutput:
-    logits = network(images)
-    return StepOutput(F.cross_entropy(logits, labels), logits)
-
-
-METHODS: dict[str, Method] = {
-    "cam": Method("cam", {}, _cross_entropy, "Zhou et al., CVPR 2016"),
+METHODS: Mapping[str, Callable[..., Method]] = {
+    "cam": cam.cam,
+    "has": has.has,
+    "acol": acol.acol,
+    "spg": spg.spg,
+    "adl": adl.adl,
+    "cutmix": cutmix.cutmix,
 }
+"""The functions that make each method, with its options and their defaults."""
 
 
 def make_method(name: str, **options: Any) -> Method:
     """A method by name.
 
     Raises:
-        InputError: for an unknown method or option.
+        InputError: for an unknown method or option, or a value out of range.
     """
     if name not in METHODS:
-        raise InputError(f"{name}: not a training method; there are {', '.join(METHODS)}.")
-    if options:
-        raise InputError(f"{name}: takes no option {next(iter(options))!r}.")
-    return METHODS[name]
+        near = difflib.get_close_matches(name, METHODS, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise InputError(f"{name}: is no training method; {hint}There are {', '.join(METHODS)}.")
+    known = inspect.signature(METHODS[name]).parameters
+    for option, value in options.items():
+        if option not in known:
+            listed = ", ".join(f"{p.name} ({p.default})" for p in known.values()) or "none"
+            raise InputError(f"{name}: has no option {option}; its options (defaults): {listed}.")
+        _require_number(name, option, value, type(known[option].default))
+    return METHODS[name](**options)
+
+
+def _require_number(method: str, option: str, value: Any, kind: type) -> None:
+    wanted: tuple[type, ...] = (int,) if kind is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, wanted):
+        told = "a whole number" if kind is int else "a number"
+        raise InputError(f"{method}: {option} is {told}, not {value!r}.")
