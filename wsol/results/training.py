@@ -42,6 +42,7 @@ class Chosen(_Part):
     num_images: int
     metric: str
     value: float
+    weights_fingerprint: str
     epoch: int = Field(description="whose checkpoint is best.pt, from 1")
     thresholds: dict[str, float] | None = None
     thresholds_largest: dict[str, float] | None = None

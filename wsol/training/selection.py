@@ -1,13 +1,13 @@
 """Choosing a checkpoint and its thresholds on images with boxes that are not reported on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
 from wsol.evaluate import Options, evaluate
 from wsol.models.classifier import Classifier, match_classes
-from wsol.provenance import dataset_fingerprint
+from wsol.provenance import dataset_fingerprint, weights_fingerprint
 from wsol.results.record import Metrics
 from wsol.results.training import Chosen
 
@@ -17,7 +17,7 @@ class Selection:
     """The protocol's `train-fullsup` (Choe et al., CVPR 2020) and what is measured on it.
 
     Attributes:
-        options: of the evaluation; the size is that of the network.
+        options: of the evaluation.
         metric: a field of `Metrics` that is one number; the checkpoint with the highest is best.
         every: epochs between two measurements; the last epoch is always measured.
     """
@@ -55,8 +55,7 @@ class Selection:
     def measure(self, classifier: Classifier, epoch: int) -> Chosen:
         """Evaluate the network as it is; leaves it in evaluation mode."""
         classifier.network.eval()
-        options = replace(self.options, size=classifier.preprocessing.size)
-        metrics = evaluate(classifier, self.dataset, options).metrics
+        metrics = evaluate(classifier, self.dataset, self.options).metrics
         value = getattr(metrics, self.metric)
         if value is None:
             raise InputError(
@@ -69,6 +68,7 @@ class Selection:
             num_images=len(self.dataset),
             metric=self.metric,
             value=value,
+            weights_fingerprint=weights_fingerprint(classifier.network.state_dict().items()),
             epoch=epoch,
             thresholds=metrics.best_threshold,
             thresholds_largest=metrics.best_threshold_largest,
@@ -90,5 +90,7 @@ class Selection:
 def selection_metrics() -> list[str]:
     """The metrics that are one number, of which more is better."""
     return [
-        name for name, field in Metrics.model_fields.items() if field.annotation == (float | None)
+        name
+        for name, field in Metrics.model_fields.items()
+        if field.annotation == (float | None) and not name.endswith("_chosen")
     ]
