@@ -1,11 +1,12 @@
 """`wsol train`, then `wsol evaluate` with what it wrote."""
 
 import json
+import shutil
 
 import pytest
 
 from wsol.cli import app
-from wsol.datasets.shapes import generate_shapes
+from wsol.datasets.shapes import generate_shapes, read_shapes
 from wsol.errors import InputError
 from wsol.training.methods import METHODS
 
@@ -43,6 +44,18 @@ def test_every_method_ends_in_a_checkpoint_that_can_be_evaluated(shapes, tmp_pat
     assert record["settings"]["size"] == 48
     assert record["metrics"]["max_box_acc_v2"] is not None
     assert json.loads((tmp_path / "train.json").read_text())["method"] == method
+
+
+def test_no_box_and_no_mask_is_read(shapes, tmp_path):
+    blind = tmp_path / "shapes"
+    shutil.copytree(shapes, blind, ignore=shutil.ignore_patterns("masks"))
+    header, *rows = (blind / "annotations.csv").read_text().splitlines()
+    rows = [",".join([*row.split(",")[:2], *["no number"] * 6]) for row in rows]
+    (blind / "annotations.csv").write_text("\n".join([header, *rows]) + "\n")
+    with pytest.raises(InputError):
+        read_shapes(blind, "train")
+    train(blind, tmp_path / "out", "--precision", "fp16")
+    assert (tmp_path / "out" / "best.pt").exists()
 
 
 def test_selection_and_chosen_thresholds(shapes, tmp_path, capsys):

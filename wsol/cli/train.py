@@ -166,6 +166,8 @@ def train(
     A selection set (the protocol's train-fullsup) is the one place where boxes are seen: to
     choose the checkpoint and the threshold, never to change a weight.
     """
+    import torch
+
     from wsol.datasets.weak import open_training_set
     from wsol.training.methods import make_method
     from wsol.training.options import TrainingOptions
@@ -176,6 +178,7 @@ def train(
     if pretrained and weights is not None:
         raise InputError("--weights and --pretrained both name weights to start from; use one.")
     with joined(usable_device(device)) as (processes, own_device):
+        torch.backends.cudnn.benchmark = True  # every batch has the same shape
         if workers is None:
             workers = 0 if cache else default_workers(own_device)
         options = TrainingOptions(
