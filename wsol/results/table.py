@@ -123,9 +123,7 @@ def to_html(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
             for column, cell in zip(section.columns, row, strict=True):
                 kinds = ["text" if column.is_text else "number"]
                 kinds += [classes[cell.rank]] if cell.rank else []
-                note = f" <small>({escaping.html_text(cell.note)})</small>" if cell.note else ""
-                text = escaping.html_text(cell.text)
-                cells += f'<td class="{" ".join(kinds)}">{text}{note}</td>'
+                cells += f'<td class="{" ".join(kinds)}">{escaping.html_text(cell.text)}</td>'
             lines.append(f"<tr>{cells}</tr>")
         lines += ["</tbody>", "</table>"]
         lines += [
@@ -155,11 +153,9 @@ def terminal_table(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> 
                 min_width=_width(section, column),
             )
         for row in section.rows:
-            cells = []
-            for cell in row:
-                text = Text(escaping.printable(cell.text), styles[cell.rank])
-                cells.append(Text.assemble(text, f" ({cell.note})") if cell.note else text)
-            table.add_row(*cells)
+            table.add_row(*(Text(escaping.printable(cell.text), styles[cell.rank]) for cell in row))
+        if parts:
+            parts.append(Text())
         parts.append(table)
         parts += [Text(escaping.printable(note), "dim") for note in section.footnotes]
     return Group(*parts)
@@ -181,8 +177,7 @@ def _rendered(
 
     def render(cell: Cell) -> str:
         text = escape(cell.text)
-        text = marks[cell.rank](text) if cell.rank else text
-        return f"{text} ({escape(cell.note)})" if cell.note else text
+        return marks[cell.rank](text) if cell.rank else text
 
     headings = [escape(column.heading) for column in section.columns]
     return headings, [[render(cell) for cell in row] for row in section.rows]
