@@ -68,6 +68,16 @@ def test_planted_blocks_are_found(colours):
     assert record.timing.total > 0 and record.timing.localization > 0
 
 
+def test_a_record_says_what_the_network_costs(colours):
+    record = evaluate(colour_classifier(), colours, Options())
+    assert record.cost.map_size == (28, 28)
+    assert record.cost.flops == 2 * 3 * 3  # pooling is not counted
+    assert record.cost.latency_ms is None and record.cost.latency_device is None
+    timed = evaluate(colour_classifier(), colours, Options(latency=True)).cost
+    assert timed.latency_ms > 0 and timed.latency_device.startswith("cpu, ")
+    assert evaluate("center", colours).cost is None
+
+
 @pytest.mark.parametrize("mode", ["letterbox", "center-crop"])
 def test_other_ways_to_frame_find_them_too(colours, mode):
     record = evaluate(colour_classifier(), colours, Options(resize_mode=mode))

@@ -137,7 +137,8 @@ def frame(records: Sequence[ResultRecord]) -> pd.DataFrame:
             else:
                 row[name] = value
         rows.append(row)
-    return pd.DataFrame(rows)
+    # Whole numbers stay whole beside missing ones.
+    return pd.DataFrame(rows).astype({"parameters": "Int64", "flops": "Int64"})
 
 
 def columns_of(data: pd.DataFrame) -> dict[str, Column]:
@@ -266,10 +267,11 @@ def _text(column: Column, value: Any, layout: Layout) -> str:
 
 
 def _ranks(column: Column, texts: list[str]) -> list[int | None]:
-    if column.better is None or len(texts) == 1:
+    figures = [text for text in texts if text != DASH]
+    if column.better is None or len(figures) < 2:
         return [None] * len(texts)
     # Ranked as they are printed: equal figures are equally good.
-    numbers = {text: float(text) for text in texts if text != DASH}
+    numbers = {text: float(text) for text in figures}
     best = sorted(set(numbers.values()), reverse=column.better == "high")[:2]
     return [best.index(numbers[text]) + 1 if numbers.get(text) in best else None for text in texts]
 

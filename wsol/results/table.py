@@ -38,7 +38,7 @@ def to_csv(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
     names = list(layout.columns or data.columns)
     if layout.columns is not None:
         require_columns(layout.columns, columns_of(data))
-    output: dict[str, Any] = {}
+    output: dict[str, list[Any]] = {}
     for name in names:
         output[name] = column_values(data, name)
         found = comparisons(rows, name, layout)
@@ -51,11 +51,11 @@ def to_csv(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
                     c and f"{c.published.source.url} {c.published.table}" for c in found
                 ],
             }
+    for name, column in output.items():
+        output[name] = [escaping.csv_text(v) if isinstance(v, str) else v for v in column]
     stream = io.StringIO()
-    table = pd.DataFrame(output, dtype=object).map(
-        lambda value: escaping.csv_text(value) if isinstance(value, str) else value
-    )
-    table.to_csv(stream, index=False, lineterminator="\n")
+    # As objects, whole numbers stay whole beside missing ones.
+    pd.DataFrame(output, dtype=object).to_csv(stream, index=False, lineterminator="\n")
     return stream.getvalue()
 
 
