@@ -287,8 +287,11 @@ def _difference(comparison: Comparison | None, layout: Layout) -> str:
 def _footnote(column: Column, comparison: Comparison) -> str:
     published = comparison.published
     checked = "" if published.checked else ", not checked"
+    printed = f"{published.value:.{published.decimals}f}"
+    if published.metric != column.name:
+        printed = f"{comparison.value:.{published.decimals}f} = 100 − {printed}"
     return (
-        f"{column.heading} against {comparison.value:.{published.decimals}f} ({published.model}, "
+        f"{column.heading} against {printed} ({published.model}, "
         f"{published.method}; {published.source.short}, {published.table}{checked}): "
         f"{published.definition}"
     )

@@ -100,7 +100,8 @@ def to_latex(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
             r"\end{tabular}",
         ]
         if layout.group_by:
-            lines = [rf"\noindent\textbf{{{escaping.latex(section.title)}}}\par\smallskip", *lines]
+            title = rf"\textbf{{{escaping.latex(section.title)}}}"
+            lines = [rf"\medskip\noindent{title}\par\smallskip\noindent", *lines]
         for footnote in section.footnotes:
             lines.append(rf"\par\smallskip\noindent{{\footnotesize {escaping.latex(footnote)}}}")
         parts.append("\n".join(lines))
