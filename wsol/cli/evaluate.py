@@ -19,18 +19,27 @@ from wsol.cli.options import (
     JsonOption,
     LimitOption,
     MasksOption,
+    PerImageOption,
     PrecisionName,
     ResizeName,
     ResumeOption,
     RootOption,
     SplitOption,
     StepOption,
+    StoreOption,
     default_workers,
     open_data,
     protocol_of,
     usable_device,
 )
-from wsol.cli.output import clear, deliver, progress_folder, resume_hint
+from wsol.cli.output import (
+    add_to_store,
+    clear,
+    deliver,
+    progress_folder,
+    resume_hint,
+    settle_outcomes,
+)
 from wsol.errors import InputError
 from wsol.progress import track
 
@@ -89,6 +98,7 @@ def evaluate(
         bool, typer.Option(help="Also COCO AP/AR from the boxes of the top-5 classes.")
     ] = True,
     curves: CurvesOption = False,
+    per_image: PerImageOption = False,
     latency: Annotated[
         bool, typer.Option("--latency", help="Also time the forward pass of a single image.")
     ] = False,
@@ -104,6 +114,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for a record a model and the table.")
     ] = None,
+    store: StoreOption = None,
     resume: ResumeOption = False,
 ) -> None:
     """Evaluate classifiers and baselines on a data set: localization beside parameters.
@@ -112,14 +123,15 @@ def evaluate(
     column means. Nothing is trained, and no box is seen by the network.
     """
     from wsol.evaluate import Options, limited
-    from wsol.runs import evaluate_models, pair_weights
+    from wsol.results.outcomes import OUTCOMES_SUFFIX
+    from wsol.runs import evaluate_models, file_names, pair_weights
 
     if save_scoremaps is not None and len(models) > 1:
         raise InputError("--save-scoremaps takes one model at a time; evaluate them in turn.")
     device = usable_device(device)
     protocol = protocol_of(threshold_step, iou, compat, contours)
     requests = pair_weights(models, weights or [])
-    folder = progress_folder(out, json_file, resume)
+    folder = progress_folder(out, json_file, resume, per_image)
     dataset = limited(open_data(data, root, images, masks, split, exclude), limit)
     options = Options(
         protocol=protocol,
@@ -137,8 +149,19 @@ def evaluate(
     )
     with resume_hint(folder):
         records = evaluate_models(
-            requests, dataset, options, folder=folder, resume=resume, track=track
+            requests,
+            dataset,
+            options,
+            folder=folder,
+            resume=resume,
+            per_image=per_image,
+            track=track,
         )
     deliver(records, json_file, out)
-    if out is None:
+    outcomes = None
+    if per_image and folder is not None:
+        outcomes = [folder / f"{name}{OUTCOMES_SUFFIX}" for name in file_names(requests)]
+    add_to_store(records, outcomes, store)
+    if out is None and folder is not None and json_file is not None:
+        settle_outcomes(folder, file_names(requests), json_file, per_image)
         clear(folder)

@@ -19,14 +19,23 @@ from wsol.cli.options import (
     JsonOption,
     LimitOption,
     MasksOption,
+    PerImageOption,
     ResumeOption,
     RootOption,
     SplitOption,
     StepOption,
+    StoreOption,
     open_data,
     protocol_of,
 )
-from wsol.cli.output import clear, deliver, progress_folder, resume_hint
+from wsol.cli.output import (
+    add_to_store,
+    clear,
+    deliver,
+    progress_folder,
+    resume_hint,
+    settle_outcomes,
+)
 from wsol.progress import track
 
 
@@ -71,7 +80,9 @@ def score(
         bool, typer.Option("--skip-bad", help="Leave bad, missing and extra maps out, list them.")
     ] = False,
     curves: CurvesOption = False,
+    per_image: PerImageOption = False,
     json_file: JsonOption = None,
+    store: StoreOption = None,
     resume: ResumeOption = False,
     save_every: Annotated[
         float,
@@ -85,19 +96,21 @@ def score(
     """
     from wsol.evaluate import limited
     from wsol.pipeline import usable_cores
+    from wsol.results.outcomes import OUTCOMES_SUFFIX
     from wsol.score import ScoreOptions
     from wsol.score import score as score_maps
 
+    folder = progress_folder(None, json_file, resume, per_image)
     options = ScoreOptions(
         protocol=protocol_of(threshold_step, iou, compat, contours),
         threads=workers or usable_cores(),
         skip_bad=skip_bad,
         curves=curves,
+        outcomes=folder / f"score{OUTCOMES_SUFFIX}" if per_image and folder else None,
         name=name,
         parameters=parameters,
         save_every=save_every,
     )
-    folder = progress_folder(None, json_file, resume)
     dataset = open_data(data, root, images, masks, split, exclude)
     part = limited(dataset, limit)
     with resume_hint(folder), track(name or scoremaps.name, len(part)) as advance:
@@ -111,4 +124,7 @@ def score(
             advance=advance,
         )
     deliver([record], json_file, None)
-    clear(folder)
+    add_to_store([record], None if options.outcomes is None else [options.outcomes], store)
+    if folder is not None and json_file is not None:
+        settle_outcomes(folder, ["score"], json_file, per_image)
+        clear(folder)
