@@ -29,7 +29,8 @@ from wsol.results.record import ResultRecord
 from wsol.results.table import terminal_table, to_csv, to_markdown
 from wsol.runs import ModelRequest, evaluate_models
 from wsol.score_files import ScoreMaps
-from wsol.training.train import StepReport, TrainingOptions, train_classifier
+from wsol.training.options import TrainingOptions
+from wsol.training.train import StepReport, train_classifier
 
 _IMAGES = {"train": 2400, "val": 0, "test": 600}
 _IMAGE_SIDE = 128
