@@ -157,7 +157,7 @@ class _EmptyWeights(TorchFunctionMode):
 def _name(spec: str, arguments: dict[str, Any]) -> str:
     """`vgg16_gap`, or `vgg16_gap (width 0.25)` where it is not the plain one."""
     told = ", ".join(
-        f"{key} {value:g}" if isinstance(value, float) else key.replace("_", " ")
+        key.replace("_", " ") + ("" if value is True else f" {value:g}")
         for key, value in sorted(arguments.items(), reverse=True)
         if value is not False and not (key == "width" and value == 1)
     )

@@ -16,14 +16,14 @@ class VggGap(nn.Module):
     `batch_norm` each convolution is normalized, which lets narrow networks train from scratch.
     """
 
-    def __init__(self, num_classes: int, width: float, batch_norm: bool) -> None:
+    def __init__(self, num_classes: int, width: float, batch_norm: bool, cam_groups: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = 3
 
-        def convolution(units: int) -> list[nn.Module]:
+        def convolution(units: int, groups: int = 1) -> list[nn.Module]:
             normalization = [nn.BatchNorm2d(units)] if batch_norm else []
-            convolve = nn.Conv2d(channels, units, 3, padding=1, bias=not batch_norm)
+            convolve = nn.Conv2d(channels, units, 3, 1, 1, groups=groups, bias=not batch_norm)
             return [convolve, *normalization, nn.ReLU(inplace=True)]
 
         for item in _VGG16:
@@ -35,7 +35,7 @@ class VggGap(nn.Module):
                 channels = units
         self.features = nn.Sequential(*layers)
         units = _scaled(_CAM_CHANNELS, width)
-        self.cam_conv = nn.Sequential(*convolution(units))
+        self.cam_conv = nn.Sequential(*convolution(units, cam_groups))
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(units, num_classes)
         for module in self.modules():
@@ -50,9 +50,14 @@ class VggGap(nn.Module):
         return self.fc(torch.flatten(self.pool(x), 1))
 
 
-def vgg16_gap(num_classes: int = 1000, width: float = 1.0, batch_norm: bool = False) -> VggGap:
-    """VGG-GAP of the paper; `width` scales every channel count."""
-    return VggGap(num_classes, width, batch_norm)
+def vgg16_gap(
+    num_classes: int = 1000, width: float = 1.0, batch_norm: bool = False, cam_groups: int = 1
+) -> VggGap:
+    """VGG-GAP of the paper; `width` scales every channel count.
+
+    `cam_groups` splits the last convolution: the network that the authors published has 2 groups.
+    """
+    return VggGap(num_classes, width, batch_norm, cam_groups)
 
 
 def _scaled(channels: int, width: float) -> int:
