@@ -1,6 +1,7 @@
 """VGG16-CAM from Caffe's files: against numpy and against bytes written by hand."""
 
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -189,3 +190,8 @@ def test_bad_files_are_refused(tmp_path, blobs):
     assert "as vgg16_gap of the method cam alone" in refused(tmp_path, whole, spec="resnet50")
     assert "are 14x14, not 28x28" in refused(tmp_path, whole, map_size=28)
     assert "7 logits, but there are 6" in refused(tmp_path, whole, classes=list("abcdef"))
+
+
+def test_without_protobuf_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.protobuf.message", None)
+    assert "pip install 'wsol[caffe]'" in refused(tmp_path, b"")

@@ -101,6 +101,12 @@ def import_weights(
         highlight=False,
         soft_wrap=True,
     )
+    if method is TrainedWith.ACOL:
+        OUTPUT.print(
+            "Its maps are those of branch A; the published evaluation takes the maximum of both "
+            "branches' maps, so its figures are not comparable.",
+            soft_wrap=True,
+        )
 
 
 def _class_keys(given: str) -> list[str]:

@@ -61,7 +61,7 @@ _LAYERS = {
 # Pixels from 0 to 255 in the order blue, green, red, minus the mean of ImageNet. The authors
 # subtract a mean image; these are the means of its channels, rounded as Caffe's own models do.
 _MEAN_BGR = (104.0, 117.0, 123.0)
-PREPROCESSING = Preprocessing(
+_PREPROCESSING = Preprocessing(
     size=224,
     mean=(_MEAN_BGR[0] / 255, _MEAN_BGR[1] / 255, _MEAN_BGR[2] / 255),
     std=(1 / 255, 1 / 255, 1 / 255),
@@ -84,7 +84,7 @@ def read_vgg16_cam(path: Path) -> Published:
         called=_called,
         num_classes=rows(tensors, "CAM_fc.weight", 1000),
         arguments={**({} if whole else {"cam_groups": 2}), **width(tensors, "conv1_1.weight", 64)},
-        preprocessing=PREPROCESSING,
+        preprocessing=_PREPROCESSING,
     )
 
 

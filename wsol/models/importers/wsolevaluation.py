@@ -4,7 +4,9 @@ Its trainer saves the state dict of a VGG-16, ResNet-50 or Inception v3 with the
 method (github.com/clovaai/wsolevaluation: wsol/vgg.py, wsol/resnet.py, wsol/inception.py,
 main.py). HaS and CutMix train the network of CAM. The layers of ADL hold no tensor, but take
 numbers in a sequence. A network comes with maps of 14x14 or 28x28 positions, which is a matter
-of strides, so most files do not show it.
+of strides, so most files do not show it. The maps of an imported network are the released ones,
+but for ACoL: the repository localizes with the maximum of both branches' normalized maps, this
+project with branch A's (see `wsol.models.parts.AcolHead`).
 """
 
 from pathlib import Path
@@ -122,7 +124,7 @@ def _require_kind(
     if network is None:
         return
     if network != spec:
-        raise InputError(f"{path}: holds a {network}, not a {spec}; import it --as {network}.")
+        raise InputError(f"{path}: holds {network}, not {spec}; import it --as {network}.")
     if (spec, parts) == ("inception_v3", "adl"):
         parts = None  # there, ADL takes no number and leaves no trace
     shown = _shown(_METHODS, tensors)
