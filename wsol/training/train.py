@@ -23,6 +23,8 @@ from wsol.training.methods import Method, make_method
 from wsol.training.options import TrainingOptions
 from wsol.training.processes import Processes
 
+_ONEDNN_BLOCK = 16
+
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
@@ -145,7 +147,8 @@ class Training:
         self._device = torch.device(options.device)
         self._generator = torch.Generator()
         network = classifier.to(self._device).network
-        network.to(memory_format=torch.channels_last)
+        self._memory_format = _memory_format(network, self._device)
+        network.to(memory_format=self._memory_format)
         self._optimizer = torch.optim.SGD(
             _parameter_groups(network, new_parameters, options.new_layer_rate),
             lr=options.learning_rate,
@@ -239,7 +242,8 @@ class Training:
     def _update(self, pixels: Tensor, labels: Tensor) -> tuple[float, float]:
         """Change the weights by one batch; its loss and its number of right answers."""
         device, options = self._device, self.options
-        pixels = pixels.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        pixels = pixels.to(device, non_blocking=True)
+        pixels = pixels.contiguous(memory_format=self._memory_format)
         labels = labels.to(device, non_blocking=True)
         images = self.classifier.normalize(pixels)
         with autocast(device, options.precision):
@@ -306,6 +310,23 @@ class _Sums:
     loss: float = 0.0
     right: float = 0.0
     seconds: float = 0.0
+
+
+def _memory_format(network: nn.Module, device: torch.device) -> torch.memory_format:
+    """Channels last, which is the faster one, except where oneDNN is wrong about it.
+
+    On a CPU, the weights' gradient of a strided 1x1 convolution with fewer input channels than
+    its block (8 or 16) is written past its buffer: a crash, or wrong numbers
+    (github.com/uxlfoundation/oneDNN/issues/6035). Narrow ResNets have such shortcuts.
+    """
+    affected = device.type == "cpu" and any(
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and max(module.stride) > 1
+        and module.in_channels < _ONEDNN_BLOCK
+        for module in network.modules()
+    )
+    return torch.contiguous_format if affected else torch.channels_last
 
 
 def _parameter_groups(
