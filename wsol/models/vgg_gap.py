@@ -52,6 +52,7 @@ class VggGap(nn.Module):
         batch_norm: bool,
         output_stride: int,
         method: PartsName | None,
+        cam_groups: int,
     ) -> None:
         super().__init__()
         self.method = method
@@ -59,9 +60,9 @@ class VggGap(nn.Module):
         ends: list[int] = []  # in `layers`: where poolings and the last convolutions end
         channels = 3
 
-        def convolution(units: int) -> list[nn.Module]:
+        def convolution(units: int, groups: int = 1) -> list[nn.Module]:
             normalization = [nn.BatchNorm2d(units)] if batch_norm else []
-            convolve = nn.Conv2d(channels, units, 3, padding=1, bias=not batch_norm)
+            convolve = nn.Conv2d(channels, units, 3, 1, 1, groups=groups, bias=not batch_norm)
             return [convolve, *normalization, nn.ReLU(inplace=True)]
 
         for item in _VGG16:
@@ -81,7 +82,7 @@ class VggGap(nn.Module):
             self.acol = AcolHead(channels, scaled(_CAM_CHANNELS, width), num_classes)
         else:
             units = scaled(_SPG_CHANNELS if method == "spg" else _CAM_CHANNELS, width)
-            cam_conv = convolution(units)
+            cam_conv = convolution(units, cam_groups)
             if method == "spg":
                 stages = channels
                 channels = units
@@ -131,6 +132,7 @@ def vgg16_gap(
     batch_norm: bool = False,
     output_stride: Literal[8, 16] = 16,
     method: PartsName | None = None,
+    cam_groups: int = 1,
 ) -> VggGap:
     """VGG-GAP of the paper.
 
@@ -140,6 +142,8 @@ def vgg16_gap(
         output_stride: pixels of the input to a position of the map: 16 is the paper's, 14x14 at
             224 pixels; 8, without the fourth pooling, 28x28.
         method: whose parts to build in.
+        cam_groups: of the convolution before the average; the network that the paper's authors
+            published has 2. ACoL and SPG have another convolution there, in one group.
 
     Raises:
         InputError: for values that there is no network for.
@@ -147,4 +151,6 @@ def vgg16_gap(
     check_parts(method, "vgg16_gap")
     if output_stride not in (8, 16):
         raise InputError(f"vgg16_gap: output_stride is 8 or 16, not {output_stride}.")
-    return VggGap(num_classes, width, batch_norm, output_stride, method)
+    if cam_groups not in ((1,) if method in ("acol", "spg") else (1, 2)):
+        raise InputError(f"vgg16_gap: there is no network of {cam_groups} cam_groups here.")
+    return VggGap(num_classes, width, batch_norm, output_stride, method, cam_groups)
