@@ -98,6 +98,7 @@ class SkippedImage(_Part):
 
 
 _OPTIONAL = ("cost", "intervals", "curves")
+_OPTIONAL_METRICS = ("max_box_acc_chosen", "max_box_acc_v2_chosen")
 
 
 class ResultRecord(_Part):
@@ -131,7 +132,10 @@ class ResultRecord(_Part):
 
     def to_json(self) -> str:
         """Indented JSON with a final newline; absent optional parts are left out."""
-        exclude = {part for part in _OPTIONAL if getattr(self, part) is None}
+        exclude: dict[str, Any] = {part: True for part in _OPTIONAL if getattr(self, part) is None}
+        exclude["metrics"] = {
+            name for name in _OPTIONAL_METRICS if getattr(self.metrics, name) is None
+        }
         return json.dumps(self.model_dump(mode="json", exclude=exclude), indent=2) + "\n"
 
 
