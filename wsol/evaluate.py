@@ -21,10 +21,11 @@ from wsol.errors import InputError
 from wsol.evaluator import Classification, Evaluator
 from wsol.framing import ResizeMode, fit, maps_on_grid
 from wsol.models.classifier import Classifier, Preprocessing, match_classes
+from wsol.models.cost import forward_cost, median_latency
 from wsol.pipeline import Pipeline, usable_cores
 from wsol.protocol import Outcome, Protocol, prepare
 from wsol.provenance import dataset_fingerprint, environment, fingerprint, weights_fingerprint
-from wsol.results.record import Metrics, ResultRecord, SkippedImage, Timing
+from wsol.results.record import Cost, Metrics, ResultRecord, SkippedImage, Timing
 from wsol.resume import SavedProgress, unbroken
 from wsol.score_files import save_score_map
 
@@ -48,6 +49,7 @@ class Options:
         skip_bad_images: leave unreadable images out and list them, instead of stopping.
         save_maps: folder for every image's score map of its label, as `wsol score` reads them.
         curves: keep the correct count at every threshold in the record.
+        latency: also measure how long a forward pass of one image takes.
     """
 
     protocol: Protocol = field(default_factory=Protocol)
@@ -62,6 +64,7 @@ class Options:
     skip_bad_images: bool = False
     save_maps: Path | None = None
     curves: bool = False
+    latency: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +142,26 @@ def evaluate(
         localization=round(run.localization_seconds, 3),
         total=round(time.perf_counter() - start, 3),
     )
+    record.cost = model_cost(model, options)
     if saved is not None:
         saved.remove()
     return record
+
+
+def model_cost(model: Classifier | str, options: Options) -> Cost | None:
+    """What the record says about a network's cost; None for a baseline."""
+    if isinstance(model, str):
+        return None
+    model.to(torch.device(options.device))
+    flops, map_size = forward_cost(model, options.size, options.device)
+    cost = Cost(flops=flops, map_size=map_size)
+    if options.latency:
+        dtype = _AUTOCAST.get(options.precision)
+        cost.latency_ms = round(median_latency(model, options.size, options.device, dtype), 3)
+        where = environment(options.device)
+        threads = f", {where.threads} threads" if where.device == "cpu" else ""
+        cost.latency_device = f"{where.device}{threads}, {options.precision}"
+    return cost
 
 
 class _BaselineRun:

@@ -9,7 +9,7 @@ from pathlib import Path
 from wsol.baselines import BASELINES
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
-from wsol.evaluate import Options, evaluate, ignore_progress, run_settings
+from wsol.evaluate import Options, evaluate, ignore_progress, model_cost, run_settings
 from wsol.models.classifier import Classifier
 from wsol.models.registry import load_classifier
 from wsol.results.record import ResultRecord, read_records, write_record
@@ -86,6 +86,9 @@ def evaluate_models(
             if resume:
                 settings = run_settings(model, dataset, options, weights)
                 record = _finished(folder / f"{name}.json", settings)
+                if record is not None and options.latency and not _is_timed(record):
+                    record.cost = model_cost(model, options)
+                    write_record(record, folder / f"{name}.json")
         if record is None:
             title = request.spec if isinstance(model, str) else model.name
             with track(title, len(dataset)) as advance:
@@ -119,6 +122,10 @@ def _finished(path: Path, settings: dict[str, object]) -> ResultRecord | None:
         return None
     record = read_records(path)[0]
     return record if record.settings == settings else None
+
+
+def _is_timed(record: ResultRecord) -> bool:
+    return record.cost is not None and record.cost.latency_ms is not None
 
 
 def _file_names(requests: list[ModelRequest]) -> list[str]:

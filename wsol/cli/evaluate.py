@@ -89,6 +89,9 @@ def evaluate(
         bool, typer.Option(help="Also COCO AP/AR from the boxes of the top-5 classes.")
     ] = True,
     curves: CurvesOption = False,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Also time the forward pass of a single image.")
+    ] = False,
     skip_bad_images: Annotated[
         bool,
         typer.Option("--skip-bad-images", help="Leave unreadable images out and list them."),
@@ -130,6 +133,7 @@ def evaluate(
         skip_bad_images=skip_bad_images,
         save_maps=save_scoremaps,
         curves=curves,
+        latency=latency,
     )
     with resume_hint(folder):
         records = evaluate_models(

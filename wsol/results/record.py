@@ -1,6 +1,7 @@
 """The record of one evaluation: the only thing that tables, plots and reports read."""
 
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from wsol.errors import InputError
 from wsol.files import write_text
 
-SCHEMA = "wsol.record/1"
+SCHEMA = "wsol.record/2"
 
 
 class _Part(BaseModel):
@@ -50,6 +51,21 @@ class Timing(_Part):
     total: float
 
 
+class Cost(_Part):
+    """What one forward pass of a network costs, at the evaluation's input size.
+
+    `flops` counts floating-point operations, two for every multiply-accumulate, of one image in
+    convolutions and matrix products; `map_size` is (width, height) of the class activation map
+    before it is scaled up. `latency_ms` is the median time of a pass of one image, measured on
+    `latency_device` where it was asked for.
+    """
+
+    flops: int
+    map_size: tuple[int, int]
+    latency_ms: float | None = None
+    latency_device: str | None = None
+
+
 class Environment(_Part):
     """Where a record was made."""
 
@@ -77,12 +93,17 @@ class SkippedImage(_Part):
     reason: str
 
 
+_OPTIONAL = ("cost", "intervals", "curves")
+
+
 class ResultRecord(_Part):
     """One model on one split of one data set.
 
     `parameters` counts the network's parameters; None for score maps of unknown origin.
     `settings` holds every option that can change a number, among them `convention`,
-    `threshold_policy`, `threshold_step`, `iou_levels`, `size` and `resize_mode`.
+    `threshold_policy`, `threshold_step`, `iou_levels`, `size` and `resize_mode`. `cost` is None
+    for baselines and for score maps of unknown origin. `intervals` maps names of `Metrics` to the
+    ends of a 95 % confidence interval, in the metric's own percentages.
     """
 
     schema_: str = Field(default=SCHEMA, alias="schema")
@@ -98,14 +119,25 @@ class ResultRecord(_Part):
     timing: Timing
     skipped: list[SkippedImage] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
+    cost: Cost | None = None
+    intervals: dict[str, tuple[float, float]] | None = None
     curves: Curves | None = None
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
     def to_json(self) -> str:
-        """Indented JSON with a final newline; absent curves are left out."""
-        exclude = {"curves"} if self.curves is None else None
+        """Indented JSON with a final newline; absent optional parts are left out."""
+        exclude = {part for part in _OPTIONAL if getattr(self, part) is None}
         return json.dumps(self.model_dump(mode="json", exclude=exclude), indent=2) + "\n"
+
+
+def _from_1(item: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 added `cost` and `intervals`, which a record of version 1 does not have."""
+    return item | {"schema": SCHEMA}
+
+
+_MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"wsol.record/1": _from_1}
+"""What turns a record of an older schema into one of this version."""
 
 
 def write_record(record: ResultRecord, path: Path) -> None:
@@ -114,24 +146,22 @@ def write_record(record: ResultRecord, path: Path) -> None:
 
 
 def read_records(path: Path) -> list[ResultRecord]:
-    """Read the record, or list of records, of a JSON file.
+    """Read the record, or list of records, of a JSON file; older schemas are brought up to date.
 
     Raises:
         InputError: naming the file and, within it, the field that is wrong.
     """
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is not JSON ({error}).") from error
+    data = _read_json(path)
     records = []
     for number, item in enumerate(data if isinstance(data, list) else [data]):
         schema = item.get("schema") if isinstance(item, dict) else None
-        if schema != SCHEMA:
+        if schema not in (SCHEMA, *_MIGRATIONS):
             raise InputError(
-                f"{path}: record {number} has the schema {schema!r}, this version reads {SCHEMA!r}."
+                f"{path}: record {number} has the schema {schema!r}, this version reads {SCHEMA!r} "
+                "and older ones."
             )
+        if schema != SCHEMA:
+            item = _MIGRATIONS[schema](item)
         try:
             records.append(ResultRecord.model_validate(item))
         except ValidationError as error:
@@ -139,3 +169,47 @@ def read_records(path: Path) -> list[ResultRecord]:
             field = ".".join(map(str, first["loc"]))
             raise InputError(f"{path}: record {number}, field {field}: {first['msg']}.") from error
     return records
+
+
+def find_records(paths: Iterable[Path]) -> list[ResultRecord]:
+    """Read records from files, and from all JSON files in and below folders.
+
+    In a folder, hidden files and JSON files that are no records are passed over; each file is
+    read once, in the order named and by name within a folder.
+
+    Raises:
+        InputError: for a file that cannot be read, or where there is no record at all.
+    """
+    files: dict[Path, Path] = {}  # by where they really are, so that none is read twice
+    for path in map(Path, paths):
+        found = [path]
+        if path.is_dir():
+            found = [file for file in _json_files(path) if _holds_records(file)]
+            if not found:
+                raise InputError(f"{path}: has no record in it; expected JSON files of wsol.")
+        for file in found:
+            files.setdefault(file.resolve(), file)
+    return [record for file in files.values() for record in read_records(file)]
+
+
+def _json_files(folder: Path) -> list[Path]:
+    return sorted(
+        file
+        for file in folder.rglob("*.json")
+        if not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
+
+
+def _holds_records(path: Path) -> bool:
+    data = _read_json(path)
+    first = data[0] if isinstance(data, list) and data else data
+    return isinstance(first, dict) and str(first.get("schema")).startswith("wsol.record/")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is not JSON ({error}).") from error

@@ -1,0 +1,58 @@
+"""What a network costs to run: operations, map size and time of one forward pass."""
+
+import statistics
+import time
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from wsol.models.classifier import Classifier
+
+_WARM_UP = 5
+_REPEATS = 30
+
+
+def forward_cost(
+    classifier: Classifier, size: int, device: str = "cpu"
+) -> tuple[int, tuple[int, int]]:
+    """Operations and map size of one image of `size` x `size` pixels.
+
+    Returns:
+        Floating-point operations of convolutions and matrix products (what torch's own counter
+        counts: two for every multiply-accumulate, so twice the "multiply-adds" that some papers
+        print under the same name), and (width, height) of the class activation map.
+    """
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        _, features = classifier.forward(torch.zeros(1, 3, size, size, device=device))
+    height, width = features.shape[-2:]
+    return counter.get_total_flops(), (width, height)
+
+
+def median_latency(
+    classifier: Classifier, size: int, device: str = "cpu", autocast: torch.dtype | None = None
+) -> float:
+    """Median milliseconds of the network's forward pass of one image, after warm-up.
+
+    Args:
+        autocast: type of mixed precision; None for float32.
+    """
+    image = torch.zeros(1, 3, size, size, device=device)
+    where = torch.device(device)
+    seconds = []
+    with (
+        torch.inference_mode(),
+        torch.autocast(where.type, dtype=autocast, enabled=autocast is not None),
+    ):
+        for _ in range(_WARM_UP + _REPEATS):
+            _wait(where)
+            start = time.perf_counter()
+            classifier.network(image)
+            _wait(where)
+            seconds.append(time.perf_counter() - start)
+    return 1000 * statistics.median(seconds[_WARM_UP:])
+
+
+def _wait(device: torch.device) -> None:
+    """A GPU works on after a call has returned."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
