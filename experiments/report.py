@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from wsol.files import write_text
+from wsol.results.cells import Layout
 from wsol.results.plots import plot_parameters, plot_threshold_curves
 from wsol.results.record import ResultRecord, write_record
 from wsol.results.table import terminal_table, to_csv, to_markdown
@@ -15,12 +16,12 @@ def write_results(records: list[ResultRecord], out: Path) -> None:
     for record in records:
         name = f"{record.dataset}-{record.model}".replace(":", "-").replace("/", "-")
         write_record(record, out / "records" / f"{name}.json")
-    write_text(out / "table.md", to_markdown(records, group_by="dataset"))
-    write_text(out / "table.csv", to_csv(records, group_by="dataset"))
+    layout = Layout(group_by=("dataset",))
+    write_text(out / "table.md", to_markdown(records, layout))
+    write_text(out / "table.csv", to_csv(records, layout))
     if sum(bool(record.parameters) for record in records) > 1:
         plot_parameters(records, out / "parameters.png")
         plot_threshold_curves(records, out / "thresholds.png")
     console = Console()
-    for dataset in dict.fromkeys(record.dataset for record in records):
-        console.print(terminal_table([r for r in records if r.dataset == dataset]))
+    console.print(terminal_table(records, layout))
     console.print(f"Written to {out}")

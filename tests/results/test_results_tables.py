@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from wsol.errors import InputError
+from wsol.results.cells import Layout, frame
 from wsol.results.record import (
     Environment,
     Metrics,
@@ -15,7 +16,7 @@ from wsol.results.record import (
     read_records,
     write_record,
 )
-from wsol.results.table import frame, table_cells, terminal_table, to_csv, to_latex, to_markdown
+from wsol.results.table import table_cells, terminal_table, to_csv, to_latex, to_markdown
 
 
 def make(model, parameters, dataset="CUB", **metrics):
@@ -93,7 +94,7 @@ def test_data_sets_do_not_mix():
         to_markdown(mixed)
     with pytest.raises(InputError):
         terminal_table(mixed)
-    grouped = to_markdown(mixed, group_by="dataset")
+    grouped = to_markdown(mixed, Layout(group_by=("dataset",)))
     assert grouped.count("| Model") == 2 and "**ILSVRC test, 5,794 images**" in grouped
     with pytest.raises(InputError, match="no record"):
         to_markdown([])
@@ -104,7 +105,7 @@ def test_a_record_survives_the_disk(tmp_path):
     write_record(record, tmp_path / "r.json")
     assert read_records(tmp_path / "r.json") == [record]
     data = json.loads((tmp_path / "r.json").read_text())
-    assert data["schema"] == "wsol.record/1" and "curves" not in data
+    assert data["schema"] == "wsol.record/2" and "curves" not in data
     (tmp_path / "list.json").write_text(json.dumps([data, data]))
     assert read_records(tmp_path / "list.json") == [record, record]
 
