@@ -22,9 +22,11 @@ from wsol.evaluator import Classification, Evaluator
 from wsol.framing import ResizeMode, fit, maps_on_grid
 from wsol.models.classifier import Classifier, Preprocessing, match_classes
 from wsol.models.cost import forward_cost, median_latency
+from wsol.per_image import OutcomeFile, image_outcome, save_progress
 from wsol.pipeline import Pipeline, usable_cores
-from wsol.protocol import Outcome, Protocol, prepare
+from wsol.protocol import Outcome, PreparedMap, Protocol, prepare
 from wsol.provenance import dataset_fingerprint, environment, fingerprint, weights_fingerprint
+from wsol.results.outcomes import ImageOutcome
 from wsol.results.record import Cost, Metrics, ResultRecord, SkippedImage, Timing
 from wsol.resume import SavedProgress, unbroken
 from wsol.score_files import save_score_map
@@ -49,6 +51,7 @@ class Options:
         skip_bad_images: leave unreadable images out and list them, instead of stopping.
         save_maps: folder for every image's score map of its label, as `wsol score` reads them.
         curves: keep the correct count at every threshold in the record.
+        outcomes: Parquet file for every image's outcome, see `wsol.results.outcomes`.
         latency: also measure how long a forward pass of one image takes.
     """
 
@@ -64,6 +67,7 @@ class Options:
     skip_bad_images: bool = False
     save_maps: Path | None = None
     curves: bool = False
+    outcomes: Path | None = None
     latency: bool = False
 
 
@@ -72,6 +76,7 @@ class _Judged:
     sample: Sample
     outcome: Outcome
     classification: Classification | None
+    row: ImageOutcome | None
 
 
 def ignore_progress(images: int) -> None:
@@ -113,6 +118,10 @@ def evaluate(
         if state is not None:
             evaluator.load_state(state)
             advance(evaluator.num_images)
+    rows = None
+    if options.outcomes is not None:
+        rows = OutcomeFile(options.outcomes, dataset, options.protocol)
+        rows.begin(evaluator.evaluated())
     run: _BaselineRun | _ClassifierRun
     if isinstance(model, str):
         run = _BaselineRun(model, evaluator, options)
@@ -126,12 +135,14 @@ def evaluate(
             else:
                 with unbroken():
                     evaluator.add(item.sample.image_id, item.outcome, item.classification)
+                    if rows is not None and item.row is not None:
+                        rows.add(item.row)
             advance(1)
             if saved is not None and saved.due():
-                saved.save(evaluator.state())
+                save_progress(saved, evaluator, rows)
     except BaseException:
         if saved is not None and evaluator.num_images:
-            saved.save(evaluator.state())
+            save_progress(saved, evaluator, rows)
         raise
     if evaluator.num_images == 0:
         raise InputError(f"{dataset.name}: every image was skipped; first: {skipped[0].reason}")
@@ -142,10 +153,28 @@ def evaluate(
         localization=round(run.localization_seconds, 3),
         total=round(time.perf_counter() - start, 3),
     )
+    if rows is not None:
+        rows.join(evaluator.evaluated())
     record.cost = model_cost(model, options)
     if saved is not None:
         saved.remove()
+    if rows is not None:
+        rows.discard_parts()
     return record
+
+
+def _judged(
+    prepared: PreparedMap,
+    outcome: Outcome,
+    classification: Classification | None,
+    sample: Sample,
+    dataset: Dataset,
+    options: Options,
+) -> _Judged:
+    row = None
+    if options.outcomes is not None:
+        row = image_outcome(prepared, outcome, classification, sample, dataset, options.protocol)
+    return _Judged(sample, outcome, classification, row)
 
 
 def model_cost(model: Classifier | str, options: Options) -> Cost | None:
@@ -193,7 +222,7 @@ class _BaselineRun:
                 continue
             if self._options.save_maps is not None:
                 save_score_map(self._options.save_maps, sample.image_id, self._map)
-            yield _Judged(sample, outcome, None)
+            yield _judged(prepared, outcome, None, sample, self._evaluator.dataset, self._options)
         self.localization_seconds = time.thread_time() - start
 
 
@@ -315,9 +344,8 @@ class _ClassifierRun:
         score_map = maps[index]
         if options.save_maps is not None:
             save_score_map(options.save_maps, sample.image_id, score_map)
-        outcome = self._evaluator.judge_prepared(
-            prepare(score_map, options.protocol), sample, arrived.batch.sizes[index]
-        )
+        prepared = prepare(score_map, options.protocol)
+        outcome = self._evaluator.judge_prepared(prepared, sample, arrived.batch.sizes[index])
         boxes = None
         if options.coco and len(sample.boxes):
             boxes = np.stack(
@@ -331,7 +359,7 @@ class _ClassifierRun:
         answer = Classification(
             int(rank[index]), classes[index], scores[index].astype(np.float64), boxes
         )
-        return _Judged(sample, outcome, answer)
+        return _judged(prepared, outcome, answer, sample, self._evaluator.dataset, options)
 
 
 def _job(

@@ -89,13 +89,20 @@ class Evaluator:
 
         `where` turns the image id into the map's name for messages.
         """
+        return self.judge_prepared(self.prepare(score_map, sample, where), sample)
+
+    def prepare(
+        self,
+        score_map: NDArray[Any],
+        sample: Sample,
+        where: Callable[[str], str] = "the score map of {}".format,
+    ) -> PreparedMap:
+        """The boxes of one map, for `judge_prepared`; pure like `judge`."""
         try:
             valid = validate_map(score_map)
         except ValueError as error:
             raise InputError(f"{where(sample.image_id)}: {error}.") from error
-        return self.judge_prepared(
-            prepare(to_grid(valid, self.protocol.grid), self.protocol), sample
-        )
+        return prepare(to_grid(valid, self.protocol.grid), self.protocol)
 
     def judge_prepared(
         self, prepared: PreparedMap, sample: Sample, size: tuple[int, int] | None = None
@@ -144,6 +151,10 @@ class Evaluator:
     def pending(self) -> list[int]:
         """Positions in the data set of the images not added yet, ascending."""
         return np.flatnonzero(~self._seen).tolist()
+
+    def evaluated(self) -> list[int]:
+        """Positions in the data set of the images that have been added, ascending."""
+        return np.flatnonzero(self._seen).tolist()
 
     def merge(self, other: "Evaluator") -> None:
         """Add another evaluator's images to this one's.

@@ -112,7 +112,8 @@ class Outcome:
 
     `best_iou` (T,) a contour kind: the best IoU of any predicted with any true box at each
     threshold. `fixed_box` is on the protocol's grid, inclusive corners. `true_pixels` and
-    `false_pixels` are histograms of the map over foreground and background.
+    `false_pixels` are histograms of the map over foreground and background. `size` (width,
+    height) is that of the original image, None where nothing needed it.
     """
 
     best_iou: dict[Contours, NDArray[np.float64]]
@@ -120,6 +121,7 @@ class Outcome:
     fixed_iou: float | None
     true_boxes: NDArray[np.float64]
     pixels: tuple[NDArray[np.int64], NDArray[np.int64]] | None
+    size: tuple[int, int] | None
 
 
 def validate_map(score_map: NDArray[Any]) -> NDArray[Any]:
@@ -161,19 +163,24 @@ def to_grid(score_map: NDArray[Any], grid: tuple[int, int]) -> NDArray[Any]:
     return score_maps(torch.from_numpy(np.ascontiguousarray(scaled)), (height, width)).numpy()
 
 
+def map_levels(score_map: NDArray[Any], protocol: Protocol) -> NDArray[Any]:
+    """A valid map as the integers of which a protocol's boxes are found."""
+    if protocol.convention == "wsolevaluation":
+        return protocol_levels(score_map)
+    return exact_levels(score_map, protocol.thresholds)
+
+
 def prepare(score_map: NDArray[Any], protocol: Protocol) -> PreparedMap:
     """Find the boxes of a valid map on the protocol's grid (see `validate_map`, `to_grid`)."""
-    levels: NDArray[Any]
+    levels = map_levels(score_map, protocol)
     fixed_levels: NDArray[Any]
     if protocol.convention == "wsolevaluation":
-        levels = protocol_levels(score_map)
         threshold_levels = protocol_threshold_levels(protocol.thresholds, int(levels.max()))
         fixed_levels = levels
         fixed = int(
             protocol_threshold_levels(np.array([protocol.fixed_threshold]), levels.max())[0]
         )
     else:
-        levels = exact_levels(score_map, protocol.thresholds)
         threshold_levels = np.arange(len(protocol.thresholds))
         fixed_levels = exact_levels(score_map, np.array([protocol.fixed_threshold]))
         fixed = 0
@@ -235,4 +242,4 @@ def compare(
             prepared.score_map, load_mask(mask, protocol.grid), protocol.thresholds
         )
     fixed_box = np.asarray(fixed_boxes[0] if len(fixed_boxes) else no_box[0], dtype=np.float64)
-    return Outcome(best_iou, fixed_box, fixed_iou, truth, pixels)
+    return Outcome(best_iou, fixed_box, fixed_iou, truth, pixels, size)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsol.baselines import BASELINES
@@ -12,6 +12,7 @@ from wsol.errors import InputError
 from wsol.evaluate import Options, evaluate, ignore_progress, model_cost, run_settings
 from wsol.models.classifier import Classifier
 from wsol.models.registry import load_classifier
+from wsol.results.outcomes import OUTCOMES_SUFFIX
 from wsol.results.record import ResultRecord, read_records, write_record
 
 Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -62,6 +63,7 @@ def evaluate_models(
     *,
     folder: Path | None = None,
     resume: bool = False,
+    per_image: bool = False,
     track: Track = no_progress,
 ) -> list[ResultRecord]:
     """Evaluate each model in turn.
@@ -71,54 +73,87 @@ def evaluate_models(
             nothing. Records of models that finished stay when a later one fails.
         resume: keep records in `folder` that were made with the same settings and weights, and go
             on with an unfinished model.
+        per_image: write `<name>.outcomes.parquet` beside each record; needs a folder.
     """
-    names = _file_names(requests)
     records = []
-    for request, name in zip(requests, names, strict=True):
-        model: Classifier | str = request.spec
-        if request.spec not in BASELINES:
-            model = _load(request, dataset)
-        weights = None if isinstance(model, str) else _describe(request.weights)
+    for request, name in zip(requests, file_names(requests), strict=True):
+        model = load_model(request, dataset)
         record = None
-        progress_file = None
-        if folder is not None:
-            progress_file = folder / f".{name}.progress.npz"
-            if resume:
-                settings = run_settings(model, dataset, options, weights)
-                record = _finished(folder / f"{name}.json", settings)
-                if record is not None and options.latency and not _is_timed(record):
-                    record.cost = model_cost(model, options)
-                    write_record(record, folder / f"{name}.json")
-        if record is None:
-            title = request.spec if isinstance(model, str) else model.name
-            with track(title, len(dataset)) as advance:
-                record = evaluate(
-                    model,
-                    dataset,
-                    options,
-                    weights=weights,
-                    progress_file=progress_file,
-                    resume=resume,
-                    advance=advance,
-                )
-            if folder is not None:
+        if resume and folder is not None:
+            settings = run_settings(model, dataset, options, weights_name(request))
+            record = _finished(folder, name, settings, per_image)
+            if record is not None and options.latency and not _is_timed(record):
+                record.cost = model_cost(model, options)
                 write_record(record, folder / f"{name}.json")
+        if record is None:
+            record = evaluate_model(
+                model,
+                weights_name(request),
+                dataset,
+                options,
+                folder=folder,
+                name=name,
+                resume=resume,
+                per_image=per_image,
+                track=track,
+            )
         records.append(record)
     return records
 
 
-def _load(request: ModelRequest, dataset: Dataset) -> Classifier:
+def evaluate_model(
+    model: Classifier | str,
+    weights: str | None,
+    dataset: Dataset,
+    options: Options,
+    *,
+    folder: Path | None,
+    name: str,
+    resume: bool,
+    per_image: bool,
+    track: Track,
+) -> ResultRecord:
+    """Evaluate one model, with its record as `name` in `folder`; see `evaluate_models`."""
+    if folder is not None and per_image:
+        options = replace(options, outcomes=folder / f"{name}{OUTCOMES_SUFFIX}")
+    with track(model if isinstance(model, str) else model.name, len(dataset)) as advance:
+        record = evaluate(
+            model,
+            dataset,
+            options,
+            weights=weights,
+            progress_file=None if folder is None else folder / f".{name}.progress.npz",
+            resume=resume,
+            advance=advance,
+        )
+    if folder is not None:
+        if not per_image:  # those of an earlier run tell other numbers
+            (folder / f"{name}{OUTCOMES_SUFFIX}").unlink(missing_ok=True)
+        write_record(record, folder / f"{name}.json")
+    return record
+
+
+def load_model(request: ModelRequest, dataset: Dataset) -> Classifier | str:
+    """A request's classifier, or the name of its baseline."""
+    if request.spec in BASELINES:
+        return request.spec
     num_classes = len(dataset.classes) if request.weights == "none" else None
     return load_classifier(request.spec, request.weights, num_classes=num_classes)
 
 
-def _describe(weights: str) -> str:
+def weights_name(request: ModelRequest) -> str | None:
     """Weights as a record names them: a file by its name alone, wherever it lay."""
-    return weights if weights in ("default", "none") else Path(weights).name
+    if request.spec in BASELINES:
+        return None
+    named = request.weights in ("default", "none")
+    return request.weights if named else Path(request.weights).name
 
 
-def _finished(path: Path, settings: dict[str, object]) -> ResultRecord | None:
-    if not path.exists():
+def _finished(
+    folder: Path, name: str, settings: dict[str, object], per_image: bool
+) -> ResultRecord | None:
+    path = folder / f"{name}.json"
+    if not path.exists() or (per_image and not (folder / f"{name}{OUTCOMES_SUFFIX}").exists()):
         return None
     record = read_records(path)[0]
     return record if record.settings == settings else None
@@ -128,7 +163,7 @@ def _is_timed(record: ResultRecord) -> bool:
     return record.cost is not None and record.cost.latency_ms is not None
 
 
-def _file_names(requests: list[ModelRequest]) -> list[str]:
+def file_names(requests: list[ModelRequest]) -> list[str]:
     """A file name for each request, unique and free of characters that mean something."""
     names: list[str] = []
     for request in requests:

@@ -9,12 +9,16 @@ from typing import Any
 from wsol.datasets.base import Dataset, Sample
 from wsol.errors import InputError
 from wsol.evaluator import Evaluator
+from wsol.per_image import OutcomeFile, image_outcome, save_progress
 from wsol.pipeline import Pipeline, usable_cores
 from wsol.protocol import Outcome, Protocol
 from wsol.provenance import dataset_fingerprint, environment, fingerprint
+from wsol.results.outcomes import ImageOutcome
 from wsol.results.record import ResultRecord, SkippedImage, Timing
 from wsol.resume import SavedProgress, unbroken
 from wsol.score_files import ScoreMaps
+
+_Scored = tuple[Outcome, ImageOutcome | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class ScoreOptions:
         threads: threads that read maps and compare them.
         skip_bad: leave out images whose map is missing or bad, and maps without an image.
         curves: keep the correct count at every threshold in the record.
+        outcomes: Parquet file for every image's outcome, see `wsol.results.outcomes`.
         name: what the record calls the maps; None takes the folder's or file's name.
         parameters: of the network behind the maps, for tables; None if unknown.
         save_every: seconds between saves of progress.
@@ -34,6 +39,7 @@ class ScoreOptions:
     threads: int = field(default_factory=usable_cores)
     skip_bad: bool = False
     curves: bool = False
+    outcomes: Path | None = None
     name: str | None = None
     parameters: int | None = None
     save_every: float = 30.0
@@ -83,21 +89,28 @@ def score(
         if state is not None:
             evaluator.load_state(state)
             advance(evaluator.num_images)
+    rows = None
+    if options.outcomes is not None:
+        rows = OutcomeFile(options.outcomes, part, options.protocol)
+        rows.begin(evaluator.evaluated())
     left_out = {item.image_id for item in skipped}
-    with Pipeline[Outcome | SkippedImage](options.threads) as pipeline:
+    with Pipeline[_Scored | SkippedImage](options.threads) as pipeline:
         try:
-            for sample, outcome in _outcomes(pipeline, evaluator, maps, left_out, options):
-                if isinstance(outcome, SkippedImage):
-                    skipped.append(outcome)
+            for sample, item in _outcomes(pipeline, evaluator, maps, left_out, options):
+                if isinstance(item, SkippedImage):
+                    skipped.append(item)
                 else:
+                    outcome, row = item
                     with unbroken():
                         evaluator.add(sample.image_id, outcome)
+                        if rows is not None and row is not None:
+                            rows.add(row)
                 advance(1)
                 if saved is not None and saved.due():
-                    saved.save(evaluator.state())
+                    save_progress(saved, evaluator, rows)
         except BaseException:
             if saved is not None and evaluator.num_images:
-                saved.save(evaluator.state())
+                save_progress(saved, evaluator, rows)
             raise
     if evaluator.num_images == 0:
         raise InputError(f"{path}: every map was skipped; first: {skipped[0].reason}")
@@ -121,8 +134,12 @@ def score(
         notes=list(part.notes),
         curves=evaluator.curves() if options.curves else None,
     )
+    if rows is not None:
+        rows.join(evaluator.evaluated())
     if saved is not None:
         saved.remove()
+    if rows is not None:
+        rows.discard_parts()
     return record
 
 
@@ -151,30 +168,35 @@ def _account_for_maps(maps: ScoreMaps, part: Dataset, skip_bad: bool) -> list[Sk
 
 
 def _outcomes(
-    pipeline: Pipeline[Outcome | SkippedImage],
+    pipeline: Pipeline[_Scored | SkippedImage],
     evaluator: Evaluator,
     maps: ScoreMaps,
     left_out: set[str],
     options: ScoreOptions,
-) -> Iterator[tuple[Sample, Outcome | SkippedImage]]:
+) -> Iterator[tuple[Sample, _Scored | SkippedImage]]:
     """Every pending image with its outcome, in the data set's order."""
+    dataset, protocol = evaluator.dataset, options.protocol
 
-    def job(sample: Sample) -> Callable[[], Outcome | SkippedImage]:
-        def run() -> Outcome | SkippedImage:
+    def job(sample: Sample) -> Callable[[], _Scored | SkippedImage]:
+        def run() -> _Scored | SkippedImage:
             try:
-                return evaluator.judge(maps.read(sample.image_id), sample, maps.where)
+                prepared = evaluator.prepare(maps.read(sample.image_id), sample, maps.where)
+                outcome = evaluator.judge_prepared(prepared, sample)
             except InputError as error:
                 if not options.skip_bad:
                     raise
                 return SkippedImage(image_id=sample.image_id, reason=str(error))
+            if options.outcomes is None:
+                return outcome, None
+            return outcome, image_outcome(prepared, outcome, None, sample, dataset, protocol)
 
         return run
 
-    samples = [evaluator.dataset.samples[position] for position in evaluator.pending()]
+    samples = [dataset.samples[position] for position in evaluator.pending()]
     samples = [sample for sample in samples if sample.image_id not in left_out]
     finished = iter(samples)
     for sample in samples:
-        for outcome in pipeline.submit(job(sample)):
-            yield next(finished), outcome
-    for outcome in pipeline.drain():
-        yield next(finished), outcome
+        for item in pipeline.submit(job(sample)):
+            yield next(finished), item
+    for item in pipeline.drain():
+        yield next(finished), item

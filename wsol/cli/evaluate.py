@@ -19,6 +19,7 @@ from wsol.cli.options import (
     JsonOption,
     LimitOption,
     MasksOption,
+    PerImageOption,
     PrecisionName,
     ResizeName,
     ResumeOption,
@@ -30,7 +31,7 @@ from wsol.cli.options import (
     protocol_of,
     usable_device,
 )
-from wsol.cli.output import clear, deliver, progress_folder, resume_hint
+from wsol.cli.output import clear, deliver, progress_folder, resume_hint, settle_outcomes
 from wsol.errors import InputError
 from wsol.progress import track
 
@@ -89,6 +90,7 @@ def evaluate(
         bool, typer.Option(help="Also COCO AP/AR from the boxes of the top-5 classes.")
     ] = True,
     curves: CurvesOption = False,
+    per_image: PerImageOption = False,
     latency: Annotated[
         bool, typer.Option("--latency", help="Also time the forward pass of a single image.")
     ] = False,
@@ -112,14 +114,14 @@ def evaluate(
     column means. Nothing is trained, and no box is seen by the network.
     """
     from wsol.evaluate import Options, limited
-    from wsol.runs import evaluate_models, pair_weights
+    from wsol.runs import evaluate_models, file_names, pair_weights
 
     if save_scoremaps is not None and len(models) > 1:
         raise InputError("--save-scoremaps takes one model at a time; evaluate them in turn.")
     device = usable_device(device)
     protocol = protocol_of(threshold_step, iou, compat, contours)
     requests = pair_weights(models, weights or [])
-    folder = progress_folder(out, json_file, resume)
+    folder = progress_folder(out, json_file, resume, per_image)
     dataset = limited(open_data(data, root, images, masks, split, exclude), limit)
     options = Options(
         protocol=protocol,
@@ -137,8 +139,15 @@ def evaluate(
     )
     with resume_hint(folder):
         records = evaluate_models(
-            requests, dataset, options, folder=folder, resume=resume, track=track
+            requests,
+            dataset,
+            options,
+            folder=folder,
+            resume=resume,
+            per_image=per_image,
+            track=track,
         )
     deliver(records, json_file, out)
-    if out is None:
+    if out is None and folder is not None and json_file is not None:
+        settle_outcomes(folder, file_names(requests), json_file, per_image)
         clear(folder)

@@ -95,6 +95,13 @@ ContoursOption = Annotated[
 CurvesOption = Annotated[
     bool, typer.Option("--curves", help="Keep the correct count at every threshold in the record.")
 ]
+PerImageOption = Annotated[
+    bool,
+    typer.Option(
+        "--per-image",
+        help="Write every image's outcome beside the record, as .outcomes.parquet.",
+    ),
+]
 JsonOption = Annotated[
     str | None,
     typer.Option("--json", metavar="FILE|-", help="Write the record(s) as JSON; - is stdout."),

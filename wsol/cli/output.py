@@ -20,23 +20,46 @@ if TYPE_CHECKING:
 OUTPUT = Console(width=None if sys.stdout.isatty() else 180)
 
 
-def progress_folder(out: Path | None, json_file: str | None, resume: bool) -> Path | None:
+def progress_folder(
+    out: Path | None, json_file: str | None, resume: bool, per_image: bool
+) -> Path | None:
     """Where finished records and the progress of an unfinished one are kept during a run."""
     if out is not None:
         return out
     if json_file is not None and json_file != "-":
         return Path(f"{json_file}.progress")
-    if resume:
-        raise InputError("--resume needs a place for the progress: --json FILE or --out DIR.")
+    for option, given, what in (
+        ("--resume", resume, "progress"),
+        ("--per-image", per_image, "outcomes"),
+    ):
+        if given:
+            raise InputError(f"{option} needs a place for the {what}: --json FILE or --out DIR.")
     return None
 
 
-def clear(folder: Path | None) -> None:
+def settle_outcomes(folder: Path, names: list[str], json_file: str, per_image: bool) -> None:
+    """Move each model's outcomes from the progress folder to beside the JSON file.
+
+    `FILE.outcomes.parquet`, or `FILE.<model>.outcomes.parquet` where there are several. Without
+    `per_image` those of an earlier run are removed: they tell other numbers than the new record.
+    """
+    from wsol.results.outcomes import OUTCOMES_SUFFIX
+
+    path = Path(json_file)
+    for name in names:
+        stem = path.stem if len(names) == 1 else f"{path.stem}.{name}"
+        target = path.with_name(stem + OUTCOMES_SUFFIX)
+        if per_image:
+            (folder / f"{name}{OUTCOMES_SUFFIX}").replace(target)
+        else:
+            target.unlink(missing_ok=True)
+
+
+def clear(folder: Path) -> None:
     """Remove a progress folder: its records have been written where the user wants them."""
     import shutil
 
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from wsol.cli.options import (
     JsonOption,
     LimitOption,
     MasksOption,
+    PerImageOption,
     ResumeOption,
     RootOption,
     SplitOption,
@@ -26,7 +27,7 @@ from wsol.cli.options import (
     open_data,
     protocol_of,
 )
-from wsol.cli.output import clear, deliver, progress_folder, resume_hint
+from wsol.cli.output import clear, deliver, progress_folder, resume_hint, settle_outcomes
 from wsol.progress import track
 
 
@@ -71,6 +72,7 @@ def score(
         bool, typer.Option("--skip-bad", help="Leave bad, missing and extra maps out, list them.")
     ] = False,
     curves: CurvesOption = False,
+    per_image: PerImageOption = False,
     json_file: JsonOption = None,
     resume: ResumeOption = False,
     save_every: Annotated[
@@ -85,19 +87,21 @@ def score(
     """
     from wsol.evaluate import limited
     from wsol.pipeline import usable_cores
+    from wsol.results.outcomes import OUTCOMES_SUFFIX
     from wsol.score import ScoreOptions
     from wsol.score import score as score_maps
 
+    folder = progress_folder(None, json_file, resume, per_image)
     options = ScoreOptions(
         protocol=protocol_of(threshold_step, iou, compat, contours),
         threads=workers or usable_cores(),
         skip_bad=skip_bad,
         curves=curves,
+        outcomes=folder / f"score{OUTCOMES_SUFFIX}" if per_image and folder else None,
         name=name,
         parameters=parameters,
         save_every=save_every,
     )
-    folder = progress_folder(None, json_file, resume)
     dataset = open_data(data, root, images, masks, split, exclude)
     part = limited(dataset, limit)
     with resume_hint(folder), track(name or scoremaps.name, len(part)) as advance:
@@ -111,4 +115,6 @@ def score(
             advance=advance,
         )
     deliver([record], json_file, None)
-    clear(folder)
+    if folder is not None and json_file is not None:
+        settle_outcomes(folder, ["score"], json_file, per_image)
+        clear(folder)

@@ -23,6 +23,8 @@ from wsol.errors import InputError
 from wsol.files import atomic_path, require_file
 
 SCHEMA = "wsol.outcomes/1"
+OUTCOMES_SUFFIX = ".outcomes.parquet"
+"""In place of the `.json` of the record that the outcomes belong to."""
 THUMBNAIL = 28
 """Side of the reduced score maps: enough for an overlay, since class maps are that coarse."""
 
