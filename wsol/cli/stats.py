@@ -93,7 +93,7 @@ def stats(
     bootstrap = Bootstrap(resamples, seed, level)
     run = read_run(record)
     facts = run.facts
-    title = f"{run.record.model}, {run.record.dataset} {run.record.split}"
+    title, data = run.record.model, f"{run.record.dataset} {run.record.split}"
     told = {"model": run.record.model, "dataset": run.record.dataset, "split": run.record.split}
     if by is not None:
         rows = tables.group_rows(break_down(facts, by.value))
@@ -103,7 +103,7 @@ def stats(
         facts, second = paired_facts(run, other, common)
         rows = tables.difference_rows(compare_runs(facts, second, bootstrap))
         view = tables.difference_view(run.record, level)
-        title = f"{run.record.model} against {title.replace(run.record.model, other.record.model)}"
+        title += f" against {other.record.model}"
         told["against"] = other.record.model
         for difference in differing_choices(run.record, other.record):
             MESSAGES.print(f"The two runs differ: {difference}.", markup=False, soft_wrap=True)
@@ -116,9 +116,11 @@ def stats(
     if json_file is not None:
         made = {} if by is not None else asdict(bootstrap)
         write_json({**told, "images": len(facts), **made, "rows": rows}, json_file)
-    if json_file != "-":
-        if output_format is StatsFormat.TERMINAL:
-            OUTPUT.print(tables.to_terminal(rows, view, f"{title}, {len(facts):,} images"))
-        else:
-            markdown = output_format is StatsFormat.MARKDOWN
-            typer.echo(tables.to_markdown(rows, view) if markdown else tables.to_csv(rows), nl=False)
+    if json_file == "-":
+        return
+    if output_format is StatsFormat.TERMINAL:
+        OUTPUT.print(f"{title}, {data}, {len(facts):,} images", markup=False, style="bold")
+        OUTPUT.print(tables.to_terminal(rows, view))
+    else:
+        markdown = output_format is StatsFormat.MARKDOWN
+        typer.echo(tables.to_markdown(rows, view) if markdown else tables.to_csv(rows), nl=False)

@@ -112,8 +112,7 @@ def paired_facts(
     """The facts of two runs, paired by image, see `shared_images`.
 
     Raises:
-        InputError: when the runs are of different data, their metrics are defined otherwise, or their
-            images differ.
+        InputError: when the data or the definitions of the metrics differ, or the images do.
     """
     for what, one, two in (
         ("data set", first.record.dataset, second.record.dataset),
@@ -131,7 +130,8 @@ def paired_facts(
 def differing_choices(first: ResultRecord, second: ResultRecord) -> list[str]:
     """What two records that compare do not have in common beside the model, for people."""
     return [
-        f"{name} {first.settings.get(name)} and {second.settings.get(name)}"
+        f"{name} {first.settings[name]} and {second.settings[name]}"
         for name in _CHOICES
-        if first.settings.get(name) != second.settings.get(name)
+        if name in first.settings.keys() & second.settings.keys()
+        and first.settings[name] != second.settings[name]
     ]

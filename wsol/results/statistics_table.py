@@ -62,9 +62,7 @@ def interval_view(record: ResultRecord, level: float) -> View:
         "Metric": lambda row: _heading(record, row["metric"]),
         "%": lambda row: f"{row['value']:.2f}",
         f"{100 * level:g} % interval": lambda row: (
-            "no interval"
-            if row["low"] is None
-            else f"{row['low']:.2f} to {row['high']:.2f}"
+            "no interval" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}"
         ),
     }
 
@@ -98,11 +96,9 @@ def group_view(record: ResultRecord, rows: Sequence[Row], by: str) -> View:
     }
 
 
-def to_terminal(rows: Sequence[Row], view: View, title: str) -> Table:
+def to_terminal(rows: Sequence[Row], view: View) -> Table:
     """For a terminal."""
-    table = Table(
-        title=Text(escaping.printable(title)), title_justify="left", box=None, header_style="bold"
-    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
     for number, heading in enumerate(view):
         table.add_column(Text(heading), justify="right" if number else "left")
     for row in rows:
