@@ -73,6 +73,7 @@ def stats(
     exact McNemar test beside it. Object sizes are shares of the photograph that the largest true
     box covers; breakdowns keep the thresholds that are best over all images.
     """
+    from wsol.results import escaping
     from wsol.results import statistics_table as tables
     from wsol.results.breakdown import break_down
     from wsol.results.record import write_record
@@ -119,7 +120,8 @@ def stats(
     if json_file == "-":
         return
     if output_format is StatsFormat.TERMINAL:
-        OUTPUT.print(f"{title}, {data}, {len(facts):,} images", markup=False, style="bold")
+        heading = escaping.printable(f"{title}, {data}, {len(facts):,} images")
+        OUTPUT.print(heading, markup=False, style="bold", highlight=False)
         OUTPUT.print(tables.to_terminal(rows, view))
     else:
         markdown = output_format is StatsFormat.MARKDOWN
