@@ -15,6 +15,8 @@ from wsol.results.outcomes import ImageOutcome, OutcomeInfo
 
 COLOUR_MAP = "inferno"
 """Of score maps: equal steps look equal, also in grey and with any colour vision."""
+OVERLAY_STRENGTH = 0.7
+"""Opacity of a score map over its photograph, from half its range on; below, it fades out."""
 
 
 def spread(class_names: Sequence[str], count: int, seed: int) -> list[int]:
@@ -91,24 +93,23 @@ def box_at(outcome: ImageOutcome, index: int) -> tuple[NDArray[np.int16], float]
 
 
 def overlay(
-    image: NDArray[np.uint8],
-    score_map: NDArray[np.uint8] | NDArray[np.float32],
-    strength: float = 0.6,
+    image: NDArray[np.uint8], score_map: NDArray[np.uint8] | NDArray[np.float32]
 ) -> NDArray[np.uint8]:
     """An image with its score map over it, in the colours of `COLOUR_MAP`.
 
     Args:
         image: (H, W, 3).
         score_map: (h, w) covering the whole image at any resolution; float within [0, 1].
-        strength: opacity of the map's colours.
     """
     height, width = image.shape[:2]
     values = np.asarray(score_map, dtype=np.float32)
     if score_map.dtype == np.uint8:
         values /= 255
     smooth = Image.fromarray(values).resize((width, height), Image.Resampling.BICUBIC)
-    heat = colormaps[COLOUR_MAP](np.clip(np.asarray(smooth), 0, 1))[..., :3] * 255
-    return np.clip((1 - strength) * image + strength * heat, 0, 255).astype(np.uint8)
+    values = np.clip(np.asarray(smooth), 0, 1)
+    opacity = OVERLAY_STRENGTH * np.minimum(1, 2 * values)[..., None]
+    heat = colormaps[COLOUR_MAP](values)[..., :3] * 255
+    return np.rint((1 - opacity) * image + opacity * heat).astype(np.uint8)
 
 
 def jpeg_uri(image: Image.Image, side: int) -> str:

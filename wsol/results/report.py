@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from wsol.datasets.loading import open_image
 from wsol.errors import InputError
 from wsol.files import write_text
+from wsol.results.escaping import printable
 from wsol.results.examples import (
+    OVERLAY_STRENGTH,
     colour_table,
     find_photograph,
     jpeg_uri,
@@ -102,8 +104,10 @@ def write_report(
         "fixed": record.settings.get("fixed_threshold", 0.2),
         "classes": gallery.classes,
         "images": gallery.images,
-        "examples": gallery.examples,
+        # The answers of all models to one image stand beside each other.
+        "examples": sorted(gallery.examples, key=lambda example: example["image"]),
         "colours": _base64(colour_table()),
+        "strength": OVERLAY_STRENGTH,
     }
     style, script = _asset("report.css"), _asset("report.js")
     page = _TEMPLATES.get_template("report.html").render(
@@ -150,7 +154,7 @@ class _Gallery:
                 "boxes": _base64(outcome.boxes.astype("<i2")),
                 "ious": _base64(outcome.ious.astype("<f4")),
                 "map": _base64(outcome.score_map),
-                "predicted": outcome.predicted[0] if outcome.predicted else None,
+                "predicted": printable(outcome.predicted[0]) if outcome.predicted else None,
                 "score": round(float(outcome.scores[0]), 3) if outcome.predicted else None,
                 "right": None if outcome.rank is None else outcome.rank == 0,
             }
@@ -168,14 +172,15 @@ class _Gallery:
                 size, source = photograph.size, jpeg_uri(photograph, _PHOTOGRAPH_SIDE)
             except InputError as error:
                 self.missing.append(str(error))
-        if outcome.class_name not in self.classes:
-            self.classes.append(outcome.class_name)
+        class_name = printable(outcome.class_name)
+        if class_name not in self.classes:
+            self.classes.append(class_name)
         return {
-            "id": outcome.image_id,
-            "class": self.classes.index(outcome.class_name),
+            "id": printable(outcome.image_id),
+            "class": self.classes.index(class_name),
             "size": size,
             "source": source,
-            "file": Path(outcome.path).name if outcome.path else outcome.image_id,
+            "file": printable(Path(outcome.path or outcome.image_id).name),
             "truth": [] if size is None else _shares(outcome.true_boxes, size),
         }
 
@@ -224,7 +229,7 @@ def _model(source: Source, number: int, gallery: _Gallery, chosen: Sequence[str]
             if image_id in of_image:
                 gallery.add(number, of_image[image_id], info)
     return {
-        "name": source.label,
+        "name": printable(source.label),
         "parameters": record.parameters,
         "metrics": record.metrics.model_dump(include=set(_METRICS)),
         "thresholds": thresholds,

@@ -128,9 +128,9 @@
       draw(svg, "line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) });
       draw(svg, "text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, value);
     }
-    const steps = x1 / x0 > 20 ? [1, 10, 100].flatMap(f => [1e4 * f, 1e6 * f * .1, 1e6 * f]) : null;
-    let marks = steps ? [...new Set([1e4, 1e5, 1e6, 1e7, 1e8, 1e9])] : ticks(x0, x1, 5);
-    marks = marks.filter(value => value >= x0 && value <= x1);
+    const decades = [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
+    const marks = (x1 / x0 > 30 ? decades : x1 / x0 > 5 ? decades.flatMap(value => [value, 2 * value, 5 * value]) : ticks(x0, x1, 5))
+      .filter(value => value >= x0 && value <= x1);
     for (const value of marks) {
       draw(svg, "line", { class: "grid", x1: x(value), x2: x(value), y1: top, y2: height - bottom });
       draw(svg, "text", { x: x(value), y: height - bottom + 16, "text-anchor": "middle" }, million(value));
@@ -178,8 +178,8 @@
       const show = () => { const box = dot.getBoundingClientRect(); showTip(text, box.right - 8, box.top - 4); };
       dot.addEventListener("pointerenter", show); dot.addEventListener("focus", show);
       dot.addEventListener("pointerleave", hideTip); dot.addEventListener("blur", hideTip);
-      label(model.name, [[cx + 9, cy + 4, "start"], [cx - 9, cy + 4, "end"], [cx, cy - 10, "middle"],
-        [cx, cy + 19, "middle"], [cx + 8, cy - 8, "start"], [cx - 8, cy - 8, "end"], [cx + 8, cy + 16, "start"], [cx - 8, cy + 16, "end"]]);
+      label(model.name, [[cx, cy - 10, "middle"], [cx, cy + 19, "middle"], [cx + 9, cy + 4, "start"],
+        [cx - 9, cy + 4, "end"], [cx + 8, cy - 8, "start"], [cx - 8, cy - 8, "end"], [cx + 8, cy + 16, "start"], [cx - 8, cy + 16, "end"]]);
     }
   }
 
@@ -304,7 +304,9 @@
           dy * ((1 - dx) * values[corner + MAP] + dx * values[corner + MAP + 1]));
         const at = 4 * (y * FINE + x);
         picture.data[at] = palette[3 * value]; picture.data[at + 1] = palette[3 * value + 1];
-        picture.data[at + 2] = palette[3 * value + 2]; picture.data[at + 3] = 255;
+        picture.data[at + 2] = palette[3 * value + 2];
+        // What is cold stays visible.
+        picture.data[at + 3] = 255 * data.strength * Math.min(1, value / 128);
       }
     }
     context.putImageData(picture, 0, 0);
@@ -456,8 +458,11 @@
     byId("best").addEventListener("click", () => { const best = bestThreshold(); if (best !== null) moveTo(best); });
     options(byId("level"), levels.map(level => [level, `IoU ≥ ${level}`]));
     byId("level").value = state.level;
+    // A baseline looks at no picture: begin with a network.
     const shown = new Set(data.examples.map(example => example.model));
     options(byId("model"), [["", "all"], ...data.models.map((model, number) => [number, model.name]).filter(([number]) => shown.has(number))]);
+    const network = [...shown].find(number => data.models[number].parameters !== 0);
+    state.model = byId("model").value = network === undefined ? "" : String(network);
     byId("classes").append(...[...data.classes].sort().map(value => make("option", { value })));
     for (const name of ["level", "model", "class"]) {
       byId(name).addEventListener("input", event => { state[name] = event.target.value; refreshSoon(); });
