@@ -28,7 +28,7 @@ app.add_typer(datasets_app, name="datasets")
 def main() -> None:
     """Run the command line; bad input exits with 2, Ctrl-C with 130, neither with a traceback."""
     try:
-        app(_join_iou_levels(sys.argv[1:]))
+        app(_name_store(_join_iou_levels(sys.argv[1:])))
     except InputError as error:
         MESSAGES.print(f"[bold red]wsol:[/bold red] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
@@ -50,6 +50,18 @@ def _join_iou_levels(arguments: list[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
+
+
+def _name_store(arguments: list[str]) -> list[str]:
+    """Let `--store` stand alone for the usual results folder."""
+    named: list[str] = []
+    for argument, following in zip(arguments, [*arguments[1:], "-"], strict=False):
+        if argument == "--store" and following.startswith("-"):
+            from wsol.results.store import default_store
+
+            argument = f"--store={default_store()}"
+        named.append(argument)
+    return named
 
 
 def _is_number(text: str) -> bool:

@@ -26,12 +26,20 @@ from wsol.cli.options import (
     RootOption,
     SplitOption,
     StepOption,
+    StoreOption,
     default_workers,
     open_data,
     protocol_of,
     usable_device,
 )
-from wsol.cli.output import clear, deliver, progress_folder, resume_hint, settle_outcomes
+from wsol.cli.output import (
+    add_to_store,
+    clear,
+    deliver,
+    progress_folder,
+    resume_hint,
+    settle_outcomes,
+)
 from wsol.errors import InputError
 from wsol.progress import track
 
@@ -106,6 +114,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for a record a model and the table.")
     ] = None,
+    store: StoreOption = None,
     resume: ResumeOption = False,
 ) -> None:
     """Evaluate classifiers and baselines on a data set: localization beside parameters.
@@ -114,6 +123,7 @@ def evaluate(
     column means. Nothing is trained, and no box is seen by the network.
     """
     from wsol.evaluate import Options, limited
+    from wsol.results.outcomes import OUTCOMES_SUFFIX
     from wsol.runs import evaluate_models, file_names, pair_weights
 
     if save_scoremaps is not None and len(models) > 1:
@@ -148,6 +158,10 @@ def evaluate(
             track=track,
         )
     deliver(records, json_file, out)
+    outcomes = None
+    if per_image and folder is not None:
+        outcomes = [folder / f"{name}{OUTCOMES_SUFFIX}" for name in file_names(requests)]
+    add_to_store(records, outcomes, store)
     if out is None and folder is not None and json_file is not None:
         settle_outcomes(folder, file_names(requests), json_file, per_image)
         clear(folder)

@@ -106,6 +106,14 @@ JsonOption = Annotated[
     str | None,
     typer.Option("--json", metavar="FILE|-", help="Write the record(s) as JSON; - is stdout."),
 ]
+StoreOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        metavar="[DIR]",
+        help="Results folder; alone: that of the variable WSOL_RESULTS, else wsol-results.",
+    ),
+]
 ResumeOption = Annotated[
     bool,
     typer.Option("--resume", help="Go on where an interrupted run of the same command stopped."),

@@ -55,6 +55,29 @@ def settle_outcomes(folder: Path, names: list[str], json_file: str, per_image: b
             target.unlink(missing_ok=True)
 
 
+def add_to_store(
+    records: "list[ResultRecord]", outcomes: "list[Path] | None", folder: Path | None
+) -> None:
+    """Add finished runs to the results folder that was asked for, and say what became of them."""
+    from wsol.results.store import Store
+
+    if folder is None:
+        return
+    store = Store(folder)
+    for number, record in enumerate(records):
+        added = store.add(record, None if outcomes is None else outcomes[number])
+        said = {
+            "new": "added as",
+            "replaced": "the same run was there; replaced by",
+            "kept": "the same run is there already; kept",
+        }[added.state]
+        MESSAGES.print(
+            f"{store.folder}: {record.model}: {said} {added.entry.short_id}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
 def clear(folder: Path) -> None:
     """Remove a progress folder: its records have been written where the user wants them."""
     import shutil

@@ -24,10 +24,18 @@ from wsol.cli.options import (
     RootOption,
     SplitOption,
     StepOption,
+    StoreOption,
     open_data,
     protocol_of,
 )
-from wsol.cli.output import clear, deliver, progress_folder, resume_hint, settle_outcomes
+from wsol.cli.output import (
+    add_to_store,
+    clear,
+    deliver,
+    progress_folder,
+    resume_hint,
+    settle_outcomes,
+)
 from wsol.progress import track
 
 
@@ -74,6 +82,7 @@ def score(
     curves: CurvesOption = False,
     per_image: PerImageOption = False,
     json_file: JsonOption = None,
+    store: StoreOption = None,
     resume: ResumeOption = False,
     save_every: Annotated[
         float,
@@ -115,6 +124,7 @@ def score(
             advance=advance,
         )
     deliver([record], json_file, None)
+    add_to_store([record], None if options.outcomes is None else [options.outcomes], store)
     if folder is not None and json_file is not None:
         settle_outcomes(folder, ["score"], json_file, per_image)
         clear(folder)
