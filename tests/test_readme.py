@@ -13,7 +13,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 def test_every_command_and_option_shown_exists():
     group = typer.main.get_command(app)
     text = README.replace("\n   ", " ")
-    shown = re.findall(r"(?:^|`|/|&& )wsol ((?:datasets )?[a-z]+)([^`\n#]*)", text, re.MULTILINE)
+    shown = re.findall(r"(?:^|`|/|&& )wsol ((?:datasets )?[a-z-]+)([^`\n#]*)", text, re.MULTILINE)
     assert len(shown) > 8
     for name, rest in shown:
         command = group

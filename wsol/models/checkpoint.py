@@ -2,6 +2,7 @@
 
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,20 +111,39 @@ def load_tensors(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> 
         f"{name}." for name in ("aux1", "aux2", "AuxLogits") if getattr(network, name, 0) is None
     )
     tensors = {k: v for k, v in tensors.items() if not (auxiliary and k.startswith(auxiliary))}
+    require_fit({key: value.shape for key, value in own.items()}, tensors, path)
+    network.load_state_dict(tensors)
+
+
+def require_fit(
+    expected: Mapping[str, torch.Size],
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    most: int | None = 5,
+) -> None:
+    """Compare a file's tensors with those of a network by name and shape.
+
+    Args:
+        expected: the shape of each tensor that the network has, by the file's names.
+        most: how many names of a kind the message lists; None for all.
+
+    Raises:
+        InputError: naming missing, unexpected and wrongly shaped tensors.
+    """
     problems = {
-        "missing": [key for key in own if key not in tensors],
-        "unexpected": [key for key in tensors if key not in own],
+        "missing": [key for key in expected if key not in tensors],
+        "unexpected": [key for key in tensors if key not in expected],
         "of another shape": [
-            f"{key} {tuple(tensors[key].shape)} instead of {tuple(own[key].shape)}"
-            for key in own
-            if key in tensors and tensors[key].shape != own[key].shape
+            f"{key} {tuple(tensors[key].shape)} instead of {tuple(shape)}"
+            for key, shape in expected.items()
+            if key in tensors and tensors[key].shape != shape
         ],
     }
     if any(problems.values()):
         told = "; ".join(
-            f"{len(names)} {kind}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+            f"{len(names)} {kind}: {', '.join(names[:most])}"
+            + ("" if most is None or len(names) <= most else ", ...")
             for kind, names in problems.items()
             if names
         )
         raise InputError(f"{path}: does not fit this network. Tensors {told}.")
-    network.load_state_dict(tensors)
