@@ -3,7 +3,10 @@
 A module a command; importing them registers the commands, in the order of `wsol --help`.
 """
 
-from wsol.cli import evaluate, score, import_weights, results, table, published, stats, report, models, datasets, demo  # noqa: F401, I001
+from wsol.cli import (  # noqa: F401, I001
+    evaluate, score, import_weights, results, table, published, stats, report, models, datasets,
+    demo,
+)  # fmt: skip
 from wsol.cli.app import app, main
 
 __all__ = ["app", "main"]
