@@ -35,7 +35,7 @@ def main(
 ) -> None:
     """Evaluate the networks and both baselines, and write records, table and plot."""
     dataset = open_dataset("tiny-imagenet", root, split="val")
-    options = Options(batch_size=32, workers=1, curves=True)
+    options = Options(size=224, batch_size=32, workers=1, curves=True)
     records = evaluate_models(
         pair_weights(MODELS, []), dataset, options, folder=work, resume=True, track=track
     )

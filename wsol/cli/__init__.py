@@ -4,8 +4,8 @@ A module a command; importing them registers the commands, in the order of `wsol
 """
 
 from wsol.cli import (  # noqa: F401, I001
-    evaluate, score, import_weights, results, table, published, stats, report, models, datasets,
-    demo,
+    evaluate, score, train, import_weights, results, table, published, stats, report, models,
+    datasets, demo,
 )  # fmt: skip
 from wsol.cli.app import app, main
 

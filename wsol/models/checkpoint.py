@@ -27,16 +27,23 @@ class CheckpointInfo(BaseModel):
     num_classes: int
     classes: tuple[str, ...] | None = None
     preprocessing: Preprocessing = Preprocessing()
+    training: dict[str, Any] = {}
 
 
 def save_checkpoint(
-    classifier: Classifier, path: Path, *, spec: str, arguments: dict[str, Any] | None = None
+    classifier: Classifier,
+    path: Path,
+    *,
+    spec: str,
+    arguments: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
 ) -> None:
     """Write a classifier's weights with its classes and preprocessing, atomically.
 
     Args:
         spec: the registry name that builds the network.
         arguments: what the builder takes besides the number of classes, such as `width`.
+        training: how the weights came about, in JSON values; nothing depends on it.
     """
     info = CheckpointInfo(
         spec=spec,
@@ -44,6 +51,7 @@ def save_checkpoint(
         num_classes=classifier.num_classes,
         classes=classifier.classes,
         preprocessing=classifier.preprocessing,
+        training=training or {},
     )
     content = {
         "wsol_checkpoint": _FORMAT,
@@ -85,6 +93,11 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo | Non
             info = CheckpointInfo.model_validate_json(content["info"])
         except (ValidationError, KeyError) as error:
             raise InputError(f"{path}: its description is damaged ({error}).") from error
+    if isinstance(content, dict) and "wsol_training" in content:
+        raise InputError(
+            f"{path}: is the state of a training run, to go on from with `wsol train --resume`; "
+            "its checkpoints are best.pt and final.pt beside it."
+        )
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]

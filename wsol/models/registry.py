@@ -326,3 +326,15 @@ def _classes_of(tensors: dict[str, Tensor]) -> int:
     """The number of classes of a plain state dict: the rows of its last matrix or 1x1 filter."""
     weights = [t for t in tensors.values() if t.ndim == 2 or t.shape[2:] == (1, 1)]
     return len(weights[-1]) if weights else len(imagenet_classes())
+
+
+def pretrained_tensors(spec: str) -> tuple[dict[str, Tensor], Preprocessing]:
+    """The library's trained tensors to start the training of a network from.
+
+    For `vgg16_gap` those of torchvision's VGG-16, whose convolutions have the same names.
+
+    Raises:
+        InputError: when there are none, or they cannot be fetched.
+    """
+    network, preprocessing = _build("vgg16" if spec == "vgg16_gap" else spec, None, True, {})
+    return network.state_dict(), preprocessing
