@@ -61,6 +61,7 @@ def generated(images: int, seed: int) -> tuple[ImageFacts, list[NDArray[np.bool_
         starts=starts,
         switches=np.concatenate(switches),
         thresholds=np.arange(THRESHOLDS) / THRESHOLDS,
+        chosen=np.full(len(KEYS), -1),
     )
     return facts, matrices
 

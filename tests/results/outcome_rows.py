@@ -55,7 +55,12 @@ def info(thresholds):
     )
 
 
+def facts_table(rows, thresholds, folder):
+    """What `read_facts` gives of outcomes that went through a file."""
+    write_outcomes(rows, info(thresholds), folder / "a.parquet")
+    return read_facts(folder / "a.parquet")
+
+
 def facts(rows, thresholds, folder):
     """Facts of outcomes that went through a file."""
-    write_outcomes(rows, info(thresholds), folder / "a.parquet")
-    return facts_of(*read_facts(folder / "a.parquet"))
+    return facts_of(*facts_table(rows, thresholds, folder))

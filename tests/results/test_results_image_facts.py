@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from outcome_rows import KEYS, SIZES, facts, generated, info
+from outcome_rows import KEYS, SIZES, facts, facts_table, generated, info
 
 from wsol.errors import InputError
 from wsol.metrics.box_accuracy import BoxAccuracy
@@ -16,11 +16,13 @@ from wsol.results.image_facts import (
     BOXED,
     best_thresholds,
     correct_at,
+    facts_of,
     metric_names,
     metric_values,
     read_facts,
 )
 from wsol.results.outcomes import write_outcomes
+from wsol.results.statistics import resample_weights
 
 
 def by_accumulators(rows, matrices, weights, thresholds):
@@ -93,3 +95,23 @@ def test_a_file_without_images_is_refused(tmp_path):
     write_outcomes([], info(5), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=r"a\.parquet: holds no image"):
         read_facts(tmp_path / "a.parquet")
+
+
+def test_chosen_thresholds_stay_as_they_are(tmp_path):
+    rows, matrices = generated(5, 40, 25, boxes=1.0)
+    table = facts_table(rows, 25, tmp_path)
+    chosen = {"largest": {"0.3": 0.2, "0.5": 0.4}, "all": {"0.3": 0.0, "0.5": 0.96}}
+    found = facts_of(*table, chosen)
+    weights = resample_weights(40, 0, 1)
+    drawn = np.repeat(np.arange(40), weights)
+    values = dict(zip(metric_names(found), metric_values(found, weights), strict=True))
+
+    def accuracy(key, place):
+        return 100 * int(matrices[key][drawn, place].sum()) / 40
+
+    assert values["max_box_acc_chosen"] == accuracy("largest@0.5", 10)
+    both = (accuracy("all@0.3", 0) + accuracy("all@0.5", 24)) / 2
+    assert values["max_box_acc_v2_chosen"] == both
+    only = facts_of(*table, {"largest": chosen["largest"], "all": None})
+    assert "max_box_acc_v2_chosen" not in metric_names(only)
+    assert "max_box_acc_chosen" in metric_names(only)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from wsol.errors import InputError
 from wsol.results.outcomes import OutcomeInfo, read_outcomes
+from wsol.results.thresholds import positions
 
 ANSWERED, TOP1, TOP5, BOXED, LOCALIZED, TOP1_LOC, TOP5_LOC = range(7)
 """Bits of an image's code."""
@@ -51,6 +52,8 @@ class ImageFacts:
         switches: (S,) uint16 thresholds at which an image turns right or wrong, see
             `wsol.results.outcomes.ImageOutcome`.
         thresholds: (T,) float64.
+        chosen: (K,) int64, the index of the threshold that was chosen for each key on another
+            split; -1 where there is none.
     """
 
     image_ids: NDArray[np.object_]
@@ -62,6 +65,7 @@ class ImageFacts:
     starts: NDArray[np.int64]
     switches: NDArray[np.uint16]
     thresholds: NDArray[np.float64]
+    chosen: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -85,8 +89,14 @@ def read_facts(path: Path) -> tuple[pa.Table, OutcomeInfo]:
     return table, info
 
 
-def facts_of(table: pa.Table, info: OutcomeInfo) -> ImageFacts:
-    """The facts in a table of `read_facts`, or in some of its rows."""
+def facts_of(
+    table: pa.Table, info: OutcomeInfo, chosen: dict[str, dict[str, float] | None] | None = None
+) -> ImageFacts:
+    """The facts in a table of `read_facts`, or in some of its rows.
+
+    `chosen` is the `chosen_thresholds` of a record's settings: contour kind to IoU level to
+    threshold.
+    """
     ranks, ious = _numbers(table, "rank"), _numbers(table, "fixed_iou")
     answered, boxed = ~np.isnan(ranks), ~np.isnan(ious)
     # NaN compares as false: an unknown rank or IoU is never right.
@@ -110,6 +120,7 @@ def facts_of(table: pa.Table, info: OutcomeInfo) -> ImageFacts:
         starts=starts,
         switches=np.concatenate(switches),
         thresholds=info.thresholds,
+        chosen=_chosen(keys, info, chosen or {}),
     )
 
 
@@ -123,6 +134,11 @@ def metric_names(facts: ImageFacts) -> list[str]:
         names += ["gt_known_loc"]
     names += ["max_box_acc"] if "largest@0.5" in facts.keys else []
     names += ["max_box_acc_v2"] if any(key.startswith("all@") for key in facts.keys) else []
+    chosen = [
+        key for key, threshold in zip(facts.keys, facts.chosen, strict=True) if threshold >= 0
+    ]
+    names += ["max_box_acc_chosen"] if "largest@0.5" in chosen else []
+    names += ["max_box_acc_v2_chosen"] if any(key.startswith("all@") for key in chosen) else []
     return [*names, *map(level_metric, facts.keys)]
 
 
@@ -137,16 +153,18 @@ def metric_values(facts: ImageFacts, weights: NDArray[np.int64]) -> NDArray[np.f
 
     The best thresholds are those of this weighting. NaN where no image that counts has weight.
     """
-    by_code, best, _ = _tally(
-        weights, facts.codes, facts.starts, facts.switches, len(facts.thresholds)
+    by_code, best, _, at_chosen = _tally(
+        weights, facts.codes, facts.starts, facts.switches, len(facts.thresholds), facts.chosen
     )
     counts = _BITS @ by_code
     boxed = int(counts[BOXED])
-    levels = dict(zip(facts.keys, (_percent(int(n), boxed) for n in best), strict=True))
-    every = [value for key, value in levels.items() if key.startswith("all@")]
-    known = {level_metric(key): value for key, value in levels.items()}
-    known["max_box_acc"] = levels.get("largest@0.5", np.nan)
-    known["max_box_acc_v2"] = sum(every) / len(every) if every else np.nan
+    known: dict[str, float] = {}
+    for suffix, right_images in (("", best), ("_chosen", at_chosen)):
+        levels = dict(zip(facts.keys, (_percent(int(n), boxed) for n in right_images), strict=True))
+        every = [value for key, value in levels.items() if key.startswith("all@")]
+        known |= {f"{level_metric(key)}{suffix}": value for key, value in levels.items()}
+        known[f"max_box_acc{suffix}"] = levels.get("largest@0.5", np.nan)
+        known[f"max_box_acc_v2{suffix}"] = sum(every) / len(every) if every else np.nan
     for name, (right, among) in FIXED_METRICS.items():
         known[name] = _percent(int(counts[right]), int(counts[among]))
     return np.array([known[name] for name in metric_names(facts)])
@@ -155,7 +173,9 @@ def metric_values(facts: ImageFacts, weights: NDArray[np.int64]) -> NDArray[np.f
 def best_thresholds(facts: ImageFacts) -> NDArray[np.int64]:
     """(K,) the index of the best threshold of each key over all images; ties: the lowest."""
     ones = np.ones(len(facts), dtype=np.int64)
-    _, _, where = _tally(ones, facts.codes, facts.starts, facts.switches, len(facts.thresholds))
+    _, _, where, _ = _tally(
+        ones, facts.codes, facts.starts, facts.switches, len(facts.thresholds), facts.chosen
+    )
     return np.asarray(where)
 
 
@@ -173,6 +193,17 @@ def _percent(right: int, among: int) -> float:
 
 def _keys(info: OutcomeInfo) -> tuple[str, ...]:
     return tuple(f"{kind}@{level:g}" for kind in info.kinds for level in info.iou_levels)
+
+
+def _chosen(
+    keys: tuple[str, ...], info: OutcomeInfo, chosen: dict[str, dict[str, float] | None]
+) -> NDArray[np.int64]:
+    found: dict[str, int] = {}
+    for kind, thresholds in chosen.items():
+        if thresholds:
+            places = positions(thresholds, info.thresholds, [f"{x:g}" for x in info.iou_levels])
+            found |= {f"{kind}@{level}": place for level, place in places.items()}
+    return np.array([found.get(key, -1) for key in keys], dtype=np.int64)
 
 
 def _numbers(table: pa.Table, column: str) -> NDArray[np.float64]:
@@ -200,13 +231,14 @@ def _relative_area(table: pa.Table) -> NDArray[np.float64]:
 
 
 @njit(cache=True, nogil=True)
-def _tally(weights, codes, starts, switches, thresholds):  # type: ignore[no-untyped-def]
-    """Images by code; the correct images at the best threshold of each key; that threshold."""
+def _tally(weights, codes, starts, switches, thresholds, chosen):  # type: ignore[no-untyped-def]
+    """Images by code; correct images of each key at its best threshold; that; and at the chosen."""
     by_code = np.zeros(128, np.int64)
     for i in range(len(codes)):
         by_code[codes[i]] += weights[i]
     keys = len(starts)
     best, where = np.full(keys, -1), np.zeros(keys, np.int64)
+    at_chosen = np.zeros(keys, np.int64)
     change = np.empty(thresholds, np.int64)
     for key in range(keys):
         change[:] = 0
@@ -221,4 +253,6 @@ def _tally(weights, codes, starts, switches, thresholds):  # type: ignore[no-unt
             correct += change[t]
             if correct > best[key]:
                 best[key], where[key] = correct, t
-    return by_code, best, where
+            if t == chosen[key]:
+                at_chosen[key] = correct
+    return by_code, best, where, at_chosen

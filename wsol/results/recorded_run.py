@@ -36,7 +36,11 @@ class RecordedRun:
     @property
     def facts(self) -> ImageFacts:
         """What the images contribute to the metrics."""
-        return facts_of(self.table, self.info)
+        return self.facts_in(self.table)
+
+    def facts_in(self, rows: pa.Table) -> ImageFacts:
+        """The facts in some rows of its table."""
+        return facts_of(rows, self.info, self.record.settings.get("chosen_thresholds"))
 
 
 def read_run(path: Path) -> RecordedRun:
@@ -124,7 +128,7 @@ def paired_facts(
         if one != two:
             raise InputError(f"The two runs do not compare: {what} {one} and {two}.")
     tables = shared_images(first.table, second.table, common)
-    return facts_of(tables[0], first.info), facts_of(tables[1], second.info)
+    return first.facts_in(tables[0]), second.facts_in(tables[1])
 
 
 def differing_choices(first: ResultRecord, second: ResultRecord) -> list[str]:
