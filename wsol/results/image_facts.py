@@ -1,0 +1,258 @@
+"""What every image contributes to the metrics, and the metrics of any weighting of the images.
+
+A resampling of a data set is a whole-number weight an image. Because correctness over thresholds is
+stored as the positions where it switches, the metrics of one weighting, best thresholds included,
+cost one addition a switch and one running sum over the thresholds, not images times thresholds.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numba import njit
+from numpy.typing import NDArray
+
+from wsol.errors import InputError
+from wsol.results.outcomes import OutcomeInfo, read_outcomes
+from wsol.results.thresholds import positions
+
+ANSWERED, TOP1, TOP5, BOXED, LOCALIZED, TOP1_LOC, TOP5_LOC = range(7)
+"""Bits of an image's code."""
+
+FIXED_METRICS = {
+    "top1_cls": (TOP1, ANSWERED),
+    "top5_cls": (TOP5, ANSWERED),
+    "top1_loc": (TOP1_LOC, BOXED),
+    "top5_loc": (TOP5_LOC, BOXED),
+    "gt_known_loc": (LOCALIZED, BOXED),
+}
+"""Metrics without a choice of threshold: the images that are right, among those that count."""
+
+LEVEL_METRICS = {"largest": "box_acc_largest", "all": "box_acc"}
+"""Metrics a contour kind and IoU level, such as `box_acc_0.5`."""
+
+_COLUMNS = ("image_id", "label", "class_name", "size", "true_boxes", "rank", "fixed_iou")
+_BITS = (np.arange(128) >> np.arange(7)[:, None]) & 1
+_LEAST_IOU = 0.5  # of GT-known, Top-1 and Top-5 Loc
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """N images of one evaluation.
+
+    Attributes:
+        image_ids, labels, class_names: (N,) str, int64 and str.
+        area: (N,) float64, the share of the photograph that the largest true box covers; NaN
+            where there is no true box or its size is unknown.
+        codes: (N,) uint8 with the bits `ANSWERED` (a classifier's answer is known) to `TOP5_LOC`.
+        keys: K contour kinds and IoU levels, such as `largest@0.5`, that have images.
+        starts: (K, N + 1) int64: the switches of image i under key k are `switches` from
+            `starts[k, i]` to `starts[k, i + 1]`.
+        switches: (S,) uint16 thresholds at which an image turns right or wrong, see
+            `wsol.results.outcomes.ImageOutcome`.
+        thresholds: (T,) float64.
+        chosen: (K,) int64, the index of the threshold that was chosen for each key on another
+            split; -1 where there is none.
+    """
+
+    image_ids: NDArray[np.object_]
+    labels: NDArray[np.int64]
+    class_names: NDArray[np.object_]
+    area: NDArray[np.float64]
+    codes: NDArray[np.uint8]
+    keys: tuple[str, ...]
+    starts: NDArray[np.int64]
+    switches: NDArray[np.uint16]
+    thresholds: NDArray[np.float64]
+    chosen: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def has(self, bit: int) -> NDArray[np.bool_]:
+        """(N,) whether an image's code has a bit, such as `LOCALIZED`."""
+        return (self.codes >> bit & 1).astype(bool)
+
+
+def read_facts(path: Path) -> tuple[pa.Table, OutcomeInfo]:
+    """The columns of a file of outcomes that `facts_of` needs.
+
+    Raises:
+        InputError: naming the file, when it is missing, damaged or of another schema, or empty.
+    """
+    _, info = read_outcomes(path, ["image_id"])
+    columns = [*_COLUMNS, *(f"switches {key}" for key in _keys(info))]
+    table, info = read_outcomes(path, columns)
+    if len(table) == 0:
+        raise InputError(f"{path}: holds no image.")
+    return table, info
+
+
+def facts_of(
+    table: pa.Table, info: OutcomeInfo, chosen: dict[str, dict[str, float] | None] | None = None
+) -> ImageFacts:
+    """The facts in a table of `read_facts`, or in some of its rows.
+
+    `chosen` is the `chosen_thresholds` of a record's settings: contour kind to IoU level to
+    threshold.
+    """
+    ranks, ious = _numbers(table, "rank"), _numbers(table, "fixed_iou")
+    answered, boxed = ~np.isnan(ranks), ~np.isnan(ious)
+    # NaN compares as false: an unknown rank or IoU is never right.
+    top1, top5, localized = ranks < 1, ranks < 5, ious >= _LEAST_IOU
+    bits = (answered, top1, top5, boxed, localized, localized & top1, localized & top5)
+    keys = _keys(info) if boxed.any() else ()
+    starts = np.zeros((len(keys), len(table) + 1), dtype=np.int64)
+    switches = [np.zeros(0, dtype=np.uint16)]
+    for row, key in zip(starts, keys, strict=True):
+        lengths, values = _lists(table, f"switches {key}")
+        row[0] = sum(part.size for part in switches)
+        row[1:] = row[0] + lengths.cumsum()
+        switches.append(values.astype(np.uint16))
+    return ImageFacts(
+        image_ids=table["image_id"].to_numpy(),
+        labels=table["label"].to_numpy().astype(np.int64),
+        class_names=table["class_name"].to_numpy(),
+        area=_relative_area(table),
+        codes=(np.stack(bits, axis=1) << np.arange(len(bits))).sum(axis=1).astype(np.uint8),
+        keys=keys,
+        starts=starts,
+        switches=np.concatenate(switches),
+        thresholds=info.thresholds,
+        chosen=_chosen(keys, info, chosen or {}),
+    )
+
+
+def metric_names(facts: ImageFacts) -> list[str]:
+    """The metrics that images of these facts make, by the names of a table's columns."""
+    names = []
+    if facts.has(ANSWERED).any():
+        names += ["top1_cls", "top5_cls"]
+    if facts.has(BOXED).any():
+        names += ["top1_loc", "top5_loc"] if names else []
+        names += ["gt_known_loc"]
+    names += ["max_box_acc"] if "largest@0.5" in facts.keys else []
+    names += ["max_box_acc_v2"] if any(key.startswith("all@") for key in facts.keys) else []
+    chosen = [
+        key for key, threshold in zip(facts.keys, facts.chosen, strict=True) if threshold >= 0
+    ]
+    names += ["max_box_acc_chosen"] if "largest@0.5" in chosen else []
+    names += ["max_box_acc_v2_chosen"] if any(key.startswith("all@") for key in chosen) else []
+    return [*names, *map(level_metric, facts.keys)]
+
+
+def level_metric(key: str) -> str:
+    """The name of the metric of a key: `all@0.5` is `box_acc_0.5`."""
+    kind, level = key.split("@")
+    return f"{LEVEL_METRICS[kind]}_{level}"
+
+
+def metric_values(facts: ImageFacts, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Each of `metric_names` in percent, over images that count `weights` (N,) times each.
+
+    The best thresholds are those of this weighting. NaN where no image that counts has weight.
+    """
+    by_code, best, _, at_chosen = _tally(
+        weights, facts.codes, facts.starts, facts.switches, len(facts.thresholds), facts.chosen
+    )
+    counts = _BITS @ by_code
+    boxed = int(counts[BOXED])
+    known: dict[str, float] = {}
+    for suffix, right_images in (("", best), ("_chosen", at_chosen)):
+        levels = dict(zip(facts.keys, (_percent(int(n), boxed) for n in right_images), strict=True))
+        every = [value for key, value in levels.items() if key.startswith("all@")]
+        known |= {f"{level_metric(key)}{suffix}": value for key, value in levels.items()}
+        known[f"max_box_acc{suffix}"] = levels.get("largest@0.5", np.nan)
+        known[f"max_box_acc_v2{suffix}"] = sum(every) / len(every) if every else np.nan
+    for name, (right, among) in FIXED_METRICS.items():
+        known[name] = _percent(int(counts[right]), int(counts[among]))
+    return np.array([known[name] for name in metric_names(facts)])
+
+
+def best_thresholds(facts: ImageFacts) -> NDArray[np.int64]:
+    """(K,) the index of the best threshold of each key over all images; ties: the lowest."""
+    ones = np.ones(len(facts), dtype=np.int64)
+    _, _, where, _ = _tally(
+        ones, facts.codes, facts.starts, facts.switches, len(facts.thresholds), facts.chosen
+    )
+    return np.asarray(where)
+
+
+def correct_at(facts: ImageFacts, key: int, threshold: int) -> NDArray[np.bool_]:
+    """(N,) whether an image is localized under a key (its position) at a threshold's index."""
+    starts = facts.starts[key]
+    passed = np.concatenate([[0], (facts.switches <= threshold).cumsum()])
+    odd: NDArray[np.bool_] = (passed[starts[1:]] - passed[starts[:-1]]) % 2 == 1
+    return odd
+
+
+def _percent(right: int, among: int) -> float:
+    return 100 * right / among if among else np.nan
+
+
+def _keys(info: OutcomeInfo) -> tuple[str, ...]:
+    return tuple(f"{kind}@{level:g}" for kind in info.kinds for level in info.iou_levels)
+
+
+def _chosen(
+    keys: tuple[str, ...], info: OutcomeInfo, chosen: dict[str, dict[str, float] | None]
+) -> NDArray[np.int64]:
+    found: dict[str, int] = {}
+    for kind, thresholds in chosen.items():
+        if thresholds:
+            places = positions(thresholds, info.thresholds, [f"{x:g}" for x in info.iou_levels])
+            found |= {f"{kind}@{level}": place for level, place in places.items()}
+    return np.array([found.get(key, -1) for key in keys], dtype=np.int64)
+
+
+def _numbers(table: pa.Table, column: str) -> NDArray[np.float64]:
+    """A column of numbers with NaN for what is absent."""
+    return table[column].cast(pa.float64()).to_numpy().astype(np.float64)
+
+
+def _lists(table: pa.Table, column: str) -> tuple[NDArray[np.int64], NDArray[np.generic]]:
+    """The (N,) lengths of a column of lists, 0 for an absent one, and all their values in a row."""
+    joined = table[column].combine_chunks()
+    lengths = joined.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    return lengths.astype(np.int64), joined.flatten().to_numpy(zero_copy_only=False)
+
+
+def _relative_area(table: pa.Table) -> NDArray[np.float64]:
+    per_image, corners = _lists(table, "true_boxes")
+    known, sides = _lists(table, "size")
+    pixels = np.full(len(table), np.nan)
+    pixels[known > 0] = sides.reshape(-1, 2).astype(np.float64).prod(axis=1)
+    boxes = corners.reshape(-1, 4).astype(np.float64)
+    area = np.full(len(table), np.nan)
+    image = np.repeat(np.arange(len(table)), per_image // 4)
+    np.fmax.at(area, image, (boxes[:, 2:] - boxes[:, :2] + 1).prod(axis=1))
+    return area / pixels
+
+
+@njit(cache=True, nogil=True)
+def _tally(weights, codes, starts, switches, thresholds, chosen):  # type: ignore[no-untyped-def]
+    """Images by code; correct images of each key at its best threshold; that; and at the chosen."""
+    by_code = np.zeros(128, np.int64)
+    for i in range(len(codes)):
+        by_code[codes[i]] += weights[i]
+    keys = len(starts)
+    best, where = np.full(keys, -1), np.zeros(keys, np.int64)
+    at_chosen = np.zeros(keys, np.int64)
+    change = np.empty(thresholds, np.int64)
+    for key in range(keys):
+        change[:] = 0
+        for i in range(len(codes)):
+            weight = weights[i]
+            if weight:
+                for s in range(starts[key, i], starts[key, i + 1]):
+                    change[switches[s]] += weight
+                    weight = -weight
+        correct = 0
+        for t in range(thresholds):
+            correct += change[t]
+            if correct > best[key]:
+                best[key], where[key] = correct, t
+            if t == chosen[key]:
+                at_chosen[key] = correct
+    return by_code, best, where, at_chosen
