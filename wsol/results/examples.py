@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsol.files import inside
-from wsol.results.outcomes import ImageOutcome, OutcomeInfo
+from wsol.results.outcomes import ImageOutcome
 
 COLOUR_MAP = "inferno"
 """Of score maps: equal steps look equal, also in grey and with any colour vision."""
@@ -81,9 +81,9 @@ def grid_to_photograph(
     return edges * (np.tile(size, 2) / np.tile(grid, 2)) - (0, 0, 1, 1)
 
 
-def index_at(info: OutcomeInfo, threshold: float) -> int:
-    """The position of the greatest threshold that is not above `threshold`."""
-    return max(0, int(np.searchsorted(info.thresholds, threshold + 1e-9, side="right")) - 1)
+def index_at(thresholds: NDArray[np.float64], threshold: float) -> int:
+    """The position of the greatest of (T,) thresholds that is not above `threshold`."""
+    return max(0, int(np.searchsorted(thresholds, threshold + 1e-9, side="right")) - 1)
 
 
 def box_at(outcome: ImageOutcome, index: int) -> tuple[NDArray[np.int16], float]:

@@ -8,7 +8,9 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from wsol.errors import InputError
 from wsol.files import atomic_path
@@ -17,7 +19,7 @@ from wsol.results.record import ResultRecord
 # Okabe and Ito's palette, distinguishable with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "D", "^", "v", "P")
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -55,7 +57,7 @@ def plot_parameters(
     baselines = [(r, v) for r, v in values if v is not None and r.parameters == 0]
     if not networks:
         raise InputError(f"No record of a network has {metric}; there is nothing to plot.")
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(5.6, 3.6), layout="constrained")
         families = list(dict.fromkeys(_family(record.model) for record, _ in networks))
         front = _pareto([(record.parameters or 0, value) for record, value in networks])
@@ -73,23 +75,8 @@ def plot_parameters(
                 zorder=3,
                 label=family,
             )
-            for x, y, name in points:
-                label = name.removeprefix(family).strip(" ():") or name
-                axes.annotate(
-                    label, (x, y), xytext=(5, 5), textcoords="offset points", fontsize=7.5
-                )
-        for record, value in baselines:
+        for _, value in baselines:
             axes.axhline(value, color="0.35", lw=1, ls="--", zorder=0)
-            axes.annotate(
-                f"{record.model} {value:.1f}",
-                (1, value),
-                xycoords=("axes fraction", "data"),
-                xytext=(-2, 2),
-                textcoords="offset points",
-                ha="right",
-                fontsize=7.5,
-                color="0.35",
-            )
         axes.set_xscale("log")
         axes.margins(x=0.25, y=0.12)
         axes.set_xlabel("Parameters")
@@ -102,7 +89,15 @@ def plot_parameters(
         if len(families) > 1:
             axes.legend(loc="best", fontsize=8)
         axes.set_title(f"{records[0].dataset} {records[0].split}", loc="left", fontsize=9)
-        _save(figure, path)
+        _label_baselines(axes, [(f"{r.model} {v:.1f}", v) for r, v in baselines])
+        _label_points(
+            axes,
+            [
+                (r.model.removeprefix(_family(r.model)).strip(" ():") or r.model, r.parameters or 0, v)
+                for r, v in networks
+            ],
+        )
+        save_figure(figure, path)
 
 
 def plot_threshold_curves(records: Sequence[ResultRecord], path: Path) -> None:
@@ -115,7 +110,7 @@ def plot_threshold_curves(records: Sequence[ResultRecord], path: Path) -> None:
     if not drawn:
         raise InputError("No record has curves; evaluate with --curves.")
     levels = list(drawn[0].curves.all or {})  # type: ignore[union-attr]
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, panels = plt.subplots(
             1, len(levels), figsize=(2.6 * len(levels), 2.8), sharey=True, layout="constrained",
             squeeze=False,
@@ -135,7 +130,7 @@ def plot_threshold_curves(records: Sequence[ResultRecord], path: Path) -> None:
         panels[0][0].set_ylabel("Images localized (%)")
         figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center",
                       ncols=min(4, len(drawn)), fontsize=8)  # fmt: skip
-        _save(figure, path)
+        save_figure(figure, path)
 
 
 def _family(model: str) -> str:
@@ -156,8 +151,81 @@ def _millions(value: float, position: float | None = None) -> str:
     return f"{value / 1e6:g}M" if value >= 1e5 else f"{value / 1e3:g}k"
 
 
-def _save(figure: Figure, path: Path) -> None:
-    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+# Where a label may stand beside its point: offset in points, and alignment.
+_PLACES = (
+    ((5, 5), "left", "bottom"),
+    ((-5, 5), "right", "bottom"),
+    ((5, -5), "left", "top"),
+    ((-5, -5), "right", "top"),
+    ((0, 8), "center", "bottom"),
+    ((0, -8), "center", "top"),
+    ((5, 15), "left", "bottom"),
+    ((5, -15), "left", "top"),
+    ((-5, 15), "right", "bottom"),
+    ((-5, -15), "right", "top"),
+)
+
+
+def _label_points(axes: Axes, labels: Sequence[tuple[str, float, float]]) -> None:
+    """Write each (text, x, y) beside its point where it covers no other label and no point."""
+    axes.figure.draw_without_rendering()
+    points = axes.transData.transform([(x, y) for _, x, y in labels])
+    taken = [
+        text.get_window_extent() for text in axes.texts
+    ] + [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in points]  # fmt: skip
+    legend = axes.get_legend()
+    if legend is not None:
+        taken.append(legend.get_window_extent())
+    for text, x, y in labels:
+        boxes = []
+        for offset, horizontal, vertical in _PLACES:
+            note = axes.annotate(
+                text, (x, y), xytext=offset, textcoords="offset points", fontsize=7.5,
+                ha=horizontal, va=vertical,
+            )  # fmt: skip
+            box = note.get_window_extent()
+            boxes.append(sum(box.overlaps(other) for other in taken))
+            if not boxes[-1]:
+                taken.append(box)
+                break
+            note.remove()
+        else:
+            # Crowded everywhere: where it covers the least.
+            offset, horizontal, vertical = _PLACES[boxes.index(min(boxes))]
+            axes.annotate(text, (x, y), xytext=offset, textcoords="offset points", fontsize=7.5,
+                          ha=horizontal, va=vertical)  # fmt: skip
+
+
+def _label_baselines(axes: Axes, labels: Sequence[tuple[str, float]]) -> None:
+    """Write each (text, y) at the right end of its line; above it, or below if that is taken."""
+    taken: list[Bbox] = []
+    axes.figure.draw_without_rendering()
+    for text, value in sorted(labels, key=lambda label: label[1]):
+        for place, vertical in ((-2, "top"), (2, "bottom"), (-12, "top"), (12, "bottom")):
+            note = axes.annotate(
+                text, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, place),
+                textcoords="offset points", ha="right", va=vertical, fontsize=7.5, color="0.35",
+            )  # fmt: skip
+            box = note.get_window_extent()
+            if axes.bbox.y0 < box.y0 and not any(box.overlaps(other) for other in taken):
+                break
+            if place != 12:
+                note.remove()
+        taken.append(box)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure, atomically, and close it; the suffix of `path` decides the format.
+
+    Raises:
+        InputError: for another suffix than .png, .svg and .pdf.
+    """
+    metadata: dict[str, dict[Any, Any]] = {
+        ".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None},
+    }  # fmt: skip
+    suffix = path.suffix.lower()
+    if suffix not in metadata:
+        raise InputError(f"{path}: its name must end in .png, .svg or .pdf.")
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, metadata=metadata.get(path.suffix.lower()))
+        figure.savefig(temporary, metadata=metadata[suffix])
     plt.close(figure)
