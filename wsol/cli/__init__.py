@@ -3,7 +3,7 @@
 A module a command; importing them registers the commands, in the order of `wsol --help`.
 """
 
-from wsol.cli import evaluate, score, report, plot, models, datasets, demo, results  # noqa: F401, I001
+from wsol.cli import evaluate, score, report, plot, show, models, datasets, demo, results  # noqa: F401, I001
 from wsol.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -77,7 +77,7 @@ def plot_examples(sources: Sequence[Source], path: Path, options: GridOptions) -
     with plt.rc_context(STYLE | {"axes.grid": False}):
         figure, panels = plt.subplots(
             down, across * block, squeeze=False, layout="constrained",
-            figsize=(1.25 * across * block, 1.5 * down + 0.35),
+            figsize=(1.25 * across * block, 1.45 * down + 0.35),
         )  # fmt: skip
         for axes in panels.flat:
             axes.axis("off")
@@ -85,7 +85,7 @@ def plot_examples(sources: Sequence[Source], path: Path, options: GridOptions) -
             row, first = number // across, number % across * block
             truth = answers[0][number].true_boxes
             draw_example(panels[row, first], photograph, true_boxes=truth)
-            panels[row, first].set_title(_short(answers[0][number].class_name), fontsize=6.5, pad=2)
+            panels[row, first].set_title(_short(answers[0][number].class_name), fontsize=6.5, pad=3)
             for model, outcomes in enumerate(answers):
                 info, outcome = tables[model][1], outcomes[number]
                 box, iou = box_at(outcome, index_at(info.thresholds, threshold))
@@ -97,8 +97,8 @@ def plot_examples(sources: Sequence[Source], path: Path, options: GridOptions) -
                     true_boxes=truth,
                     predicted_boxes=grid_to_photograph(box, info.grid, size),
                 )
-                name = f"{_short(sources[model].label, 22)}\n" if len(sources) > 1 else ""
-                axes.set_title(f"{name}IoU {iou:.2f}", fontsize=6.5, pad=2)
+                name = f"{_short(sources[model].label, 20, keep_end=True)}\n" if len(sources) > 1 else ""
+                axes.set_title(f"{name}IoU {iou:.2f}", fontsize=6.5, pad=3)
         handles = [
             Patch(fill=False, edgecolor=TRUE_COLOUR, ls="--", label="true"),
             Patch(fill=False, edgecolor=PREDICTED_COLOUR, label="predicted"),
@@ -181,8 +181,9 @@ def _photograph(outcome: ImageOutcome, root: Path | None) -> NDArray[np.uint8]:
     return np.asarray(open_image(path))
 
 
-def _short(text: str, length: int = 18) -> str:
+def _short(text: str, length: int = 18, keep_end: bool = False) -> str:
     """A name that fits above a picture, with `$` as it is and not as mathematics."""
     text = printable(text)
-    text = text if len(text) <= length else text[: length - 1] + "…"
+    if len(text) > length:
+        text = "…" + text[1 - length :] if keep_end else text[: length - 1] + "…"
     return text.replace("$", r"\$")

@@ -183,7 +183,8 @@ def plot_reliability(sources: Sequence[Source], path: Path) -> None:
                     error_kw={"lw": 0.9, "capsize": 2, "ecolor": "0.25"},
                 )  # fmt: skip
             bins = bins_of(answers)
-            look = {"color": colour, "ls": style, "marker": "o", "ms": 3.5, "lw": 1.2}
+            look = {"color": colour, "ls": style, "marker": "o", "ms": 3.5, "lw": 1.2,
+                    "clip_on": False}  # fmt: skip
             lines.plot(bins.confidence, bins.gt_known_loc, **look)
             relation.plot(bins.top1_cls, bins.top1_loc, **look)
         bars.set_xticks([0, 1], ["class right", "class wrong"])
