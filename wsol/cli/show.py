@@ -86,7 +86,13 @@ def show(
         )
         title = f"{shown.class_name}, {classifier.name}, threshold {threshold:g}"
         write_overlay(
-            target, shown.image, shown.score_map, shown.box, title, shown.predictions
+            target,
+            shown.image,
+            shown.score_map,
+            shown.box,
+            shown.class_name,
+            title,
+            shown.predictions,
         )
         OUTPUT.print(Text(printable(str(image)), "bold"), soft_wrap=True)
         OUTPUT.print(_table(shown))

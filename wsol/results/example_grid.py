@@ -97,7 +97,11 @@ def plot_examples(sources: Sequence[Source], path: Path, options: GridOptions) -
                     true_boxes=truth,
                     predicted_boxes=grid_to_photograph(box, info.grid, size),
                 )
-                name = f"{_short(sources[model].label, 20, keep_end=True)}\n" if len(sources) > 1 else ""
+                name = (
+                    f"{_short(sources[model].label, 20, keep_end=True)}\n"
+                    if len(sources) > 1
+                    else ""
+                )
                 axes.set_title(f"{name}IoU {iou:.2f}", fontsize=6.5, pad=3)
         handles = [
             Patch(fill=False, edgecolor=TRUE_COLOUR, ls="--", label="true"),

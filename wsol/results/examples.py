@@ -73,12 +73,14 @@ def grid_to_photograph(
     grid: tuple[int, int],
     size: tuple[int, int],
 ) -> NDArray[np.float64]:
-    """Boxes (n, 4) on the protocol's grid, as inclusive corners in a photograph of `size`.
+    """Boxes (n, 4) or (4,) on a grid, as (n, 4) inclusive corners in a photograph of `size`.
 
-    Edges are scaled, so that a box over the whole grid covers the whole photograph.
+    Both sizes are (width, height). Edges are scaled, so that a box over the whole grid covers the
+    whole photograph.
     """
-    edges = np.asarray(boxes, dtype=np.float64).reshape(-1, 4) + (0, 0, 1, 1)
-    return edges * (np.tile(size, 2) / np.tile(grid, 2)) - (0, 0, 1, 1)
+    far = np.array([0, 0, 1, 1])
+    edges = np.asarray(boxes, dtype=np.float64).reshape(-1, 4) + far
+    return edges * (np.tile(size, 2) / np.tile(grid, 2)) - far
 
 
 def index_at(thresholds: NDArray[np.float64], threshold: float) -> int:

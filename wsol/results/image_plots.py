@@ -33,9 +33,7 @@ def plot_iou(sources: Sequence[Source], path: Path) -> None:
     """
     fixed = sources[0].record.settings.get("fixed_threshold", 0.2)
     with plt.rc_context(STYLE):
-        figure, panels = plt.subplots(
-            1, 2, figsize=(6.4, 3.1), sharey=True, layout="constrained"
-        )
+        figure, panels = plt.subplots(1, 2, figsize=(6.4, 3.1), sharey=True, layout="constrained")
         for number, source in enumerate(sources):
             table, info = read_outcomes(
                 source.require_outcomes(), ["fixed_iou", "box_starts", "ious"]
@@ -90,7 +88,11 @@ def _draw_reach(axes: Axes, ious: NDArray[np.float64], label: str, **look: objec
     # All images reach 0; after each image's IoU there is one less.
     share = 100 * np.arange(len(values), -1, -1) / len(values)
     axes.step(
-        np.concatenate([[0.0], values]), share, where="post", label=label, **look  # type: ignore[arg-type]
+        np.concatenate([[0.0], values]),
+        share,
+        where="post",
+        label=label,
+        **look,  # type: ignore[arg-type]
     )
 
 

@@ -11,10 +11,11 @@ from PIL import Image
 
 from wsol.results.escaping import printable
 from wsol.results.example_grid import PREDICTED_COLOUR, draw_example
-from wsol.results.examples import overlay
+from wsol.results.examples import grid_to_photograph, overlay
 from wsol.results.plots import COLOURS, STYLE, save_figure
 
 _SIDE = 1000
+_BARS_FROM, _BARS_LENGTH = 0.42, 0.46
 
 
 def write_overlay(
@@ -22,6 +23,7 @@ def write_overlay(
     image: NDArray[np.uint8],
     score_map: NDArray[np.float32],
     box: NDArray[np.float64] | None,
+    class_name: str,
     title: str,
     predictions: Sequence[tuple[str, float]],
 ) -> None:
@@ -32,13 +34,13 @@ def write_overlay(
         image: (H, W, 3), drawn with at most 1,000 pixels a side.
         score_map: (h, w) within [0, 1], over the whole photograph.
         box: (4,) inclusive corners in the photograph, or None.
+        class_name: whose map it is; its bar has the colour of the box.
         predictions: names and probabilities, best first.
     """
     height, width = image.shape[:2]
     reduced = Image.fromarray(image)
     reduced.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    scale = np.tile(np.array(reduced.size) / (width, height), 2)
-    boxes = None if box is None else ((box + (0, 0, 1, 1)) * scale - (0, 0, 1, 1))[None]
+    boxes = None if box is None else grid_to_photograph(box, (width, height), reduced.size)
     # Pictures of one height beside each other, whatever their shape; the bars below.
     across = 3.2 * min(2.2, max(0.6, width / height))
     down = across * height / width
@@ -57,13 +59,14 @@ def write_overlay(
         bars.set_xlim(0, 1)
         bars.set_ylim(len(predictions) - 0.4, -0.6)
         for row, (name, probability) in enumerate(predictions):
-            bars.add_patch(
-                Rectangle((0.6, row - 0.32), 0.3 * probability, 0.64,
-                          color=PREDICTED_COLOUR if row == 0 else COLOURS[0], lw=0)
-            )  # fmt: skip
-            bars.text(0.585, row, _plain(name), ha="right", va="center", fontsize=8)
-            bars.text(0.61 + 0.3 * probability, row, f"{100 * probability:.1f} %", va="center",
-                      fontsize=8)  # fmt: skip
+            colour = PREDICTED_COLOUR if name == class_name else COLOURS[0]
+            corner, length = (_BARS_FROM, row - 0.32), _BARS_LENGTH * probability
+            bars.add_patch(Rectangle(corner, length, 0.64, color=colour, lw=0))
+            for x, side, text in (
+                (_BARS_FROM - 0.01, "right", _plain(name)),
+                (_BARS_FROM + length + 0.01, "left", f"{100 * probability:.1f} %"),
+            ):
+                bars.text(x, row, text, ha=side, va="center", fontsize=8)
         save_figure(figure, path)
 
 

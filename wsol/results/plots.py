@@ -89,14 +89,11 @@ def plot_parameters(
         if len(families) > 1:
             axes.legend(loc="best", fontsize=8)
         axes.set_title(f"{records[0].dataset} {records[0].split}", loc="left", fontsize=9)
-        _label_baselines(axes, [(f"{r.model} {v:.1f}", v) for r, v in baselines])
-        _label_points(
-            axes,
-            [
-                (r.model.removeprefix(_family(r.model)).strip(" ():") or r.model, r.parameters or 0, v)
-                for r, v in networks
-            ],
-        )
+        points = [
+            (r.model.removeprefix(_family(r.model)).strip(" ():") or r.model, r.parameters or 0, v)
+            for r, v in networks
+        ]
+        _label(figure, axes, points, [(f"{r.model} {v:.1f}", v) for r, v in baselines])
         save_figure(figure, path)
 
 
@@ -151,8 +148,9 @@ def _millions(value: float, position: float | None = None) -> str:
     return f"{value / 1e6:g}M" if value >= 1e5 else f"{value / 1e3:g}k"
 
 
-# Where a label may stand beside its point: offset in points, and alignment.
-_PLACES = (
+_Place = tuple[tuple[int, int], str, str]
+# Where a label may stand, best first: its offset in points, and how it is aligned.
+_BESIDE_POINT: tuple[_Place, ...] = (
     ((5, 5), "left", "bottom"),
     ((-5, 5), "right", "bottom"),
     ((5, -5), "left", "top"),
@@ -164,54 +162,62 @@ _PLACES = (
     ((-5, 15), "right", "bottom"),
     ((-5, -15), "right", "top"),
 )
+_ON_LINE: tuple[_Place, ...] = (
+    ((-2, -2), "right", "top"),
+    ((-2, 2), "right", "bottom"),
+    ((-2, -12), "right", "top"),
+    ((-2, 12), "right", "bottom"),
+)
 
 
-def _label_points(axes: Axes, labels: Sequence[tuple[str, float, float]]) -> None:
-    """Write each (text, x, y) beside its point where it covers no other label and no point."""
-    axes.figure.draw_without_rendering()
-    points = axes.transData.transform([(x, y) for _, x, y in labels])
-    taken = [
-        text.get_window_extent() for text in axes.texts
-    ] + [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in points]  # fmt: skip
+def _label(
+    figure: Figure,
+    axes: Axes,
+    points: Sequence[tuple[str, float, float]],
+    lines: Sequence[tuple[str, float]],
+) -> None:
+    """Write each (text, x, y) beside its point and each (text, y) at the end of its line.
+
+    No label covers another, a point or the legend while there is room.
+    """
+    figure.draw_without_rendering()
+    centres = axes.transData.transform([(x, y) for _, x, y in points])
+    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in centres]
     legend = axes.get_legend()
     if legend is not None:
         taken.append(legend.get_window_extent())
-    for text, x, y in labels:
-        boxes = []
-        for offset, horizontal, vertical in _PLACES:
-            note = axes.annotate(
-                text, (x, y), xytext=offset, textcoords="offset points", fontsize=7.5,
-                ha=horizontal, va=vertical,
-            )  # fmt: skip
-            box = note.get_window_extent()
-            boxes.append(sum(box.overlaps(other) for other in taken))
-            if not boxes[-1]:
-                taken.append(box)
-                break
+    for text, y in sorted(lines, key=lambda line: line[1]):
+        _write(axes, text, (1, y), ("axes fraction", "data"), _ON_LINE, taken, color="0.35")
+    for text, x, y in points:
+        _write(axes, text, (x, y), "data", _BESIDE_POINT, taken)
+
+
+def _write(
+    axes: Axes,
+    text: str,
+    at: tuple[float, float],
+    coordinates: Any,
+    places: Sequence[_Place],
+    taken: list[Bbox],
+    **look: Any,
+) -> None:
+    """Write a text at the first of `places` that is free, else where it covers the least."""
+    tried = []
+    for offset, horizontal, vertical in places:
+        note = axes.annotate(
+            text, at, xycoords=coordinates, xytext=offset, textcoords="offset points",
+            ha=horizontal, va=vertical, fontsize=7.5, **look,
+        )  # fmt: skip
+        box = note.get_window_extent()
+        outside = not (axes.bbox.containsy(box.y0) and axes.bbox.containsy(box.y1))
+        tried.append((sum(box.overlaps(other) for other in taken) + outside, note, box))
+        if tried[-1][0] == 0:
+            break
+    _, best, box = min(tried, key=lambda one: one[0])
+    taken.append(box)
+    for _, note, _ in tried:
+        if note is not best:
             note.remove()
-        else:
-            # Crowded everywhere: where it covers the least.
-            offset, horizontal, vertical = _PLACES[boxes.index(min(boxes))]
-            axes.annotate(text, (x, y), xytext=offset, textcoords="offset points", fontsize=7.5,
-                          ha=horizontal, va=vertical)  # fmt: skip
-
-
-def _label_baselines(axes: Axes, labels: Sequence[tuple[str, float]]) -> None:
-    """Write each (text, y) at the right end of its line; above it, or below if that is taken."""
-    taken: list[Bbox] = []
-    axes.figure.draw_without_rendering()
-    for text, value in sorted(labels, key=lambda label: label[1]):
-        for place, vertical in ((-2, "top"), (2, "bottom"), (-12, "top"), (12, "bottom")):
-            note = axes.annotate(
-                text, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, place),
-                textcoords="offset points", ha="right", va=vertical, fontsize=7.5, color="0.35",
-            )  # fmt: skip
-            box = note.get_window_extent()
-            if axes.bbox.y0 < box.y0 and not any(box.overlaps(other) for other in taken):
-                break
-            if place != 12:
-                note.remove()
-        taken.append(box)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
