@@ -64,6 +64,7 @@ def show(
     ] = None,
 ) -> None:
     """See what a network sees in your own photograph: classes, activation map and box."""
+    targets = _targets(images, out)
     import torch
 
     from wsol.datasets.loading import open_image
@@ -71,7 +72,6 @@ def show(
     from wsol.results.overlay_picture import write_overlay
     from wsol.show import find_class, look
 
-    targets = _targets(images, out)
     photographs = [open_image(image) for image in images]
     classifier = load_classifier(model, weights).to(torch.device(usable_device(device)))
     label = None if class_name is None else find_class(classifier, class_name)

@@ -77,7 +77,7 @@ def plot_examples(sources: Sequence[Source], path: Path, options: GridOptions) -
     with plt.rc_context(STYLE | {"axes.grid": False}):
         figure, panels = plt.subplots(
             down, across * block, squeeze=False, layout="constrained",
-            figsize=(1.25 * across * block, 1.45 * down + 0.35),
+            figsize=(1.25 * across * block, 1.5 * down + 0.5),
         )  # fmt: skip
         for axes in panels.flat:
             axes.axis("off")

@@ -89,11 +89,11 @@ def plot_parameters(
         if len(families) > 1:
             axes.legend(loc="best", fontsize=8)
         axes.set_title(f"{records[0].dataset} {records[0].split}", loc="left", fontsize=9)
-        points = [
+        named = [
             (r.model.removeprefix(_family(r.model)).strip(" ():") or r.model, r.parameters or 0, v)
             for r, v in networks
         ]
-        _label(figure, axes, points, [(f"{r.model} {v:.1f}", v) for r, v in baselines])
+        _label(figure, axes, named, [(f"{r.model} {v:.1f}", v) for r, v in baselines])
         save_figure(figure, path)
 
 
