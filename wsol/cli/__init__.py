@@ -3,7 +3,16 @@
 A module a command; importing them registers the commands, in the order of `wsol --help`.
 """
 
-from wsol.cli import evaluate, score, models, datasets, demo, results  # noqa: F401, I001
+from wsol.cli import (  # noqa: F401, I001
+    evaluate,
+    score,
+    table,
+    published,
+    models,
+    datasets,
+    demo,
+    results,
+)
 from wsol.cli.app import app, main
 
 __all__ = ["app", "main"]
