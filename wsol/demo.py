@@ -4,37 +4,31 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.markup import escape
 
 from wsol.baselines import BASELINES
-from wsol.datasets.base import Dataset, Sample
-from wsol.datasets.loading import open_image
+from wsol.datasets.base import Dataset
 from wsol.datasets.shapes import generate_shapes, read_shapes
 from wsol.evaluate import Options
-from wsol.evaluator import Evaluator
 from wsol.files import write_text
-from wsol.framing import fit
 from wsol.models.checkpoint import read_checkpoint, save_checkpoint
-from wsol.models.classifier import Classifier, Preprocessing
-from wsol.models.registry import build_classifier, load_classifier
+from wsol.models.classifier import Preprocessing
+from wsol.models.registry import build_classifier
 from wsol.progress import track
-from wsol.protocol import Protocol, to_grid
-from wsol.results.examples import Example
-from wsol.results.gallery import write_gallery
 from wsol.results.plots import plot_parameters, plot_threshold_curves
 from wsol.results.record import ResultRecord
+from wsol.results.report import ReportOptions, write_report
+from wsol.results.sources import read_sources
 from wsol.results.table import terminal_table, to_csv, to_markdown
-from wsol.runs import ModelRequest, evaluate_models
-from wsol.score_files import ScoreMaps
+from wsol.runs import ModelRequest, evaluate_models, file_names
 from wsol.training.train import StepReport, TrainingOptions, train_classifier
 
 _IMAGES = {"train": 2400, "val": 0, "test": 600}
 _IMAGE_SIDE = 128
 _INPUT_SIDE = 112
-_EXAMPLES = 24
+_EXAMPLES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,42 +93,28 @@ def run_demo(
     ]
 
     console.print("[bold]3/4[/bold] Evaluating the networks and the baselines")
-    maps = out / "scoremaps"
-    protocol = Protocol()
-    records = []
+    folder = out / "records"
     requests = [
-        ModelRequest(recipe.spec, str(path))
-        for recipe, path in zip(recipes, checkpoints, strict=True)
+        *(
+            ModelRequest(recipe.spec, str(path))
+            for recipe, path in zip(recipes, checkpoints, strict=True)
+        ),
+        *map(ModelRequest, BASELINES),
     ]
-    for request in [*requests, *map(ModelRequest, BASELINES)]:
-        folder = maps / Path(request.weights).stem
-        options = Options(
-            protocol=protocol,
-            size=_INPUT_SIDE,
-            device=device,
-            curves=True,
-            save_maps=None if request.spec in BASELINES else folder,
-        )
-        records += evaluate_models(
-            [request], test, options, folder=out / "records", resume=True, track=track
-        )
+    options = Options(size=_INPUT_SIDE, device=device, curves=True)
+    records = evaluate_models(
+        requests, test, options, folder=folder, resume=True, per_image=True, track=track
+    )
 
     console.print("[bold]4/4[/bold] Drawing the table, the plots and the page")
     write_text(out / "table.md", to_markdown(records))
     write_text(out / "table.csv", to_csv(records))
     plot_parameters(records, out / "parameters.png")
     plot_threshold_curves(records, out / "thresholds.png")
-    examples = [
-        example
-        for record, request in zip(records, requests, strict=False)
-        for example in _examples(record, request, maps, test, device)
-    ]
-    write_gallery(
-        records,
-        examples,
-        out / "index.html",
-        title="wsol demo: localization without a box",
-        plot=out / "parameters.png",
+    write_report(
+        read_sources([folder / f"{name}.json" for name in file_names(requests)]),
+        out,
+        ReportOptions(title="wsol demo: localization without a box", examples=_EXAMPLES),
     )
     console.print(terminal_table(records))
     for name, what in (
@@ -142,8 +122,8 @@ def run_demo(
         ("table.csv", "every number, for a spreadsheet"),
         ("parameters.png", "localization against parameters"),
         ("thresholds.png", "accuracy against threshold"),
-        ("index.html", "examples: image, CAM, predicted and true box"),
-        ("records", "one JSON record a model"),
+        ("index.html", "everything on one page, with a threshold slider over examples"),
+        ("records", "a JSON record and the outcome of every image, a model"),
     ):
         console.print(f"  {escape(str(out / name))}  [dim]{what}[/dim]", soft_wrap=True)
     console.print(f"Finished in {time.perf_counter() - start:.0f} s.")
@@ -183,53 +163,3 @@ def _trained(recipe: Recipe, data: Dataset, folder: Path, seed: int, device: str
         train_classifier(classifier, data, options, progress=progress)
     save_checkpoint(classifier, path, spec=recipe.spec, arguments=recipe.arguments)
     return path
-
-
-def _examples(
-    record: ResultRecord, request: ModelRequest, maps: Path, data: Dataset, device: str
-) -> list[Example]:
-    """Test images evenly spread over the classes, with the boxes at the model's best threshold."""
-    classifier = load_classifier(request.spec, request.weights).to(torch.device(device))
-    files = ScoreMaps(
-        maps / Path(request.weights).stem, [sample.image_id for sample in data.samples]
-    )
-    threshold = (record.metrics.best_threshold_largest or {})["0.5"]
-    protocol = Protocol(fixed_threshold=threshold)
-    evaluator = Evaluator(data, protocol)
-    return [
-        _example(record.model, sample, files, classifier, evaluator, device)
-        for sample in data.samples[:_EXAMPLES]
-    ]
-
-
-def _example(
-    model: str,
-    sample: Sample,
-    files: ScoreMaps,
-    classifier: Classifier,
-    evaluator: Evaluator,
-    device: str,
-) -> Example:
-    assert sample.path is not None
-    image = open_image(sample.path)
-    pixels = fit(image, _INPUT_SIDE, "squash", "bilinear", (0, 0, 0))
-    batch = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].to(device)
-    with torch.inference_mode():
-        logits, _ = classifier.forward(classifier.normalize(batch))
-    score_map = files.read(sample.image_id)
-    outcome = evaluator.judge(score_map, sample)
-    # From the protocol's grid back to the picture.
-    scale = np.array(image.size * 2) / np.array(evaluator.protocol.grid * 2)
-    assert outcome.fixed_iou is not None
-    return Example(
-        model=model,
-        image_id=sample.image_id,
-        image=np.asarray(image),
-        score_map=to_grid(score_map, image.size),
-        true_boxes=sample.boxes,
-        predicted_boxes=(outcome.fixed_box * scale)[None],
-        class_name=evaluator.dataset.class_names[sample.label],
-        predicted_name=evaluator.dataset.class_names[int(logits.argmax())],
-        iou=outcome.fixed_iou,
-        correct=outcome.fixed_iou >= 0.5,
-    )

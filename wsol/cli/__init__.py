@@ -7,6 +7,7 @@ from wsol.cli import (  # noqa: F401, I001
     evaluate,
     score,
     table,
+    report,
     published,
     models,
     datasets,

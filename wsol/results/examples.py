@@ -1,50 +1,127 @@
-"""Example pictures: what a figure or a page shows of one image and one model."""
+"""Examples: which images to show, where their photographs lie, and how a map is laid over one."""
 
 import base64
 import io
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
+from wsol.files import inside
+from wsol.results.outcomes import ImageOutcome, OutcomeInfo
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One image with one model's answer.
+COLOUR_MAP = "inferno"
+"""Of score maps: equal steps look equal, also in grey and with any colour vision."""
+OVERLAY_STRENGTH = 0.7
+"""Opacity of a score map over its photograph, from half its range on; below, it fades out."""
 
-    Attributes:
-        image: (H, W, 3) uint8.
-        score_map: (h, w) float32 within [0, 1], covering the whole image at any resolution.
-        true_boxes, predicted_boxes: (n, 4) inclusive corners in pixels of `image`.
-        class_name: what it shows; `predicted_name`: what the model takes it for, None without one.
-        iou: best IoU of any predicted with any true box; `correct`: whether that is at least 0.5.
+
+def spread(class_names: Sequence[str], count: int, seed: int) -> list[int]:
+    """Positions of at most `count` images, drawn at random but evenly over the classes.
+
+    One image of each class, in random order, before a second one of any.
     """
-
-    model: str
-    image_id: str
-    image: NDArray[np.uint8]
-    score_map: NDArray[np.float32]
-    true_boxes: NDArray[np.float64]
-    predicted_boxes: NDArray[np.float64]
-    class_name: str
-    predicted_name: str | None
-    iou: float
-    correct: bool
-
-
-def overlay(example: Example, strength: float = 0.5) -> NDArray[np.uint8]:
-    """The image with its score map laid over it in the colours of viridis' sibling `turbo`."""
-    height, width = example.image.shape[:2]
-    smooth = Image.fromarray(example.score_map).resize((width, height), Image.Resampling.BILINEAR)
-    heat = colormaps["turbo"](np.asarray(smooth))[..., :3] * 255
-    mixed = (1 - strength) * example.image + strength * heat
-    return np.clip(mixed, 0, 255).astype(np.uint8)
+    rng = np.random.default_rng(seed)
+    names = np.asarray(class_names, dtype=object)
+    order = rng.permutation(len(names))
+    turns = np.zeros(len(names), dtype=np.int64)
+    taken: dict[str, int] = {}
+    for position in order:
+        name = names[position]
+        turns[position] = taken.get(name, 0)
+        taken[name] = turns[position] + 1
+    by_turn = order[np.argsort(turns[order], kind="stable")]
+    return by_turn[:count].tolist()
 
 
-def data_uri(pixels: NDArray[np.uint8]) -> str:
-    """Pixels as a JPEG inside a `data:` address, for a page that needs no other file."""
+def find_photograph(image_id: str, recorded: str | None, root: Path | None) -> Path | None:
+    """The file of an image, or None if it is not there.
+
+    Args:
+        image_id: a path relative to the data set's folder, or just the file's name.
+        recorded: where it was when it was evaluated.
+        root: the folder to look in instead, if the images have moved: for `image_id`, then for
+            ever shorter ends of the recorded path.
+
+    Raises:
+        InputError: when the id leads out of `root`.
+    """
+    if root is None:
+        path = None if recorded is None else Path(recorded)
+        return path if path is not None and path.is_file() else None
+    candidates = [inside(root, image_id, "the per-image outcomes")]
+    parts = PurePosixPath(recorded.replace("\\", "/")).parts if recorded else ()
+    ends = (parts[start:] for start in range(len(parts)))
+    candidates += [root.joinpath(*end) for end in ends if ".." not in end and end[0] != "/"]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def missing_photograph(image_id: str, recorded: str | None, root: Path | None) -> str:
+    """Which file is missing, and what to do."""
+    if root is not None:
+        return f"{root}: has no image {image_id}; name the data set's image folder with --images."
+    if recorded is None:
+        return f"{image_id}: was evaluated without its image; name the image folder with --images."
+    return f"{recorded}: the image is not there; name its folder with --images."
+
+
+def grid_to_photograph(
+    boxes: NDArray[np.integer] | NDArray[np.floating],
+    grid: tuple[int, int],
+    size: tuple[int, int],
+) -> NDArray[np.float64]:
+    """Boxes (n, 4) on the protocol's grid, as inclusive corners in a photograph of `size`.
+
+    Edges are scaled, so that a box over the whole grid covers the whole photograph.
+    """
+    edges = np.asarray(boxes, dtype=np.float64).reshape(-1, 4) + (0, 0, 1, 1)
+    return edges * (np.tile(size, 2) / np.tile(grid, 2)) - (0, 0, 1, 1)
+
+
+def index_at(info: OutcomeInfo, threshold: float) -> int:
+    """The position of the greatest threshold that is not above `threshold`."""
+    return max(0, int(np.searchsorted(info.thresholds, threshold + 1e-9, side="right")) - 1)
+
+
+def box_at(outcome: ImageOutcome, index: int) -> tuple[NDArray[np.int16], float]:
+    """The largest component's box (4,) at a threshold's position, and its IoU (NaN: no truth)."""
+    run = int(np.searchsorted(outcome.box_starts, index, side="right")) - 1
+    return outcome.boxes[run], float(outcome.ious[run])
+
+
+def overlay(
+    image: NDArray[np.uint8], score_map: NDArray[np.uint8] | NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """An image with its score map over it, in the colours of `COLOUR_MAP`.
+
+    Args:
+        image: (H, W, 3).
+        score_map: (h, w) covering the whole image at any resolution; float within [0, 1].
+    """
+    height, width = image.shape[:2]
+    values = np.asarray(score_map, dtype=np.float32)
+    if score_map.dtype == np.uint8:
+        values /= 255
+    smooth = Image.fromarray(values).resize((width, height), Image.Resampling.BICUBIC)
+    values = np.clip(np.asarray(smooth), 0, 1)
+    opacity = OVERLAY_STRENGTH * np.minimum(1, 2 * values)[..., None]
+    heat = colormaps[COLOUR_MAP](values)[..., :3] * 255
+    return np.rint((1 - opacity) * image + opacity * heat).astype(np.uint8)
+
+
+def jpeg_uri(image: Image.Image, side: int) -> str:
+    """A photograph, reduced to at most `side` pixels, as a `data:` address for a page."""
+    reduced = image.copy()
+    reduced.thumbnail((side, side), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=88)
+    reduced.save(stream, "JPEG", quality=85, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def colour_table() -> NDArray[np.uint8]:
+    """(256, 3) the colours of a score map's 8-bit values."""
+    colours = colormaps[COLOUR_MAP](np.arange(256))[:, :3]
+    return np.rint(255 * colours).astype(np.uint8)

@@ -172,13 +172,22 @@ def read_records(path: Path) -> list[ResultRecord]:
 
 
 def find_records(paths: Iterable[Path]) -> list[ResultRecord]:
-    """Read records from files, and from all JSON files in and below folders.
-
-    In a folder, hidden files and JSON files that are no records are passed over; each file is
-    read once, in the order named and by name within a folder.
+    """Read the records of `record_files`.
 
     Raises:
         InputError: for a file that cannot be read, or where there is no record at all.
+    """
+    return [record for file in record_files(paths) for record in read_records(file)]
+
+
+def record_files(paths: Iterable[Path]) -> list[Path]:
+    """The files named, and all JSON files in and below the folders named.
+
+    In a folder, hidden files and JSON files that are no records are passed over; each file comes
+    once, in the order named and by name within a folder.
+
+    Raises:
+        InputError: for a file that cannot be read, or a folder without any record.
     """
     files: dict[Path, Path] = {}  # by where they really are, so that none is read twice
     for path in map(Path, paths):
@@ -189,7 +198,7 @@ def find_records(paths: Iterable[Path]) -> list[ResultRecord]:
                 raise InputError(f"{path}: has no record in it; expected JSON files of wsol.")
         for file in found:
             files.setdefault(file.resolve(), file)
-    return [record for file in files.values() for record in read_records(file)]
+    return list(files.values())
 
 
 def _json_files(folder: Path) -> list[Path]:

@@ -1,0 +1,83 @@
+"""Records as reports and plots take them: with their per-image outcomes, and names that differ."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsol.errors import InputError
+from wsol.results.cells import GROUPS, Layout, sections
+from wsol.results.outcomes import OUTCOMES_SUFFIX
+from wsol.results.record import ResultRecord, read_records, record_files
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A record, and the file of its per-image outcomes where there is one.
+
+    `label` is the model's name, with what tells two of the same name apart.
+    """
+
+    label: str
+    record: ResultRecord
+    outcomes: Path | None
+
+    def require_outcomes(self) -> Path:
+        """The outcomes, for what cannot be drawn without them.
+
+        Raises:
+            InputError: saying how to make them.
+        """
+        if self.outcomes is None:
+            raise InputError(
+                f"{self.label}: there are no per-image outcomes beside its record; evaluate with "
+                "--per-image and --out DIR."
+            )
+        return self.outcomes
+
+
+def read_sources(paths: Sequence[Path]) -> list[Source]:
+    """Records of one evaluation's images, from files and folders (see `record_files`).
+
+    Outcomes belong to a record by name: `a.outcomes.parquet` to the one record of `a.json`.
+
+    Raises:
+        InputError: for a path without a record, or records that do not compare because their
+            images or conventions differ.
+    """
+    found: list[tuple[ResultRecord, Path | None]] = []
+    for file in record_files(paths):
+        records = read_records(file)
+        outcomes = file.with_name(file.stem + OUTCOMES_SUFFIX)
+        beside = outcomes if len(records) == 1 and outcomes.is_file() else None
+        found += [(record, beside) for record in records]
+    records = [record for record, _ in found]
+    groups = sections(records, Layout(group_by=GROUPS))
+    if len(groups) > 1:
+        told = "; ".join(group.title for group in groups)
+        raise InputError(f"These records do not compare, take those of one group at a time: {told}")
+    return [
+        Source(label, record, outcomes)
+        for label, (record, outcomes) in zip(_labels(records), found, strict=True)
+    ]
+
+
+def _labels(records: Sequence[ResultRecord]) -> list[str]:
+    """Names that differ: by the weights where that is enough, else by number."""
+    names = [record.model for record in records]
+    twice = _repeated(names)
+    for place, record in enumerate(records):
+        weights = record.settings.get("weights")
+        if record.model in twice and weights is not None:
+            names[place] = f"{record.model}, {weights}"
+    twice = _repeated(names)
+    seen: Counter[str] = Counter()
+    for place, name in enumerate(names):
+        if name in twice:
+            seen[name] += 1
+            names[place] = f"{name} #{seen[name]}"
+    return names
+
+
+def _repeated(names: Sequence[str]) -> set[str]:
+    return {name for name, count in Counter(names).items() if count > 1}
