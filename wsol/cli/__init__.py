@@ -6,13 +6,14 @@ A module a command; importing them registers the commands, in the order of `wsol
 from wsol.cli import (  # noqa: F401, I001
     evaluate,
     score,
+    compare,
     table,
     report,
     published,
+    results,
     models,
     datasets,
     demo,
-    results,
 )
 from wsol.cli.app import app, main
 
