@@ -235,10 +235,7 @@ def write_outputs(
     for table in wanted.tables:
         suffix, render = _TABLES[table]
         write_text(out / f"table.{suffix}", render(records, layout))
-    for number, group in enumerate(groups):
-        tail = "" if len(groups) == 1 else f"-{_plain(group[0].dataset)}"
-        if not by_name:
-            tail += f"-{number + 1}"
+    for group, tail in zip(groups, _tails(groups), strict=True):
         for suffix in wanted.plots:
             _plot(group, out, f"{tail}.{suffix}")
         if wanted.report:
@@ -261,6 +258,17 @@ def _record_files(records: list[ResultRecord], folder: Path) -> list[Path]:
             path, number = folder / f"{stem}-{number}.json", number + 1
         files.append(path)
     return files
+
+
+def _tails(groups: list[list[ResultRecord]]) -> list[str]:
+    """What tells the plots and pages of records apart that do not compare; nothing for one."""
+    if len(groups) == 1:
+        return [""]
+    names = [_plain(group[0].dataset) for group in groups]
+    return [
+        f"-{name}" if names.count(name) == 1 else f"-{name}-{number}"
+        for number, name in enumerate(names, 1)
+    ]
 
 
 def _write_run(result: Result, file: Path) -> None:

@@ -49,7 +49,7 @@ def _place(value: Any, info: ValidationInfo) -> Any:
         return os.environ[name]
 
     folder = Path((info.context or {})["folder"])
-    return folder / Path(_VARIABLE.sub(filled, value)).expanduser()
+    return Path(os.path.normpath(folder / Path(_VARIABLE.sub(filled, value)).expanduser()))
 
 
 def _weights(value: Any, info: ValidationInfo) -> Any:
