@@ -294,3 +294,39 @@ def test_version(place):
 
     out, _ = wsol(place, "--version")
     assert out.strip() == f"wsol {package.__version__}"
+
+
+def test_tables_of_records(place):
+    wsol(place, "evaluate", "networks:tiny", "center", *SHAPES, "--json", "shapes.json")
+    out, _ = wsol(place, "table", "shapes.json")
+    assert "GFLOPs" in out and "networks:tiny" in out
+    out, _ = wsol(place, "table", "shapes.json", "--columns", "model,map_size", "--format", "csv")
+    assert out == "model,map_size\nnetworks:tiny,28x28\ncenter,\n"
+    wsol(place, "table", "shapes.json", "--sort", "parameters", "--out", "tables/t.tex")
+    text = (place / "tables" / "t.tex").read_text()
+    assert text.index("center &") < text.index("networks:tiny &") and r"\toprule" in text
+    wsol(place, "table", "shapes.json", "--format", "terminal", "--out", "t.txt")
+    assert "networks:tiny" in (place / "t.txt").read_text()
+
+
+def test_tables_that_cannot_be_made(place):
+    (place / "empty").mkdir(exist_ok=True)
+    (place / "other.json").write_text('{"schema": "other/1"}')
+    for arguments, message in (
+        (["missing.json"], "missing.json: cannot be read"),
+        (["empty"], "empty: has no record in it"),
+        (["other.json"], "has the schema 'other/1'"),
+        (["other.json", "--out", "t.xlsx"], "its suffix names no format"),
+    ):
+        _, told = wsol(place, "table", *arguments, code=2)
+        assert message in told.replace("\n", " ")
+    assert not (place / "t.xlsx").exists()
+
+
+def test_published_numbers_are_listed(place):
+    out, _ = wsol(place, "published", "--dataset", "cub", "--metric", "max_box_acc")
+    assert "59.7" in out and "Choe et al. 2020" in out and "ILSVRC" not in out
+    out, _ = wsol(place, "published", "--metric", "top1_loc_error", "--json", "-")
+    assert {(entry["model"], entry["value"]) for entry in json.loads(out)} >= {("NIN", 65.47)}
+    _, told = wsol(place, "published", "--metric", "nothing", code=2)
+    assert "max_box_acc_v2" in told

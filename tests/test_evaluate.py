@@ -15,6 +15,8 @@ from wsol.evaluate import Options, evaluate, fixed_foreground, limited
 from wsol.evaluator import Evaluator
 from wsol.models.classifier import Classifier, Preprocessing
 from wsol.protocol import Protocol, prepare
+from wsol.results.record import read_records
+from wsol.runs import evaluate_models, pair_weights
 from wsol.score import ScoreOptions, score
 
 
@@ -66,6 +68,16 @@ def test_planted_blocks_are_found(colours):
     assert record.num_images == 6 and record.parameters == 12
     assert record.settings["convention"] == "wsolevaluation"
     assert record.timing.total > 0 and record.timing.localization > 0
+
+
+def test_a_record_says_what_the_network_costs(colours):
+    record = evaluate(colour_classifier(), colours, Options())
+    assert record.cost.map_size == (28, 28)
+    assert record.cost.flops == 2 * 3 * 3  # pooling is not counted
+    assert record.cost.latency_ms is None and record.cost.latency_device is None
+    timed = evaluate(colour_classifier(), colours, Options(latency=True)).cost
+    assert timed.latency_ms > 0 and timed.latency_device.startswith("cpu, ")
+    assert evaluate("center", colours).cost is None
 
 
 @pytest.mark.parametrize("mode", ["letterbox", "center-crop"])
@@ -221,3 +233,14 @@ def test_nothing_to_evaluate(colours):
     with pytest.raises(InputError, match="not a baseline"):
         evaluate("centre", colours)
     assert len(limited(colours, 2)) == 2 and limited(colours, None) is colours
+
+
+def test_a_kept_record_is_timed_when_time_is_asked_for(colours, tmp_path, monkeypatch):
+    monkeypatch.setattr("wsol.runs._load", lambda request, dataset: colour_classifier())
+    requests = pair_weights(["colours"], ["none"])
+    folder = tmp_path / "out"
+    (first,) = evaluate_models(requests, colours, Options(), folder=folder)
+    (timed,) = evaluate_models(requests, colours, Options(latency=True), folder=folder, resume=True)
+    assert timed.environment == first.environment and timed.timing == first.timing  # kept
+    assert first.cost.latency_ms is None and timed.cost.latency_ms > 0
+    assert read_records(folder / "colours.json") == [timed]

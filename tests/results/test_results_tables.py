@@ -1,7 +1,12 @@
 """Tables to the last character, and records that survive the disk."""
 
+import csv
 import io
 import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
 
 import pytest
 from rich.console import Console
@@ -9,6 +14,7 @@ from rich.console import Console
 from wsol.errors import InputError
 from wsol.results.cells import Layout, frame
 from wsol.results.record import (
+    Cost,
     Environment,
     Metrics,
     ResultRecord,
@@ -16,7 +22,14 @@ from wsol.results.record import (
     read_records,
     write_record,
 )
-from wsol.results.table import table_cells, terminal_table, to_csv, to_latex, to_markdown
+from wsol.results.table import (
+    table_cells,
+    terminal_table,
+    to_csv,
+    to_html,
+    to_latex,
+    to_markdown,
+)
 
 
 def make(model, parameters, dataset="CUB", **metrics):
@@ -65,6 +78,7 @@ def test_latex_is_complete_and_escaped():
     hostile = make("a_b & 50% \\input{x}", 1, top1_loc=3.0)
     text = to_latex([*records(), hostile])
     assert r"a\_b \& 50\% \textbackslash{}input\{x\}" in text
+    check_latex(text)
     assert text.count("\\\\\n") == 5
     for part in (r"\toprule", r"\midrule", r"\bottomrule", r"\textbf{51.00}"):
         assert part in text
@@ -135,3 +149,266 @@ def test_files_that_are_no_record(tmp_path):
     (tmp_path / "r.json").write_text("[3]")
     with pytest.raises(InputError, match="has the schema None"):
         read_records(tmp_path / "r.json")
+
+
+HOSTILE = [
+    "=cmd|' /C calc'!A0",
+    "@SUM(1+1)",
+    "-2+3",
+    "+1",
+    "[red]x[/red]\\",
+    "*bold* [link](javascript:x) & <script>alert(1)</script>",
+    r"\input{/etc/passwd} $x^2$ %#~_{}",
+    "two\nlines\tand\x1b[31mred\x07 \u202egnp.exe",
+    "",
+]
+
+
+def hostile_records():
+    return [make(name, number, top1_loc=number) for number, name in enumerate(HOSTILE, 1)]
+
+
+def check_latex(text):
+    """Balanced braces and environments, and as many cells in every row as columns."""
+    plain = re.sub(r"\\[\\{}&%$#_]", "", text.replace(r"\\", "\0"))
+    depth = 0
+    for character in plain:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        assert depth >= 0
+    assert depth == 0
+    assert not re.search(r"[#%$^~_]", plain.replace("$-$", "").replace(r"$\times$", ""))
+    assert re.findall(r"\\begin{(\w+)}", plain) == re.findall(r"\\end{(\w+)}", plain)
+    for columns, body in re.findall(r"\\begin{tabular}{([lr]+)}(.*?)\\end{tabular}", plain, re.S):
+        rows = [row for row in body.split("\0") if "&" in row]
+        assert {row.count("&") for row in rows} == {len(columns) - 1}
+        # What follows a line break or a rule must not look like its argument.
+        assert not re.search(r"(\0|rule)\s*[\[*]", body)
+
+
+def test_latex_of_hostile_names():
+    check_latex(to_latex(hostile_records()))
+    check_latex(to_latex(costly(), Layout(group_by=("dataset",), against="published")))
+
+
+def has_latex():
+    """Whether LaTeX is here, with booktabs."""
+    if not (shutil.which("pdflatex") and shutil.which("kpsewhich")):
+        return False
+    return subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not has_latex(), reason="there is no LaTeX with booktabs here")
+def test_latex_compiles(tmp_path):
+    body = to_latex(hostile_records()) + to_latex(costly(), Layout(against="published"))
+    text = (
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}" + body + "\\end{document}"
+    )
+    (tmp_path / "t.tex").write_text(text)
+    command = ["pdflatex", "-halt-on-error", "-no-shell-escape", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_csv_holds_no_formula():
+    rows = list(csv.reader(io.StringIO(to_csv(hostile_records()))))
+    names = [row[0] for row in rows[1:]]
+    assert names[:4] == ["'" + name for name in HOSTILE[:4]]
+    assert not any(name.startswith(("=", "+", "-", "@", "\t", "\r")) for name in names)
+    negative = make("a", 1, top1_loc=-1.5)
+    assert "-1.5" in to_csv([negative]).splitlines()[1].split(",")
+
+
+class Cells(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.texts = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_html_shows_hostile_names_as_they_are():
+    page = Cells()
+    page.feed(to_html(hostile_records()))
+    assert {tag for tag, _ in page.tags} == {
+        "table", "caption", "thead", "tr", "th", "tbody", "td",
+    }  # fmt: skip
+    assert HOSTILE[5] in page.texts and HOSTILE[0] in page.texts
+
+
+def test_html_has_a_class_a_rank():
+    page = Cells()
+    page.feed(to_html(records()))
+    classes = [attributes["class"] for tag, attributes in page.tags if tag == "td"]
+    assert classes[:5] == ["text", "number", "number second", "number best", "number best"]
+
+
+def test_nothing_reaches_the_terminal_but_text():
+    stream = io.StringIO()
+    console = Console(width=200, file=stream, force_terminal=True, color_system="truecolor")
+    console.print(terminal_table(hostile_records()))
+    shown = stream.getvalue()
+    assert "\x1b[31m" not in shown and "\x07" not in shown and "\u202e" not in shown
+    assert "[red]x[/red]\\" in shown
+
+
+def test_markdown_of_hostile_names_keeps_its_shape():
+    lines = to_markdown(hostile_records()).splitlines()
+    assert len(lines) == 2 + len(HOSTILE)
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {4}
+    assert r"\<script\>" in lines[7] and r"\[link\]" in lines[7]
+
+
+def costly():
+    """Two networks with costs and a baseline without, ILSVRC's validation images."""
+    made = [
+        make("vgg16_gap", 20_459_304, "ILSVRC", top1_loc=43.5, max_box_acc_v2=61.0),
+        make("resnet50", 25_557_032, "ILSVRC", top1_loc=52.155, max_box_acc_v2=63.0),
+        make("center", 0, "ILSVRC", max_box_acc_v2=53.36),
+    ]
+    made[0].cost = Cost(flops=32_544_997_376, map_size=(14, 14), latency_ms=9.04,
+                        latency_device="cuda")  # fmt: skip
+    made[1].cost = Cost(flops=8_178_368_512, map_size=(7, 7), latency_ms=7.96,
+                        latency_device="cuda")  # fmt: skip
+    for record in made:
+        record.num_images = 50_000
+        record.settings |= {"fixed_threshold": 0.2, "iou_levels": [0.3, 0.5, 0.7]}
+    made[0].intervals = {"top1_loc": (43.0, 44.0)}
+    return made
+
+
+def test_costs_stand_between_parameters_and_metrics():
+    headings, rows = table_cells(costly())
+    assert headings[:6] == ["Model", "Params (M)", "GFLOPs", "Map", "Latency (ms)", "Top-1 Loc"]
+    assert [cell.text for cell in rows[0][:5]] == ["vgg16_gap", "20.46", "32.54", "14×14", "9.0"]
+    assert [cell.text for cell in rows[2][:5]] == ["center", "0", "–", "–", "–"]
+    # The less the better, and parameters are not judged.
+    assert [[row[c].rank for row in rows] for c in (1, 2, 3, 4)] == [
+        [None, None, None], [2, 1, None], [None, None, None], [2, 1, None],
+    ]  # fmt: skip
+
+
+def test_times_of_two_machines_are_not_ranked():
+    made = costly()
+    made[1].cost.latency_device = "cpu, 2 threads, fp32"
+    _, rows = table_cells(made)
+    assert [row[4].rank for row in rows] == [None, None, None]
+
+
+def test_figures_are_rounded_by_hand():
+    layout = Layout(columns=("model", "top1_loc", "top1_loc_error"), digits=2)
+    assert "52.16" in to_markdown(costly(), layout) and "47.85" in to_markdown(costly(), layout)
+    for value, digits, text in ((48.05, 1, "48.1"), (49.5, 0, "50"), (52.15, 1, "52.2")):
+        layout = Layout(columns=("top1_loc",), digits=digits)
+        last = to_markdown([make("a", 1, top1_loc=value)], layout).splitlines()[-1]
+        assert last.strip("| ") == text
+
+
+def test_errors_are_best_where_they_are_low():
+    text = to_markdown(costly(), Layout(columns=("model", "top1_loc_error")))
+    assert "**47.85**" in text and "<u>56.50</u>" in text
+
+
+def test_no_best_no_mark():
+    text = to_markdown(records(), Layout(best="none"))
+    assert "**" not in text and "<u>" not in text
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [
+        ("max_box_acc_v2", ["vgg16_gap", "resnet50", "center"]),
+        ("max_box_acc_v2:asc", ["center", "resnet50", "vgg16_gap"]),
+        ("parameters", ["center", "vgg16_gap", "resnet50"]),
+        ("parameters:desc", ["resnet50", "vgg16_gap", "center"]),
+        ("top1_loc:asc", ["resnet50", "vgg16_gap", "center"]),
+        ("top1_loc:desc", ["vgg16_gap", "resnet50", "center"]),
+        ("model", ["center", "resnet50", "vgg16_gap"]),
+        ("box_acc_0.5", ["resnet50", "vgg16_gap", "center"]),
+        (None, ["resnet50", "vgg16_gap", "center"]),
+    ],
+)
+def test_sorting(sort, order):
+    names = [line.split(",")[0] for line in to_csv(records(), Layout(sort=sort)).splitlines()[1:]]
+    assert names == order
+
+
+def test_map_sizes_sort_by_area():
+    layout = Layout(columns=("model", "map_size"), sort="map_size:desc")
+    assert to_csv(costly(), layout).splitlines()[1:] == [
+        "vgg16_gap,14x14", "resnet50,7x7", "center,",
+    ]  # fmt: skip
+
+
+def test_csv_keeps_whole_numbers_whole():
+    layout = Layout(columns=("model", "flops", "parameters"))
+    assert to_csv(costly(), layout).splitlines()[1:] == [
+        "vgg16_gap,32544997376,20459304", "resnet50,8178368512,25557032", "center,,0",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        (Layout(columns=("model", "top1_lok")), "did you mean top1_loc"),
+        (Layout(sort="nothing"), "no column 'nothing'"),
+        (Layout(sort="model:up"), "expected COLUMN"),
+        (Layout(group_by=("colour",)), "no grouping by 'colour', only by dataset"),
+    ],
+)
+def test_unknown_names_are_refused(layout, message):
+    for write in (to_markdown, to_csv, to_latex, to_html, terminal_table):
+        with pytest.raises(InputError, match=message):
+            write(records(), layout)
+
+
+def test_other_conventions_and_counts_do_not_mix():
+    exact, fewer, levels = make("a", 1), make("b", 1), make("c", 1)
+    exact.settings["convention"] = "exact"
+    fewer.num_images = 100
+    levels.settings["iou_levels"] = [0.5]
+    for other, name in ((exact, "convention"), (levels, "convention"), (fewer, "images")):
+        mixed = [*records(), other]
+        for write in (to_markdown, to_csv, to_latex, to_html, terminal_table):
+            with pytest.raises(InputError, match=f"--group-by {name}"):
+                write(mixed)
+        assert to_markdown(mixed, Layout(group_by=("dataset", name))).count("| Model") == 2
+    # A grouping does not excuse what it leaves mixed.
+    with pytest.raises(InputError, match="conventions"):
+        to_markdown([*records(), exact], Layout(group_by=("dataset",)))
+
+
+def test_sections_are_ranked_apart_and_keep_their_order():
+    mixed = [make("z", 1, "ILSVRC", top1_loc=3.0), make("a", 1, "CUB", top1_loc=1.0),
+             make("y", 1, "ILSVRC", top1_loc=4.0), make("b", 1, "CUB", top1_loc=2.0)]  # fmt: skip
+    layout = Layout(group_by=("dataset",), sort="top1_loc")
+    for text in (to_markdown(mixed, layout), to_latex(mixed, layout), to_html(mixed, layout)):
+        places = [text.index(word) for word in ("ILSVRC test", "4.00", "3.00", "CUB test", "2.00")]
+        assert places == sorted(places)
+    assert to_markdown(mixed, layout).count("**4.00**") == 1
+    assert to_markdown(mixed, layout).count("**2.00**") == 1
+
+
+def test_a_published_number_stands_beside_its_reproduction():
+    layout = Layout(columns=("model", "top1_loc", "max_box_acc_v2"), against="published")
+    lines = to_markdown(costly(), layout).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:5]]
+    assert cells[0] == ["Model", "Top-1 Loc", "vs. publ.", "MaxBoxAccV2", "vs. publ."]
+    # 43.5 - (100 - 57.2); 42.8 is outside of 43 to 44.
+    assert cells[2][1:] == ["<u>43.50</u>", "+0.70 outside CI", "<u>61.00</u>", "+1.00"]
+    assert cells[3][1:] == ["**52.16**", "–", "**63.00**", "−0.70"]
+    assert cells[4][1:] == ["–", "–", "53.36", "–"]
+    assert any(
+        "against 42.80 = 100 − 57.20" in line and "Zhou et al. 2016" in line for line in lines[5:]
+    )
+    assert any("against 63.7" in line and "not checked" in line for line in lines[5:])
+    row = next(csv.DictReader(io.StringIO(to_csv(costly(), layout))))
+    assert float(row["top1_loc_published"]) == 42.80
+    assert float(row["top1_loc_difference"]) == pytest.approx(0.70)
+    assert row["top1_loc_published_in_interval"] == "False"
+    assert "1512.04150" in row["top1_loc_source"]
+    text = to_markdown(records(), Layout(against="published"))
+    assert "vs. publ." not in text and "No published number" in text

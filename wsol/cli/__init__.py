@@ -3,7 +3,20 @@
 A module a command; importing them registers the commands, in the order of `wsol --help`.
 """
 
-from wsol.cli import evaluate, score, report, plot, show, models, datasets, demo, results  # noqa: F401, I001
+from wsol.cli import (  # noqa: F401, I001
+    evaluate,
+    score,
+    compare,
+    table,
+    report,
+    plot,
+    show,
+    published,
+    results,
+    models,
+    datasets,
+    demo,
+)
 from wsol.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal
 
 import pandas as pd
@@ -80,7 +81,7 @@ class Layout:
         group_by: names of `GROUPS`, a section for each of their values.
         best: whether the best of a column is marked, and the second best.
         digits: after the point of percentages.
-        against: adds to each number its difference to the published one.
+        against: adds beside each number its difference to the published one.
     """
 
     columns: tuple[str, ...] | None = None
@@ -93,14 +94,10 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One figure of a table as printed; rank 1 is the best of its column, 2 the second best.
-
-    `note` stands behind it in brackets: the difference to the published number.
-    """
+    """One figure of a table as printed; rank 1 is the best of its column, 2 the second best."""
 
     text: str
     rank: int | None = None
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +137,8 @@ def frame(records: Sequence[ResultRecord]) -> pd.DataFrame:
             else:
                 row[name] = value
         rows.append(row)
-    return pd.DataFrame(rows)
+    # Whole numbers stay whole beside missing ones.
+    return pd.DataFrame(rows).astype({"parameters": "Int64", "flops": "Int64"})
 
 
 def columns_of(data: pd.DataFrame) -> dict[str, Column]:
@@ -236,26 +234,25 @@ def _section(records: list[ResultRecord], layout: Layout) -> Section:
             for name, column in columns.items()
             if column.shown and any(value is not None for value in values[name])
         ]
-    printed = []
+    printed: list[tuple[Column, list[Cell]]] = []
     footnotes: list[str] = []
     for column in chosen:
         texts = [_text(column, value, layout) for value in values[column.name]]
-        beside = comparisons(records, column.name, layout)
         devices = set(data["latency_device"].dropna())
         # Times of different machines do not compare.
         ranked = column.name != "latency_ms" or len(devices) == 1
         ranks = _ranks(column, texts) if ranked and layout.best == "bold" else [None] * len(texts)
-        printed.append(
-            [
-                Cell(text, rank, _note(comparison, layout))
-                for text, rank, comparison in zip(texts, ranks, beside, strict=True)
-            ]
-        )
-        footnotes += [_footnote(column, found, layout) for found in beside if found is not None]
+        printed.append((column, list(map(Cell, texts, ranks))))
+        beside = comparisons(records, column.name, layout)
+        if any(beside):
+            difference = Column(f"{column.name}_difference", "vs. publ.")
+            printed.append((difference, [Cell(_difference(found, layout)) for found in beside]))
+            footnotes += [_footnote(column, found) for found in beside if found is not None]
     if layout.against is not None and not footnotes:
         footnotes = ["No published number is of the same images, metric, model and method."]
-    rows = [list(row) for row in zip(*printed, strict=True)]
-    return Section(_title(records[0], layout), chosen, rows, list(dict.fromkeys(footnotes)))
+    rows = [list(row) for row in zip(*(cells for _, cells in printed), strict=True)]
+    shown = [column for column, _ in printed]
+    return Section(_title(records[0], layout), shown, rows, list(dict.fromkeys(footnotes)))
 
 
 def _text(column: Column, value: Any, layout: Layout) -> str:
@@ -266,34 +263,44 @@ def _text(column: Column, value: Any, layout: Layout) -> str:
     if value == 0 and column.name == "parameters":
         return "0"
     digits = layout.digits if column.digits is None else column.digits
-    return f"{value / column.scale:.{digits}f}"
+    return _rounded(value / column.scale, digits)
 
 
 def _ranks(column: Column, texts: list[str]) -> list[int | None]:
-    if column.better is None or len(texts) == 1:
+    figures = [text for text in texts if text != DASH]
+    if column.better is None or len(figures) < 2:
         return [None] * len(texts)
     # Ranked as they are printed: equal figures are equally good.
-    numbers = {text: float(text) for text in texts if text != DASH}
+    numbers = {text: float(text) for text in figures}
     best = sorted(set(numbers.values()), reverse=column.better == "high")[:2]
     return [best.index(numbers[text]) + 1 if numbers.get(text) in best else None for text in texts]
 
 
-def _note(comparison: Comparison | None, layout: Layout) -> str:
+def _difference(comparison: Comparison | None, layout: Layout) -> str:
     if comparison is None:
-        return ""
-    within = {None: "", True: ", in CI", False: ", not in CI"}[comparison.within]
-    return f"{comparison.difference:+.{layout.digits}f}{within}"
+        return DASH
+    within = {None: "", True: " in CI", False: " outside CI"}[comparison.within]
+    sign = "−" if comparison.difference < 0 else "+"
+    return f"{sign}{_rounded(abs(comparison.difference), layout.digits)}{within}"
 
 
-def _footnote(column: Column, comparison: Comparison, layout: Layout) -> str:
+def _footnote(column: Column, comparison: Comparison) -> str:
     published = comparison.published
-    checked = "" if published.checked else " (not checked)"
-    authors, _, rest = published.source.citation.partition(": ")
+    checked = "" if published.checked else ", not checked"
+    printed = f"{published.value:.{published.decimals}f}"
+    if published.metric != column.name:
+        printed = f"{comparison.value:.{published.decimals}f} = 100 − {printed}"
     return (
-        f"{column.heading} against {comparison.value:.{layout.digits}f}: {published.model}, "
-        f"{published.method}, {authors.split(',')[0]} et al., {rest.rpartition(', ')[2]}, "
-        f"{published.table}{checked}. {published.definition}"
+        f"{column.heading} against {printed} ({published.model}, "
+        f"{published.method}; {published.source.short}, {published.table}{checked}): "
+        f"{published.definition}"
     )
+
+
+def _rounded(value: float, digits: int) -> str:
+    """Halves rounded up, as by hand: 52.15 is 52.2, although its binary is a little less."""
+    exact = Decimal(str(round(value, 9)))
+    return str(exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
 
 
 def _title(record: ResultRecord, layout: Layout) -> str:

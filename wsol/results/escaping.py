@@ -16,6 +16,7 @@ _LATEX = {
     "*": "{*}",
     "×": r"$\times$",
     "–": "--",
+    "−": "$-$",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 _MARKDOWN = "\\`*_{}[]<>|#~&$"

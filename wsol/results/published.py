@@ -24,6 +24,7 @@ class _Part(BaseModel):
 class Source(_Part):
     """Where numbers were published."""
 
+    short: str
     citation: str
     url: str
 
@@ -44,6 +45,7 @@ class _Block(_Part):
     metric: str
     definition: str
     settings: dict[str, Any] = {}
+    decimals: int = 1
     checked: bool
     relative_to: str | None = None
     values: list[tuple[str, str, float]]
@@ -64,7 +66,8 @@ class Published:
         metric: a name of `wsol.results.record.Metrics`, or that with `_error` for 100 minus it.
         settings: what a record's settings must say for its number to be comparable.
         model, method: as published; `names` are the record's names of the model.
-        value: percent. `checked`: it was looked up in a second place and agrees.
+        value: percent, printed with `decimals` places.
+        checked: it was looked up in a second place and agrees.
     """
 
     source: Source
@@ -77,7 +80,22 @@ class Published:
     method: str
     names: tuple[str, ...]
     value: float
+    decimals: int
     checked: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry with its source, in JSON values."""
+        return {
+            "source": self.source.model_dump(),
+            "table": self.table,
+            "images": self.images.model_dump(mode="json"),
+            "metric": self.metric,
+            "definition": self.definition,
+            "model": self.model,
+            "method": self.method,
+            "value": self.value,
+            "checked": self.checked,
+        }
 
     def value_as(self, metric: str) -> float | None:
         """The number as `metric`: errors become accuracies and back; None for another metric."""
@@ -147,6 +165,7 @@ def published_numbers() -> tuple[Published, ...]:
                     method=method,
                     names=tuple(content.names.get(model, ())),
                     value=value,
+                    decimals=block.decimals,
                     checked=block.checked,
                 )
             )

@@ -38,7 +38,7 @@ def to_csv(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
     names = list(layout.columns or data.columns)
     if layout.columns is not None:
         require_columns(layout.columns, columns_of(data))
-    output: dict[str, Any] = {}
+    output: dict[str, list[Any]] = {}
     for name in names:
         output[name] = column_values(data, name)
         found = comparisons(rows, name, layout)
@@ -51,11 +51,11 @@ def to_csv(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
                     c and f"{c.published.source.url} {c.published.table}" for c in found
                 ],
             }
+    for name, column in output.items():
+        output[name] = [escaping.csv_text(v) if isinstance(v, str) else v for v in column]
     stream = io.StringIO()
-    table = pd.DataFrame(output, dtype=object).map(
-        lambda value: escaping.csv_text(value) if isinstance(value, str) else value
-    )
-    table.to_csv(stream, index=False, lineterminator="\n")
+    # As objects, whole numbers stay whole beside missing ones.
+    pd.DataFrame(output, dtype=object).to_csv(stream, index=False, lineterminator="\n")
     return stream.getvalue()
 
 
@@ -100,7 +100,8 @@ def to_latex(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
             r"\end{tabular}",
         ]
         if layout.group_by:
-            lines = [rf"\noindent\textbf{{{escaping.latex(section.title)}}}\par\smallskip", *lines]
+            title = rf"\textbf{{{escaping.latex(section.title)}}}"
+            lines = [rf"\medskip\noindent{title}\par\smallskip\noindent", *lines]
         for footnote in section.footnotes:
             lines.append(rf"\par\smallskip\noindent{{\footnotesize {escaping.latex(footnote)}}}")
         parts.append("\n".join(lines))
@@ -123,9 +124,7 @@ def to_html(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
             for column, cell in zip(section.columns, row, strict=True):
                 kinds = ["text" if column.is_text else "number"]
                 kinds += [classes[cell.rank]] if cell.rank else []
-                note = f" <small>({escaping.html_text(cell.note)})</small>" if cell.note else ""
-                text = escaping.html_text(cell.text)
-                cells += f'<td class="{" ".join(kinds)}">{text}{note}</td>'
+                cells += f'<td class="{" ".join(kinds)}">{escaping.html_text(cell.text)}</td>'
             lines.append(f"<tr>{cells}</tr>")
         lines += ["</tbody>", "</table>"]
         lines += [
@@ -155,11 +154,9 @@ def terminal_table(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> 
                 min_width=_width(section, column),
             )
         for row in section.rows:
-            cells = []
-            for cell in row:
-                text = Text(escaping.printable(cell.text), styles[cell.rank])
-                cells.append(Text.assemble(text, f" ({cell.note})") if cell.note else text)
-            table.add_row(*cells)
+            table.add_row(*(Text(escaping.printable(cell.text), styles[cell.rank]) for cell in row))
+        if parts:
+            parts.append(Text())
         parts.append(table)
         parts += [Text(escaping.printable(note), "dim") for note in section.footnotes]
     return Group(*parts)
@@ -181,8 +178,7 @@ def _rendered(
 
     def render(cell: Cell) -> str:
         text = escape(cell.text)
-        text = marks[cell.rank](text) if cell.rank else text
-        return f"{text} ({escape(cell.note)})" if cell.note else text
+        return marks[cell.rank](text) if cell.rank else text
 
     headings = [escape(column.heading) for column in section.columns]
     return headings, [[render(cell) for cell in row] for row in section.rows]

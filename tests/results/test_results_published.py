@@ -1,0 +1,133 @@
+"""Published numbers are those of the papers, and meet only their own kind."""
+
+import pytest
+from test_results_tables import make
+
+from wsol.results.published import compare, opposite, published_numbers
+from wsol.results.record import Metrics
+
+
+def number(metric, model, method, dataset):
+    (found,) = (
+        n
+        for n in published_numbers()
+        if (n.metric, n.model, n.method, n.images.dataset) == (metric, model, method, dataset)
+        and n.images.images != 100_000
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("metric", "model", "method", "dataset", "value"),
+    [
+        ("top1_loc_error", "VGGnet-GAP", "cam", "ILSVRC", 57.20),
+        ("top5_loc_error", "GoogLeNet-GAP", "cam", "ILSVRC", 43.00),
+        ("top1_loc_error", "AlexNet", "backpropagation", "ILSVRC", 65.17),
+        ("top5_loc_error", "GoogLeNet-GMP", "cam", "ILSVRC", 45.26),
+        ("top1_cls", "GoogLeNet-GAP", "svm, true box", "CUB", 70.5),
+        ("birds_localized", "GoogLeNet-GAP", "cam", "CUB", 41.0),
+        ("max_box_acc_v2", "VGG-16", "cam", "ILSVRC", 60.0),
+        ("max_box_acc_v2", "VGG-16", "acol", "ILSVRC", 57.4),
+        ("max_box_acc_v2", "Inception v3", "adl", "ILSVRC", 61.4),
+        ("max_box_acc_v2", "ResNet-50", "acol", "CUB", 66.5),
+        ("max_box_acc_v2", "VGG-16", "spg", "CUB", 56.3),
+        ("max_box_acc_v2", "Inception v3", "few-shot", "CUB", 86.6),
+        ("pxap", "ResNet-50", "cutmix", "OpenImages", 57.7),
+        ("pxap", "Inception v3", "adl", "OpenImages", 56.8),
+        ("pxap", "centre Gaussian", "baseline", "OpenImages", 45.8),
+        ("max_box_acc", "centre Gaussian", "baseline", "CUB", 59.7),
+        ("top1_loc", "not named", "cam", "Tiny ImageNet", 40.55),
+    ],
+)
+def test_the_numbers_of_the_papers(metric, model, method, dataset, value):
+    assert number(metric, model, method, dataset).value == value
+
+
+def test_the_main_table_is_complete_and_nothing_is_there_twice():
+    numbers = published_numbers()
+    keys = [(n.metric, n.model, n.method, n.images) for n in numbers]
+    assert len(set(keys)) == len(keys)
+    table = {(n.images.dataset, n.model, n.method) for n in numbers if n.source.short[:4] == "Choe"}
+    for dataset in ("ILSVRC", "CUB", "OpenImages"):
+        for model in ("VGG-16", "Inception v3", "ResNet-50"):
+            for method in ("cam", "has", "acol", "spg", "adl", "cutmix", "few-shot"):
+                assert (dataset, model, method) in table
+    assert all(0 < n.value < 100 for n in numbers)
+    assert all(n.source.url.startswith("https://arxiv.org/abs/") for n in numbers)
+
+
+def test_compared_metrics_are_those_of_records():
+    known = set(Metrics.model_fields)
+    names = {n.metric.removesuffix("_error") for n in published_numbers()}
+    assert names - known == {"birds_localized", "centre_box_acc"}
+
+
+def record(model="vgg16_gap", images=50_000, split="val", dataset="ILSVRC", **metrics):
+    made = make(model, 1, dataset, **metrics)
+    made.split, made.num_images = split, images
+    made.settings |= {"fixed_threshold": 0.2, "iou_levels": [0.3, 0.5, 0.7]}
+    return made
+
+
+def test_an_error_meets_its_accuracy():
+    found = compare(record(top1_loc=43.5), "top1_loc")
+    assert found.value == 42.80 and found.difference == pytest.approx(0.70)
+    assert found.published.value == 57.20 and found.within is None
+    error = compare(record(top1_loc=43.5), "top1_loc_error")
+    assert error.value == 57.20 and error.difference == pytest.approx(-0.70)
+    assert opposite(opposite("top1_loc")) == "top1_loc"
+
+
+def test_the_interval_decides_either_way():
+    made = record(top1_loc=43.5)
+    made.intervals = {"top1_loc": (42.7, 44.3)}
+    assert compare(made, "top1_loc").within is True
+    assert compare(made, "top1_loc_error").within is True
+    made.intervals = {"top1_loc": (42.9, 44.3), "top1_cls": (0.0, 100.0)}
+    assert compare(made, "top1_loc").within is False
+    assert compare(made, "top1_loc_error").within is False
+
+
+def test_only_the_same_thing_is_compared():
+    assert compare(record(max_box_acc_v2=61.0), "max_box_acc_v2").value == 60.0
+    # The protocol's name for the ILSVRC validation images.
+    assert compare(record(split="test", max_box_acc_v2=61.0), "max_box_acc_v2").value == 60.0
+    others = [
+        record(split="train-fullsup", images=10_000, max_box_acc_v2=61.0),
+        record(images=1_000, max_box_acc_v2=61.0),
+        record(dataset="ILSVRC-mini", max_box_acc_v2=61.0),
+        record(model="vgg16_gap (width 0.25)", max_box_acc_v2=61.0),
+        record(max_box_acc=61.0),
+    ]
+    for change in (
+        {"convention": "exact"},
+        {"iou_levels": [0.5]},
+        {"training_method": "no such method"},
+    ):
+        changed = record(max_box_acc_v2=61.0)
+        changed.settings |= change
+        others.append(changed)
+    precomputed = record(max_box_acc_v2=61.0)
+    precomputed.cam_method = "precomputed"
+    for other in [*others, precomputed]:
+        assert compare(other, "max_box_acc_v2") is None
+    other_threshold = record(top1_loc=43.0)
+    other_threshold.settings["fixed_threshold"] = 0.3
+    assert compare(other_threshold, "top1_loc") is None
+    assert compare(record(), "top1_loc") is None
+
+
+def test_a_training_method_meets_its_own_row():
+    trained = record("resnet50", dataset="CUB", split="test", images=5794, max_box_acc_v2=65.0)
+    assert compare(trained, "max_box_acc_v2").value == 63.0
+    trained.settings["training_method"] = "has"
+    assert compare(trained, "max_box_acc_v2").value == 64.7
+
+
+def test_the_centre_of_cub_is_an_accuracy_at_one_iou():
+    center = record("center", dataset="CUB", split="test", images=5794,
+                    max_box_acc=59.6, max_box_acc_v2=56.8)  # fmt: skip
+    center.cam_method = "none (baseline)"
+    center.settings["baseline"] = "center"
+    assert compare(center, "max_box_acc").difference == pytest.approx(-0.1)
+    assert compare(center, "max_box_acc_v2") is None

@@ -1,0 +1,146 @@
+"""`wsol table`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wsol.cli.app import app
+from wsol.errors import InputError
+
+
+class TableFormat(StrEnum):
+    """What a table is written as."""
+
+    TERMINAL = "terminal"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+    CSV = "csv"
+    HTML = "html"
+
+
+class Best(StrEnum):
+    """How the best of a column is marked."""
+
+    BOLD = "bold"
+    NONE = "none"
+
+
+class Against(StrEnum):
+    """What numbers are set beside."""
+
+    PUBLISHED = "published"
+
+
+_SUFFIXES = {
+    ".md": TableFormat.MARKDOWN,
+    ".tex": TableFormat.LATEX,
+    ".csv": TableFormat.CSV,
+    ".html": TableFormat.HTML,
+}
+
+
+@app.command(
+    epilog="""Examples:
+
+`wsol table results/tiny-imagenet-lite --sort max_box_acc_v2`
+
+`wsol table results/ --group-by dataset --format latex --digits 1 --out table.tex`
+
+`wsol table results/ --group-by dataset --columns model,parameters,flops,max_box_acc_v2`
+
+`wsol table cub.json ilsvrc.json --group-by dataset --against published`
+"""
+)
+def table(
+    records: Annotated[
+        list[Path],
+        typer.Argument(metavar="RECORDS...", help="JSON files of records, or folders of them."),
+    ],
+    table_format: Annotated[
+        TableFormat | None,
+        typer.Option("--format", help="Default: as the suffix of --out says, else terminal."),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option("--columns", help="Names separated by commas; default: all with a value."),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option("--sort", metavar="COLUMN[:asc|desc]", help="Default direction: best first."),
+    ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            "--group-by",
+            help="dataset, convention, images, or several separated by commas: a section each.",
+        ),
+    ] = None,
+    best: Annotated[
+        Best, typer.Option("--best", help="bold: best bold, second best underlined.")
+    ] = Best.BOLD,
+    digits: Annotated[
+        int, typer.Option("--digits", min=0, max=6, help="After the point of percentages.")
+    ] = 2,
+    against: Annotated[
+        Against | None,
+        typer.Option("--against", help="Add a column of differences to published numbers."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write instead of printing.")
+    ] = None,
+) -> None:
+    """Make a table of records: localization beside parameters, operations, map size and time.
+
+    Records of different data sets, splits, conventions or numbers of images are refused in one
+    table, and get a section each with --group-by. `wsol published` lists the published numbers.
+    """
+    from wsol.cli.output import OUTPUT
+    from wsol.files import write_text
+    from wsol.results import table as tables
+    from wsol.results.cells import Layout
+    from wsol.results.record import find_records
+
+    if table_format is None:
+        table_format = TableFormat.TERMINAL
+        if out is not None:
+            if out.suffix not in _SUFFIXES:
+                raise InputError(
+                    f"--out {out}: its suffix names no format ({', '.join(_SUFFIXES)}); "
+                    "add --format."
+                )
+            table_format = _SUFFIXES[out.suffix]
+    layout = Layout(
+        columns=None if columns is None else _names(columns),
+        sort=sort,
+        group_by=() if group_by is None else _names(group_by),
+        best=best.value,
+        digits=digits,
+        against=None if against is None else "published",
+    )
+    found = find_records(records)
+    if table_format is TableFormat.TERMINAL:
+        shown = tables.terminal_table(found, layout)
+        if out is None:
+            OUTPUT.print(shown)
+            return
+        with OUTPUT.capture() as capture:
+            OUTPUT.print(shown)
+        text = capture.get()
+    else:
+        write = {
+            TableFormat.MARKDOWN: tables.to_markdown,
+            TableFormat.LATEX: tables.to_latex,
+            TableFormat.CSV: tables.to_csv,
+            TableFormat.HTML: tables.to_html,
+        }[table_format]
+        text = write(found, layout)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text(out, text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
