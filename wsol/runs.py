@@ -1,10 +1,11 @@
 """Several models on one data set, with finished ones kept across interruptions."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from wsol.baselines import BASELINES
 from wsol.datasets.base import Dataset
@@ -22,10 +23,12 @@ function to call with the images finished since the last call."""
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A model as the user names it, and its weights: `default`, `none` or a file."""
+    """A model as the user names it, its weights (`default`, `none` or a file), and arguments for
+    one of wsol's own builders."""
 
     spec: str
     weights: str = "default"
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def pair_weights(specs: Iterable[str], weights: list[str]) -> list[ModelRequest]:
@@ -138,7 +141,12 @@ def load_model(request: ModelRequest, dataset: Dataset) -> Classifier | str:
     if request.spec in BASELINES:
         return request.spec
     num_classes = len(dataset.classes) if request.weights == "none" else None
-    return load_classifier(request.spec, request.weights, num_classes=num_classes)
+    return load_classifier(
+        request.spec,
+        request.weights,
+        num_classes=num_classes,
+        arguments=dict(request.arguments),
+    )
 
 
 def weights_name(request: ModelRequest) -> str | None:

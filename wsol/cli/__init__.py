@@ -4,7 +4,8 @@ A module a command; importing them registers the commands, in the order of `wsol
 """
 
 from wsol.cli import (  # noqa: F401, I001
-    evaluate, score, train, import_weights, results, stats, table, published, models, datasets, demo,
+    evaluate, score, compare, train, import_weights, results, stats, table, report, plot, show,
+    published, models, datasets, demo,
 )  # fmt: skip
 from wsol.cli.app import app, main
 

@@ -1,0 +1,104 @@
+"""`wsol compare`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from wsol.cli.app import app
+from wsol.cli.options import LimitOption, StoreOption, default_workers, usable_device
+from wsol.cli.output import OUTPUT
+from wsol.progress import MESSAGES, track
+
+if TYPE_CHECKING:
+    from wsol.compare import Result
+
+
+@app.command(
+    epilog="""Examples:
+
+`wsol compare experiments/center-baseline.yaml --dry-run`
+
+`wsol compare experiments/tiny-imagenet-lite.yaml --limit 100 --out first-look`
+"""
+)
+def compare(
+    experiment: Annotated[
+        Path, typer.Argument(metavar="EXPERIMENT.yaml", help="See the files in experiments/.")
+    ],
+    store: StoreOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Folder for records, tables, plots and page; default: the file's `out`, "
+            "else results/NAME; with --limit N, `-first-N` behind either.",
+        ),
+    ] = None,
+    limit: LimitOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what is there and what would be run.")
+    ] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first model that fails.")
+    ] = False,
+) -> None:
+    """Run a whole comparison from one file, skipping what the results folder has already.
+
+    Interrupted, it goes on where it was when it is repeated. A model that fails does not stop the
+    others; it is told at the end, and the command exits with 2.
+    """
+    from wsol.compare import plan, run_tasks, write_outputs
+    from wsol.experiment import read_experiment
+    from wsol.results.store import Store
+    from wsol.results.table import terminal_table
+
+    read = read_experiment(experiment)
+    device = usable_device(read.options.device)
+    tasks = plan(read, device=device, workers=default_workers(device), limit=limit)
+    results = []
+    for result in run_tasks(
+        tasks,
+        Store(store),
+        modules=experiment.resolve().parent,
+        dry_run=dry_run,
+        fail_fast=fail_fast,
+        track=track,
+    ):
+        results.append(result)
+        _say(result, f"{len(results)}/{len(tasks)}")
+    failed = [result for result in results if result.state == "failed"]
+    done = [result for result in results if result.entry is not None]
+    if done and not dry_run:
+        if out is None:
+            out = read.outputs.out or Path("results", read.name)
+            out = out if limit is None else out.with_name(f"{out.name}-first-{limit}")
+        layout = write_outputs(
+            results, read, out, lambda message: MESSAGES.print(escape(message), soft_wrap=True)
+        )
+        if read.title:
+            OUTPUT.print(read.title, style="bold", markup=False)
+        OUTPUT.print(terminal_table([result.record for result in done], layout))
+        OUTPUT.print(f"Written to {escape(str(out))}", soft_wrap=True)
+    if failed:
+        MESSAGES.print(f"[bold red]wsol:[/bold red] {len(failed)} of {len(results)} failed:")
+        for result in failed:
+            _say(result, "-")
+        raise typer.Exit(2)
+
+
+def _say(result: "Result", number: str) -> None:
+    told = {
+        "stored": "is stored",
+        "evaluated": "evaluated",
+        "missing": "would be evaluated",
+        "failed": "failed",
+    }[result.state]
+    tail = result.reason or (result.entry.short_id if result.entry else "")
+    MESSAGES.print(
+        f"{number} {result.task.title}: {told}{': ' if result.reason else ' '}{tail}".rstrip(),
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
