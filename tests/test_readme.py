@@ -15,7 +15,7 @@ def test_every_command_and_option_shown_exists():
     group = typer.main.get_command(app)
     text = README.replace("\n   ", " ")
     shown = re.findall(
-        r"(?:^|`|/|&& )wsol ((?:datasets |results )?[a-z]+)([^`\n#]*)", text, re.MULTILINE
+        r"(?:^|`|/|&& )wsol ((?:datasets |results )?[a-z-]+)([^`\n#]*)", text, re.MULTILINE
     )
     assert len(shown) > 8
     for name, rest in shown:

@@ -23,7 +23,8 @@ from wsol.results.report import ReportOptions, write_report
 from wsol.results.sources import read_sources
 from wsol.results.table import terminal_table, to_csv, to_markdown
 from wsol.runs import ModelRequest, evaluate_models, file_names
-from wsol.training.train import StepReport, TrainingOptions, train_classifier
+from wsol.training.options import TrainingOptions
+from wsol.training.train import StepReport, train_classifier
 
 _IMAGES = {"train": 2400, "val": 0, "test": 600}
 _IMAGE_SIDE = 128

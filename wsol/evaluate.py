@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,16 +24,15 @@ from wsol.models.classifier import Classifier, Preprocessing, match_classes
 from wsol.models.cost import forward_cost, median_latency
 from wsol.per_image import OutcomeFile, image_outcome, save_progress
 from wsol.pipeline import Pipeline, usable_cores
+from wsol.precision import AUTOCAST, Precision, autocast
 from wsol.protocol import Outcome, PreparedMap, Protocol, prepare
 from wsol.provenance import dataset_fingerprint, environment, fingerprint, weights_fingerprint
 from wsol.results.outcomes import ImageOutcome
 from wsol.results.record import Cost, Metrics, ResultRecord, SkippedImage, Timing
+from wsol.results.thresholds import ChosenThresholds, identity, positions
 from wsol.resume import SavedProgress, unbroken
 from wsol.score_files import save_score_map
 
-Precision = Literal["fp32", "bf16", "fp16"]
-
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _PREDICTED = 5
 
 
@@ -42,7 +41,8 @@ class Options:
     """How to evaluate; everything in `protocol` and the first four fields can change a number.
 
     Attributes:
-        size: side of the network's square input in pixels.
+        size: side of the network's square input in pixels; None takes what the network was
+            trained or published with.
         resize_mode: how a photograph is fitted into it, see `wsol.framing`.
         precision: arithmetic of the forward pass; maps are always made in float32.
         coco: also measure COCO AP, which needs the maps of five predicted classes an image.
@@ -53,10 +53,11 @@ class Options:
         curves: keep the correct count at every threshold in the record.
         outcomes: Parquet file for every image's outcome, see `wsol.results.outcomes`.
         latency: also measure how long a forward pass of one image takes.
+        thresholds: chosen on another split, by `wsol.results.thresholds.identity`.
     """
 
     protocol: Protocol = field(default_factory=Protocol)
-    size: int = 224
+    size: int | None = None
     resize_mode: ResizeMode = "squash"
     precision: Precision = "fp32"
     coco: bool = True
@@ -69,6 +70,7 @@ class Options:
     curves: bool = False
     outcomes: Path | None = None
     latency: bool = False
+    thresholds: dict[str, ChosenThresholds] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,11 @@ class _Judged:
     outcome: Outcome
     classification: Classification | None
     row: ImageOutcome | None
+
+
+def input_size(classifier: Classifier, options: Options) -> int:
+    """The side of the network's input in pixels."""
+    return options.size or classifier.preprocessing.size
 
 
 def ignore_progress(images: int) -> None:
@@ -182,11 +189,12 @@ def model_cost(model: Classifier | str, options: Options) -> Cost | None:
     if isinstance(model, str):
         return None
     model.to(torch.device(options.device))
-    flops, map_size = forward_cost(model, options.size, options.device)
+    size = input_size(model, options)
+    flops, map_size = forward_cost(model, size, options.device)
     cost = Cost(flops=flops, map_size=map_size)
     if options.latency:
-        dtype = _AUTOCAST.get(options.precision)
-        cost.latency_ms = round(median_latency(model, options.size, options.device, dtype), 3)
+        dtype = AUTOCAST.get(options.precision)
+        cost.latency_ms = round(median_latency(model, size, options.device, dtype), 3)
         where = environment(options.device)
         threads = f", {where.threads} threads" if where.device == "cpu" else ""
         cost.latency_device = f"{where.device}{threads}, {options.precision}"
@@ -245,6 +253,7 @@ class _ClassifierRun:
         self._options = options
         self._device = torch.device(options.device)
         self._network = classifier.to(self._device)
+        self._size = input_size(classifier, options)
         self._subset = match_classes(classifier.classes, dataset.classes, classifier.num_classes)
         self.data_seconds = 0.0
         self.forward_seconds = 0.0
@@ -256,6 +265,7 @@ class _ClassifierRun:
         photographs = _Photographs(
             [self._evaluator.dataset.samples[p] for p in pending],
             self._network.preprocessing,
+            self._size,
             options,
         )
         loader = DataLoader(
@@ -302,11 +312,7 @@ class _ClassifierRun:
         labels = torch.tensor([sample.label for sample in batch.samples], device=device)
         subset = self._subset.to(device)
         with torch.inference_mode():
-            with torch.autocast(
-                device.type,
-                dtype=_AUTOCAST.get(options.precision),
-                enabled=options.precision != "fp32",
-            ):
+            with autocast(device, options.precision):
                 logits, features = self._network.forward(self._network.normalize(pixels))
             logits = logits.float()[:, subset]
             own = logits.gather(1, labels[:, None])
@@ -322,7 +328,7 @@ class _ClassifierRun:
             cams = self._network.class_maps(features, subset[wanted])
             finite = torch.isfinite(cams).all(-1).all(-1).all(-1)
             maps = maps_on_grid(
-                cams, batch.sizes, options.size, options.resize_mode, options.protocol.grid
+                cams, batch.sizes, self._size, options.resize_mode, options.protocol.grid
             )
             foreground = fixed_foreground(maps[:, 1:], options.protocol)
         return _MapsOnTheWay(
@@ -419,10 +425,11 @@ class _Photographs(TorchDataset[tuple[Sample, tuple[int, int], Tensor | str]]):
     """Decodes and fits photographs; an unreadable one yields its error message as text."""
 
     def __init__(
-        self, samples: list[Sample], preprocessing: Preprocessing, options: Options
+        self, samples: list[Sample], preprocessing: Preprocessing, size: int, options: Options
     ) -> None:
         self._samples = samples
         self._preprocessing = preprocessing
+        self._size = size
         self._options = options
 
     def __len__(self) -> int:
@@ -436,7 +443,7 @@ class _Photographs(TorchDataset[tuple[Sample, tuple[int, int], Tensor | str]]):
             with open_image(sample.path) as image:
                 pixels = fit(
                     image,
-                    options.size,
+                    self._size,
                     options.resize_mode,
                     self._preprocessing.interpolation,
                     (red, green, blue),
@@ -469,9 +476,10 @@ def run_settings(
         "skip_bad_images": options.skip_bad_images,
     }
     if isinstance(model, str):
-        return settings | {"baseline": model}
-    return settings | {
-        "size": options.size,
+        settings |= {"baseline": model}
+        return settings | _threshold_policy(settings, options)
+    settings |= {
+        "size": input_size(model, options),
         "resize_mode": options.resize_mode,
         "precision": options.precision,
         "batch_size": options.batch_size,
@@ -482,6 +490,50 @@ def run_settings(
         "weights": weights,
         "weights_fingerprint": weights_fingerprint(model.network.state_dict().items()),
     }
+    return settings | _threshold_policy(settings, options)
+
+
+def _threshold_policy(settings: dict[str, Any], options: Options) -> dict[str, Any]:
+    """What the settings of a model say where thresholds of another split were given.
+
+    Raises:
+        InputError: when there are none for this network, or they are not among the evaluated.
+    """
+    chosen = options.thresholds.get(identity(settings))
+    if chosen is None:
+        if options.thresholds and "baseline" not in settings:
+            raise InputError(
+                f"{settings['weights']}: no thresholds were chosen for these weights; evaluate "
+                "them on the other split, and name that record with --threshold-from."
+            )
+        return {}
+    levels = [f"{level:g}" for level in options.protocol.iou_levels]
+    for thresholds in (chosen.all, chosen.largest):
+        if thresholds is not None:
+            positions(thresholds, options.protocol.thresholds, levels)
+    return {
+        "threshold_policy": settings["threshold_policy"]
+        | {"max_box_acc_chosen": f"chosen on {chosen.where}"},
+        "chosen_thresholds": {"all": chosen.all, "largest": chosen.largest},
+    }
+
+
+def _add_chosen(metrics: Metrics, evaluator: Evaluator, chosen: ChosenThresholds) -> None:
+    """Add the accuracies at thresholds of another split."""
+    curves = evaluator.curves()
+    thresholds = evaluator.protocol.thresholds
+
+    def accuracy(counts: dict[str, list[int]], at: dict[str, float]) -> dict[str, float]:
+        return {
+            level: 100.0 * counts[level][place] / evaluator.num_images
+            for level, place in positions(at, thresholds, counts).items()
+        }
+
+    if curves.all is not None and chosen.all is not None:
+        by_level = accuracy(curves.all, chosen.all)
+        metrics.max_box_acc_v2_chosen = sum(by_level.values()) / len(by_level)
+    if curves.largest is not None and chosen.largest is not None:
+        metrics.max_box_acc_chosen = accuracy(curves.largest, chosen.largest).get("0.5")
 
 
 def _record(
@@ -494,6 +546,9 @@ def _record(
 ) -> ResultRecord:
     is_baseline = isinstance(model, str)
     metrics: Metrics = evaluator.compute()
+    chosen = options.thresholds.get(identity(settings))
+    if chosen is not None:
+        _add_chosen(metrics, evaluator, chosen)
     return ResultRecord(
         model=model if isinstance(model, str) else model.name,
         parameters=0 if isinstance(model, str) else model.parameters,

@@ -28,22 +28,37 @@ class _Speed(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.1f}/s", style="dim")
 
 
+_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    _Speed(),
+    TimeElapsedColumn(),
+    TextColumn("ETA"),
+    TimeRemainingColumn(),
+)
+
+
 @contextmanager
 def track(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar with speed and ETA on stderr."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Speed(),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        console=MESSAGES,
-    ) as progress:
+    with Progress(*_COLUMNS, console=MESSAGES) as progress:
         task = progress.add_task(escape(name), total=total)
 
         def advance(images: int) -> None:
             progress.advance(task, images)
+
+        yield advance
+
+
+@contextmanager
+def track_training(name: str, total: int, done: int) -> Iterator[Callable[[int, str], None]]:
+    """Like `track`, from `done` images on, with a note behind the bar: loss and accuracy."""
+    note = TextColumn("{task.fields[note]}", style="dim")
+    with Progress(*_COLUMNS, note, console=MESSAGES) as progress:
+        task = progress.add_task(escape(name), total=total, completed=done, note="")
+
+        def advance(images: int, text: str) -> None:
+            progress.update(task, advance=images, note=text)
 
         yield advance

@@ -175,25 +175,27 @@ def prepare(score_map: NDArray[Any], protocol: Protocol) -> PreparedMap:
     levels = map_levels(score_map, protocol)
     fixed_levels: NDArray[Any]
     if protocol.convention == "wsolevaluation":
-        threshold_levels = protocol_threshold_levels(protocol.thresholds, int(levels.max()))
         fixed_levels = levels
-        fixed = int(
-            protocol_threshold_levels(np.array([protocol.fixed_threshold]), levels.max())[0]
-        )
+        asked = np.append(protocol.thresholds, protocol.fixed_threshold)
+        asked_levels = protocol_threshold_levels(asked, int(levels.max()))
+        threshold_levels, fixed = asked_levels[:-1], int(asked_levels[-1])
     else:
         threshold_levels = np.arange(len(protocol.thresholds))
         fixed_levels = exact_levels(score_map, np.array([protocol.fixed_threshold]))
         fixed = 0
-    runs: dict[Contours, BoxRuns]
-    if protocol.contours == "both":
-        largest, every = both_box_runs(levels, protocol.convention)
-        runs = {"largest": largest, "all": every}
+    # The fixed threshold asks for the largest component whatever the others ask for.
+    if protocol.contours == "largest":
+        found: dict[Contours, BoxRuns] = {
+            "largest": box_runs(levels, "largest", protocol.convention)
+        }
     else:
-        runs = {protocol.contours: box_runs(levels, protocol.contours, protocol.convention)}
-    if "largest" in runs and fixed_levels is levels:
-        fixed_boxes = runs["largest"].at(fixed)
+        largest, every = both_box_runs(levels, protocol.convention)
+        found = {"largest": largest, "all": every}
+    if fixed_levels is levels:
+        fixed_boxes = found["largest"].at(fixed)
     else:
         fixed_boxes = boxes_at(fixed_levels, fixed, "largest", protocol.convention)
+    runs = {kind: found[kind] for kind in protocol.contour_kinds}
     return PreparedMap(score_map, runs, threshold_levels, fixed_boxes)
 
 

@@ -10,8 +10,9 @@ from wsol.datasets.shapes import generate_shapes, read_shapes
 from wsol.errors import InputError
 from wsol.models.classifier import Preprocessing
 from wsol.models.registry import build_classifier
+from wsol.training.options import TrainingOptions
 from wsol.training.schedule import cosine_rate
-from wsol.training.train import TrainingOptions, train_classifier
+from wsol.training.train import train_classifier
 
 
 class Blind:

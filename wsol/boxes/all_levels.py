@@ -55,47 +55,87 @@ def _largest(
     levels: NDArray[np.integer], outer: NDArray[np.int32], convention: Convention
 ) -> BoxRuns:
     top = int(levels.max())
-    if convention == "wsolevaluation":
-        winners = _largest_polygon(levels, outer, top)
-    else:
-        winners = _most_pixels(outer, top)
-    # Neighbouring levels with the same winner, or with winners that share a box, are one run.
-    tight = outer[winners][:, [X0, Y0, X1, Y1]]
-    begins = np.flatnonzero(np.r_[True, (tight[1:] != tight[:-1]).any(1)]) if top else winners
-    ends = np.r_[begins[1:], top] - 1 if top else winners
-    boxes = _corners(tight[begins], levels.shape, convention)
-    return BoxRuns(boxes, begins.astype(np.int32), ends.astype(np.int32), top)
+    beyond = convention == "wsolevaluation"
+    winners = _largest_polygon(levels, outer, top) if beyond else _most_pixels(outer, top)
+    height, width = levels.shape
+    boxes, first, last = _winning_boxes(outer, winners, height, width, beyond)
+    return BoxRuns(boxes, first, last, top)
 
 
 def _all(levels: NDArray[np.integer], outer: NDArray[np.int32], convention: Convention) -> BoxRuns:
-    tight = outer[:, [X0, Y0, X1, Y1]]
-    first, last = outer[:, FIRST], outer[:, LAST]
-    if convention == "wsolevaluation" and (outer[:, HOLES] > 0).any():
+    beyond = convention == "wsolevaluation"
+    # Contour search finds a contour around every hole, too.
+    inner = holes(levels) if beyond and (outer[:, HOLES] > 0).any() else _NO_HOLES
+    height, width = levels.shape
+    boxes, first, last = _every_box(outer, inner, height, width, beyond)
+    return BoxRuns(boxes, first, last, int(levels.max()))
+
+
+_NO_HOLES = np.empty((0, 6), dtype=np.int32)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _corners(boxes, row, x0, y0, x1, y1, height, width, beyond):  # type: ignore[no-untyped-def]
+    """Write tight inclusive corners as the convention has them: the far one lies one pixel
+    `beyond` the object in the published protocol, but within the map."""
+    boxes[row, 0] = x0
+    boxes[row, 1] = y0
+    boxes[row, 2] = min(x1 + beyond, width - 1)
+    boxes[row, 3] = min(y1 + beyond, height - 1)
+
+
+@njit(cache=True, nogil=True)
+def _winning_boxes(outer, winners, height, width, beyond):  # type: ignore[no-untyped-def]
+    """Boxes, first and last levels; neighbouring levels with equal boxes are one run."""
+    boxes = np.empty((len(winners), 4), np.int32)
+    first = np.empty(len(winners), np.int32)
+    last = np.empty(len(winners), np.int32)
+    rows = 0
+    previous = -1
+    for level in range(len(winners)):
+        w = winners[level]
+        if (
+            previous < 0
+            or outer[w, X0] != outer[previous, X0]
+            or outer[w, Y0] != outer[previous, Y0]
+            or outer[w, X1] != outer[previous, X1]
+            or outer[w, Y1] != outer[previous, Y1]
+        ):
+            _corners(
+                boxes, rows, outer[w, X0], outer[w, Y0], outer[w, X1], outer[w, Y1],
+                height, width, beyond,
+            )  # fmt: skip
+            first[rows] = level
+            rows += 1
+        last[rows - 1] = level
+        previous = w
+    return boxes[:rows], first[:rows], last[:rows]
+
+
+@njit(cache=True, nogil=True)
+def _every_box(outer, inner, height, width, beyond):  # type: ignore[no-untyped-def]
+    """Boxes, first and last levels of all components, and of all holes' contours."""
+    rows = len(outer) + len(inner)
+    boxes = np.empty((rows, 4), np.int32)
+    first = np.empty(rows, np.int32)
+    last = np.empty(rows, np.int32)
+    for i in range(len(outer)):
+        _corners(
+            boxes, i, outer[i, X0], outer[i, Y0], outer[i, X1], outer[i, Y1],
+            height, width, beyond,
+        )  # fmt: skip
+        first[i] = outer[i, FIRST]
+        last[i] = outer[i, LAST]
+    for j in range(len(inner)):
+        i = len(outer) + j
         # A hole's contour runs through the pixels around it, one further on every side.
-        inner = holes(levels)
-        around = inner[:, [X0, Y0, X1, Y1]] + np.array([-1, -1, 1, 1], dtype=np.int32)
-        tight = np.concatenate([tight, around])
-        first = np.concatenate([first, inner[:, FIRST]])
-        last = np.concatenate([last, inner[:, LAST]])
-    return BoxRuns(
-        _corners(tight, levels.shape, convention),
-        np.ascontiguousarray(first),
-        np.ascontiguousarray(last),
-        int(levels.max()),
-    )
-
-
-def _corners(
-    tight: NDArray[np.int32], shape: tuple[int, ...], convention: Convention
-) -> NDArray[np.int32]:
-    """Tight inclusive corners as the convention writes a box."""
-    if convention == "exact":
-        return np.ascontiguousarray(tight)
-    height, width = shape
-    boxes = tight.copy()
-    np.minimum(tight[:, 2] + 1, width - 1, out=boxes[:, 2])
-    np.minimum(tight[:, 3] + 1, height - 1, out=boxes[:, 3])
-    return boxes
+        _corners(
+            boxes, i, inner[j, X0] - 1, inner[j, Y0] - 1, inner[j, X1] + 1, inner[j, Y1] + 1,
+            height, width, beyond,
+        )  # fmt: skip
+        first[i] = inner[j, FIRST]
+        last[i] = inner[j, LAST]
+    return boxes, first, last
 
 
 @njit(cache=True, nogil=True)

@@ -18,7 +18,7 @@ def protocol_levels(score_map: NDArray[Any]) -> NDArray[np.uint8]:
     """
     if score_map.dtype == np.uint8:
         return score_map
-    return (score_map.astype(np.float64) * 255).astype(np.uint8)
+    return np.multiply(score_map, 255.0, dtype=np.float64).astype(np.uint8)
 
 
 def protocol_threshold_levels(thresholds: NDArray[np.float64], max_level: int) -> NDArray[np.int64]:

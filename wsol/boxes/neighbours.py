@@ -53,11 +53,10 @@ def _increments() -> NDArray[np.int64]:
     return table
 
 
-def _groups(connectivity: int) -> NDArray[np.uint32]:
-    """For each neighbourhood, its groups of mutually connected neighbours.
+def _groups() -> NDArray[np.uint32]:
+    """For each neighbourhood, its groups of mutually 8-connected neighbours.
 
-    The lowest four bits count them; each further four bits name one representative. With
-    4-connectivity a group counts only if it holds a direct neighbour, which represents it.
+    The lowest four bits count them; each further four bits name one representative.
     """
     table = np.zeros(256, dtype=np.uint32)
     for pattern in range(256):
@@ -72,12 +71,11 @@ def _groups(connectivity: int) -> NDArray[np.uint32]:
                 (x, y) = OFFSETS[todo.pop()]
                 for bit in tuple(left):
                     dx, dy = abs(OFFSETS[bit][0] - x), abs(OFFSETS[bit][1] - y)
-                    if max(dx, dy) == 1 if connectivity == 8 else dx + dy == 1:
+                    if max(dx, dy) == 1:
                         left.remove(bit)
                         group.add(bit)
                         todo.append(bit)
-            if connectivity == 8 or first in DIRECT:
-                representatives.append(first)
+            representatives.append(first)
         table[pattern] = len(representatives)
         for place, bit in enumerate(representatives):
             table[pattern] |= bit << (4 * (place + 1))
@@ -85,5 +83,4 @@ def _groups(connectivity: int) -> NDArray[np.uint32]:
 
 
 INCREMENTS = _increments()
-GROUPS_8 = _groups(8)
-GROUPS_4 = _groups(4)
+GROUPS_8 = _groups()

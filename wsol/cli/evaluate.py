@@ -52,6 +52,9 @@ from wsol.progress import track
 `wsol evaluate center --data protocol --root wsol-metadata/CUB/test --threshold-step 0.001`
 
 `wsol evaluate resnet50 --weights cub.pt --data cub --root CUB_200_2011 --json resnet50.json`
+
+`wsol evaluate resnet50 --weights run/best.pt --data cub --root CUB_200_2011
+--threshold-from run/train.json`
 """
 )
 def evaluate(
@@ -79,8 +82,22 @@ def evaluate(
     ] = None,
     limit: LimitOption = None,
     size: Annotated[
-        int, typer.Option("--size", min=16, help="Side of the network's input in pixels.")
-    ] = 224,
+        int | None,
+        typer.Option(
+            "--size",
+            min=16,
+            help="Side of the network's input in pixels; default: as it was trained or published.",
+        ),
+    ] = None,
+    threshold_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--threshold-from",
+            metavar="RECORD",
+            help="Also report at the thresholds that a record of another split, or the train.json "
+            "of these weights, found best.",
+        ),
+    ] = None,
     resize_mode: Annotated[
         ResizeName, typer.Option("--resize-mode", help="How a photograph becomes the input.")
     ] = ResizeName.SQUASH,
@@ -124,6 +141,7 @@ def evaluate(
     """
     from wsol.evaluate import Options, limited
     from wsol.results.outcomes import OUTCOMES_SUFFIX
+    from wsol.results.thresholds import read_thresholds
     from wsol.runs import evaluate_models, file_names, pair_weights
 
     if save_scoremaps is not None and len(models) > 1:
@@ -146,6 +164,7 @@ def evaluate(
         save_maps=save_scoremaps,
         curves=curves,
         latency=latency,
+        thresholds={} if threshold_from is None else read_thresholds(threshold_from),
     )
     with resume_hint(folder):
         records = evaluate_models(

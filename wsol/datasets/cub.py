@@ -4,6 +4,7 @@
 numbers that the published protocol's annotation files have.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from wsol.datasets.base import Dataset, Sample
@@ -19,8 +20,30 @@ from wsol.errors import InputError
 from wsol.files import inside, require_folder
 
 
-def read_cub(root: Path, images: Path | None = None, split: str = "test") -> Dataset:
-    """Read the `train` or `test` images.
+@dataclass(frozen=True, slots=True)
+class LabelledImages:
+    """The images of one split without their boxes.
+
+    Attributes:
+        root: the folder CUB_200_2011.
+        images: image number to name below the image root, path and label, in `images.txt`'s order.
+        others: numbers of the images of the other split.
+        classes: names such as `001.Black_footed_Albatross`.
+    """
+
+    root: Path
+    images: dict[str, tuple[str, Path, int]]
+    others: frozenset[str]
+    classes: tuple[str, ...]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names for people."""
+        return tuple(name.partition(".")[2].replace("_", " ") or name for name in self.classes)
+
+
+def labelled_images(root: Path, images: Path | None, split: str) -> LabelledImages:
+    """Read what says which images belong to `train` or `test`, and their classes; no box file.
 
     Args:
         root: the folder CUB_200_2011, or the one that holds it.
@@ -32,7 +55,6 @@ def read_cub(root: Path, images: Path | None = None, split: str = "test") -> Dat
     if split not in ("train", "test"):
         raise InputError(f"cub: has no split {split!r}; there are train and test.")
     image_root = require_folder(images or root / "images", "the photographs in class folders")
-    names = _table(root / "images.txt")
     labels = _table(root / "image_class_labels.txt")
     parts = _table(root / "train_test_split.txt")
     wanted = {"train": "1", "test": "0"}[split]
@@ -44,29 +66,42 @@ def read_cub(root: Path, images: Path | None = None, split: str = "test") -> Dat
             raise InputError(f"{where}: class {number} is out of order.")
         classes.append(name)
 
-    samples = []
-    for line, where in read_lines(root / "bounding_boxes.txt", "image number and box"):
-        number, *corners = fields(line, 5, None, where)
-        if number not in names:
-            raise InputError(f"{where}: image {number} is not in images.txt.")
+    found: dict[str, tuple[str, Path, int]] = {}
+    others = set()
+    for number, (name, where) in _table(root / "images.txt").items():
         if number not in labels or number not in parts:
             raise InputError(f"{where}: image {number} has no class or no split.")
         if parts[number][0] != wanted:
+            others.add(number)
             continue
-        name, name_where = names[number]
         label = whole_number(labels[number][0], "class number", labels[number][1]) - 1
         if not 0 <= label < len(classes):
             raise InputError(f"{labels[number][1]}: class {label + 1} is not in classes.txt.")
+        found[number] = (name, inside(image_root, name, where), label)
+    return LabelledImages(root, found, frozenset(others), tuple(classes))
+
+
+def read_cub(root: Path, images: Path | None = None, split: str = "test") -> Dataset:
+    """Read the `train` or `test` images; see `labelled_images` for the arguments."""
+    labelled = labelled_images(root, images, split)
+    file = labelled.root / "bounding_boxes.txt"
+    samples = []
+    for line, where in read_lines(file, "image number and box"):
+        number, *corners = fields(line, 5, None, where)
+        if number in labelled.others:
+            continue
+        if number not in labelled.images:
+            raise InputError(f"{where}: image {number} is not in images.txt.")
+        name, path, label = labelled.images[number]
         x, y, width, height = box_of_size(corners, where)
         box = box_of([str(x), str(y), str(x + width), str(y + height)], where)
-        path = inside(image_root, name, name_where)
         samples.append(Sample(name, path, label, as_boxes([box])))
     return Dataset(
         name="CUB",
         split=split,
-        samples=require_samples(samples, root / "bounding_boxes.txt", "a box for every image"),
-        classes=tuple(classes),
-        class_names=tuple(name.partition(".")[2].replace("_", " ") or name for name in classes),
+        samples=require_samples(samples, file, "a box for every image"),
+        classes=labelled.classes,
+        class_names=labelled.class_names,
     )
 
 

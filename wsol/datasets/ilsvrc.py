@@ -44,7 +44,7 @@ _XML_FOLDERS = ("ILSVRC/Annotations/CLS-LOC/{split}", "Annotations/CLS-LOC/{spli
 _DEVKIT = ("", "ILSVRC2012_devkit_t12/data", "devkit/data", "data", "ILSVRC/devkit/data")
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _IMAGE = re.compile(r".+\.(jpe?g|png)$", re.IGNORECASE)
-_WNID = re.compile(r"n\d{8}$")
+WNID = re.compile(r"n\d{8}$")
 _NUMBER = re.compile(r"(\d+)(?:\.\w+)?$")
 
 
@@ -65,7 +65,7 @@ def read_ilsvrc(
     root = require_folder(root, "the ILSVRC folder")
     if split not in ("train", "val"):
         raise InputError(f"ilsvrc: has no split {split!r}; there are train and val.")
-    folder, files = _find_images(root, images, split)
+    folder, files = find_images(root, images, split)
     notes = []
     if exclude is not None:
         before = len(files)
@@ -100,7 +100,7 @@ def read_ilsvrc(
                 continue
             wnid, rows, size = _read_xml(file)
         parent = Path(relative).parent.name
-        if _WNID.match(parent):
+        if WNID.match(parent):
             wnid = parent
         if wnid not in label_of and split == "val":
             truth = _ground_truth(root) if truth is None else truth
@@ -120,9 +120,7 @@ def read_ilsvrc(
     )
 
 
-def _find_images(
-    root: Path, images: Path | None, split: str
-) -> tuple[Path, list[tuple[str, Path]]]:
+def find_images(root: Path, images: Path | None, split: str) -> tuple[Path, list[tuple[str, Path]]]:
     """The image folder and (path relative to it, path) of its images, sorted by name."""
     if images is not None:
         places = [require_folder(images, "the ILSVRC images")]
@@ -144,7 +142,7 @@ def _images_in(folder: Path) -> Iterator[tuple[str, Path]]:
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir() and _WNID.match(entry.name):
+            if entry.is_dir() and WNID.match(entry.name):
                 with os.scandir(entry.path) as inner:
                     for image in inner:
                         if _IMAGE.match(image.name):

@@ -13,6 +13,7 @@ The folders `train`, `val` and `test` are the splits that the protocol calls `tr
 """
 
 from collections import defaultdict
+from collections.abc import Container
 from pathlib import Path
 
 import numpy as np
@@ -51,22 +52,10 @@ def read_protocol(root: Path, images: Path | None = None, masks: Path | None = N
         require_folder(images, "the image root")
     if masks is not None:
         require_folder(masks, "the mask root")
-    ids: list[str] = []
-    places: dict[str, str] = {}
-    for line, where in read_lines(root / "image_ids.txt", _WHAT):
-        if line in places:
-            raise InputError(f"{where}: the image {line} is listed twice.")
-        inside(root, line, where)
-        places[line] = where
-        ids.append(line)
-
-    labels: dict[str, int] = {}
-    for line, where in read_lines(root / "class_labels.txt", _WHAT):
-        image_id, label = _known(fields(line, 2, ",", where), places, where)
-        labels[image_id] = whole_number(label, "label", where)
+    labels = image_labels(root)
     sizes: dict[str, tuple[int, int]] = {}
     for line, where in read_lines(root / "image_sizes.txt", _WHAT):
-        image_id, width, height = _known(fields(line, 3, ",", where), places, where)
+        image_id, width, height = _known(fields(line, 3, ",", where), labels, where)
         sizes[image_id] = (
             whole_number(width, "width", where),
             whole_number(height, "height", where),
@@ -80,7 +69,7 @@ def read_protocol(root: Path, images: Path | None = None, masks: Path | None = N
     mask_root = masks or images
     for line, where in read_lines(root / "localization.txt", _WHAT):
         parts = line.split(",")
-        image_id = _known(parts, places, where)[0]
+        image_id = _known(parts, labels, where)[0]
         if len(parts) == 5:
             box = box_of(parts[1:], where)
             if image_id in sizes:
@@ -101,9 +90,7 @@ def read_protocol(root: Path, images: Path | None = None, masks: Path | None = N
 
     samples = []
     nothing = as_boxes([])
-    for image_id in ids:
-        if image_id not in labels:
-            raise InputError(f"{root / 'class_labels.txt'}: has no label for {image_id}.")
+    for image_id, label in labels.items():
         if image_id not in boxes and image_id not in objects:
             raise InputError(f"{root / 'localization.txt'}: has no line for {image_id}.")
         own = boxes.get(image_id)
@@ -114,13 +101,41 @@ def read_protocol(root: Path, images: Path | None = None, masks: Path | None = N
             Sample(
                 image_id=image_id,
                 path=None if images is None else Path(images) / image_id,
-                label=labels[image_id],
+                label=label,
                 boxes=nothing if own is None else as_boxes(own),
                 size=sizes.get(image_id),
                 mask=mask,
             )
         )
     require_samples(samples, root / "image_ids.txt", "an image path on every line")
+    return as_dataset(root, samples)
+
+
+def image_labels(root: Path) -> dict[str, int]:
+    """The label of every image of a four-file folder, in the order of `image_ids.txt`.
+
+    Raises:
+        InputError: naming file and line of an id twice or out of its root, or an image without
+            a label.
+    """
+    ids: dict[str, None] = {}
+    for line, where in read_lines(root / "image_ids.txt", _WHAT):
+        if line in ids:
+            raise InputError(f"{where}: the image {line} is listed twice.")
+        inside(root, line, where)
+        ids[line] = None
+    labels: dict[str, int] = {}
+    for line, where in read_lines(root / "class_labels.txt", _WHAT):
+        image_id, label = _known(fields(line, 2, ",", where), ids, where)
+        labels[image_id] = whole_number(label, "label", where)
+    for image_id in ids:
+        if image_id not in labels:
+            raise InputError(f"{root / 'class_labels.txt'}: has no label for {image_id}.")
+    return {image_id: labels[image_id] for image_id in ids}
+
+
+def as_dataset(root: Path, samples: list[Sample]) -> Dataset:
+    """Samples of a four-file folder with what the folder's place says: data set and split."""
     resolved = root.resolve()
     classes, names = _classes(samples)
     return Dataset(
@@ -132,8 +147,8 @@ def read_protocol(root: Path, images: Path | None = None, masks: Path | None = N
     )
 
 
-def _known(parts: list[str], places: dict[str, str], where: str) -> list[str]:
-    if parts[0] not in places:
+def _known(parts: list[str], known: Container[str], where: str) -> list[str]:
+    if parts[0] not in known:
         raise InputError(f"{where}: {parts[0]!r} is not among image_ids.txt.")
     return parts
 

@@ -478,13 +478,35 @@ def read_shapes(root: Path, split: Split = "test") -> Dataset:
     Raises:
         InputError: naming the file and the line that cannot be used, or an empty split.
     """
-    root = require_folder(Path(root), "a shapes data set (see generate_shapes)")
-    if split not in get_args(Split):
-        raise InputError(f"shapes has the splits {', '.join(get_args(Split))}; not {split!r}.")
+    root = Path(root)
+    return _dataset(root, split, [_sample(root, row, where) for row, where in _rows(root, split)])
+
+
+def read_shape_labels(root: Path, split: Split = "train") -> Dataset:
+    """Like `read_shapes`, with names and classes alone: samples without boxes and masks."""
+    root = Path(root)
+    nothing = np.empty((0, 4))
+    samples = [
+        Sample(row[0], inside(root / "images", row[0], where), _label(row, where), nothing)
+        for row, where in _rows(root, split)
+    ]
+    return _dataset(root, split, samples)
+
+
+def _dataset(root: Path, split: str, samples: list[Sample]) -> Dataset:
+    if not samples:
+        raise InputError(f"{root}: the split {split!r} has no images; generate the data set anew.")
+    notes = tuple(f"shapes {key} = {value}" for key, value in _header(root).items())
+    return Dataset("shapes", split, samples, CLASSES, CLASSES, notes)
+
+
+def _header(root: Path) -> dict[str, int]:
+    """The parameters that a folder was generated from."""
     header_path = require_file(root / "shapes.json", "the parameters of a shapes data set")
     try:
         header = json.loads(header_path.read_text(encoding="utf-8"))
-        classes, form, parameters = tuple(header["classes"]), header["format"], header["parameters"]
+        classes, form = tuple(header["classes"]), header["format"]
+        parameters: dict[str, int] = header["parameters"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{header_path}: is damaged; generate the data set anew.") from error
     if form != FORMAT or classes != CLASSES:
@@ -492,8 +514,16 @@ def read_shapes(root: Path, split: Split = "test") -> Dataset:
             f"{header_path}: has the format {form!r}, this version reads {FORMAT!r}; "
             "generate the data set anew."
         )
+    return parameters
+
+
+def _rows(root: Path, split: str) -> Iterator[tuple[list[str], str]]:
+    """The annotation lines of a split, each with its place."""
+    require_folder(root, "a shapes data set (see generate_shapes)")
+    if split not in get_args(Split):
+        raise InputError(f"shapes has the splits {', '.join(get_args(Split))}; not {split!r}.")
+    _header(root)
     table = require_file(root / "annotations.csv", "the annotations of a shapes data set")
-    samples = []
     with table.open(encoding="utf-8", newline="") as lines:
         reader = csv.reader(lines)
         if tuple(next(reader, ())) != _COLUMNS:
@@ -506,18 +536,21 @@ def read_shapes(root: Path, split: Split = "test") -> Dataset:
                     "generate the data set anew."
                 )
             if row[0].split("/")[0] == split:
-                samples.append(_sample(root, row, where))
-    if not samples:
-        raise InputError(f"{root}: the split {split!r} has no images; generate the data set anew.")
-    notes = tuple(f"shapes {key} = {value}" for key, value in parameters.items())
-    return Dataset("shapes", split, samples, CLASSES, CLASSES, notes)
+                yield row, where
+
+
+def _label(row: list[str], where: str) -> int:
+    try:
+        return CLASSES.index(row[1])
+    except ValueError as error:
+        raise InputError(f"{where}: {error}; generate the data set anew.") from error
 
 
 def _sample(root: Path, row: list[str], where: str) -> Sample:
-    name, class_name, *numbers = row
+    name, _, *numbers = row
+    label = _label(row, where)
     try:
         width, height, x0, y0, x1, y1 = (int(number) for number in numbers)
-        label = CLASSES.index(class_name)
     except ValueError as error:
         raise InputError(f"{where}: {error}; generate the data set anew.") from error
     if not (0 <= x0 <= x1 < width and 0 <= y0 <= y1 < height):

@@ -18,6 +18,7 @@ from wsol.datasets.parsing import (
 from wsol.errors import InputError
 from wsol.files import inside, require_folder
 
+NAME = "Tiny ImageNet"
 SIZE = (64, 64)
 
 
@@ -26,21 +27,27 @@ def read_tiny_imagenet(root: Path, split: str = "val") -> Dataset:
     root = require_folder(root, "the folder tiny-imagenet-200")
     if split not in ("train", "val"):
         raise InputError(f"tiny-imagenet: has no split {split!r}; there are train and val.")
-    wnids = sorted(line for line, _ in read_lines(root / "wnids.txt", "a WordNet id a line"))
-    label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    names = {}
-    for line, _ in read_lines(root / "words.txt", "WordNet id, tab, names"):
-        wnid, _, words = line.partition("\t")
-        if wnid in label_of:
-            names[wnid] = words.split(",")[0]
-    samples = _val(root, label_of) if split == "val" else _train(root, wnids)
+    names = class_names(root)
+    label_of = {wnid: label for label, wnid in enumerate(names)}
+    samples = _val(root, label_of) if split == "val" else _train(root, list(names))
     return Dataset(
-        name="Tiny ImageNet",
+        name=NAME,
         split=split,
         samples=require_samples(samples, root, "annotated images"),
-        classes=tuple(wnids),
-        class_names=tuple(names.get(wnid, wnid) for wnid in wnids),
+        classes=tuple(names),
+        class_names=tuple(names.values()),
     )
+
+
+def class_names(root: Path) -> dict[str, str]:
+    """The classes in label order: WordNet id to a name for people."""
+    wnids = sorted(line for line, _ in read_lines(root / "wnids.txt", "a WordNet id a line"))
+    names = {wnid: wnid for wnid in wnids}
+    for line, _ in read_lines(root / "words.txt", "WordNet id, tab, names"):
+        wnid, _, words = line.partition("\t")
+        if wnid in names:
+            names[wnid] = words.split(",")[0]
+    return names
 
 
 def _sample(image_id: str, path: Path, label: int, corners: list[str], where: str) -> Sample:

@@ -2,6 +2,7 @@
 
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,23 @@ class CheckpointInfo(BaseModel):
     num_classes: int
     classes: tuple[str, ...] | None = None
     preprocessing: Preprocessing = Preprocessing()
+    training: dict[str, Any] = {}
 
 
 def save_checkpoint(
-    classifier: Classifier, path: Path, *, spec: str, arguments: dict[str, Any] | None = None
+    classifier: Classifier,
+    path: Path,
+    *,
+    spec: str,
+    arguments: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
 ) -> None:
     """Write a classifier's weights with its classes and preprocessing, atomically.
 
     Args:
         spec: the registry name that builds the network.
         arguments: what the builder takes besides the number of classes, such as `width`.
+        training: how the weights came about, in JSON values; nothing depends on it.
     """
     info = CheckpointInfo(
         spec=spec,
@@ -43,6 +51,7 @@ def save_checkpoint(
         num_classes=classifier.num_classes,
         classes=classifier.classes,
         preprocessing=classifier.preprocessing,
+        training=training or {},
     )
     content = {
         "wsol_checkpoint": _FORMAT,
@@ -84,6 +93,11 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo | Non
             info = CheckpointInfo.model_validate_json(content["info"])
         except (ValidationError, KeyError) as error:
             raise InputError(f"{path}: its description is damaged ({error}).") from error
+    if isinstance(content, dict) and "wsol_training" in content:
+        raise InputError(
+            f"{path}: is the state of a training run, to go on from with `wsol train --resume`; "
+            "its checkpoints are best.pt and final.pt beside it."
+        )
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -110,20 +124,39 @@ def load_tensors(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> 
         f"{name}." for name in ("aux1", "aux2", "AuxLogits") if getattr(network, name, 0) is None
     )
     tensors = {k: v for k, v in tensors.items() if not (auxiliary and k.startswith(auxiliary))}
+    require_fit({key: value.shape for key, value in own.items()}, tensors, path)
+    network.load_state_dict(tensors)
+
+
+def require_fit(
+    expected: Mapping[str, torch.Size],
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    most: int | None = 5,
+) -> None:
+    """Compare a file's tensors with those of a network by name and shape.
+
+    Args:
+        expected: the shape of each tensor that the network has, by the file's names.
+        most: how many names of a kind the message lists; None for all.
+
+    Raises:
+        InputError: naming missing, unexpected and wrongly shaped tensors.
+    """
     problems = {
-        "missing": [key for key in own if key not in tensors],
-        "unexpected": [key for key in tensors if key not in own],
+        "missing": [key for key in expected if key not in tensors],
+        "unexpected": [key for key in tensors if key not in expected],
         "of another shape": [
-            f"{key} {tuple(tensors[key].shape)} instead of {tuple(own[key].shape)}"
-            for key in own
-            if key in tensors and tensors[key].shape != own[key].shape
+            f"{key} {tuple(tensors[key].shape)} instead of {tuple(shape)}"
+            for key, shape in expected.items()
+            if key in tensors and tensors[key].shape != shape
         ],
     }
     if any(problems.values()):
         told = "; ".join(
-            f"{len(names)} {kind}: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+            f"{len(names)} {kind}: {', '.join(names[:most])}"
+            + ("" if most is None or len(names) <= most else ", ...")
             for kind, names in problems.items()
             if names
         )
         raise InputError(f"{path}: does not fit this network. Tensors {told}.")
-    network.load_state_dict(tensors)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from wsol.cam.exact import class_maps
 from wsol.cam.head import find_head, run
 from wsol.errors import InputError
+from wsol.models.parts import training_parts
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -55,7 +56,8 @@ class Classifier:
         classes: C class keys in the order of the logits (WordNet ids for ImageNet), or None if
             nobody said; then a data set's labels are taken as indices of logits.
         num_classes: C.
-        parameters: how many the network has, without auxiliary classifiers, which are removed.
+        parameters: how many the network has, without auxiliary classifiers, which are removed,
+            and without what only training uses, see `wsol.models.parts.training_parts`.
     """
 
     def __init__(
@@ -78,7 +80,8 @@ class Classifier:
         self.network = network.eval()
         self.preprocessing = preprocessing or Preprocessing()
         self.classes = None if classes is None else tuple(classes)
-        self.parameters = sum(parameter.numel() for parameter in network.parameters())
+        idle = {p for part in training_parts(network) for p in part.parameters()}
+        self.parameters = sum(p.numel() for p in network.parameters() if p not in idle)
         side = self.preprocessing.size
         first = next(network.parameters(), torch.empty(0))
         generator = torch.Generator().manual_seed(0)

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import inspect
 import sys
 import urllib.error
 from collections.abc import Callable
@@ -23,7 +24,12 @@ from wsol.models.classifier import Classifier, Preprocessing
 _PROBE_SIDE = 224
 _INCEPTION_SIDE = 299
 
-_OWN = {"resnet50": "wsol.models.resnet", "vgg16_gap": "wsol.models.vgg_gap"}
+_OWN = {
+    "inception_v3": "wsol.models.inception",
+    "resnet18": "wsol.models.resnet",
+    "resnet50": "wsol.models.resnet",
+    "vgg16_gap": "wsol.models.vgg_gap",
+}
 """wsol's own builders and their modules."""
 
 
@@ -70,7 +76,8 @@ def load_classifier(
             a checkpoint file. A wsol checkpoint brings its classes, preprocessing and builder's
             arguments along.
         num_classes: for `none`; otherwise the weights decide.
-        arguments: for wsol's own builders, such as `{"width": 0.25}`.
+        arguments: for wsol's own builders, such as `{"width": 0.25}`. With pretrained weights
+            those that leave the tensors as they are, such as `{"output_stride": 8}`.
 
     Raises:
         InputError: for an unknown name, weights that do not fit or cannot be had, or a network
@@ -157,11 +164,15 @@ class _EmptyWeights(TorchFunctionMode):
 def _name(spec: str, arguments: dict[str, Any]) -> str:
     """`vgg16_gap`, or `vgg16_gap (width 0.25)` where it is not the plain one."""
     told = ", ".join(
-        f"{key} {value:g}" if isinstance(value, float) else key.replace("_", " ")
+        key.replace("_", " ") + ("" if value is True else f" {_short(value)}")
         for key, value in sorted(arguments.items(), reverse=True)
-        if value is not False and not (key == "width" and value == 1)
+        if value is not False and value is not None and not (key == "width" and value == 1)
     )
     return f"{spec} ({told})" if told else spec
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _build(
@@ -182,6 +193,10 @@ def _build(
             f"{spec}: its weights could not be fetched from {weights.url} ({error}). "
             f"Put that file at {cache}, or give a checkpoint with --weights."
         ) from error
+    if arguments:
+        tensors = network.state_dict()
+        network = _plain(spec, None, arguments)
+        load_tensors(network, tensors, Path(Path(weights.url).name))
     transforms = weights.transforms()
     return network, Preprocessing(
         size=transforms.crop_size[0],
@@ -201,11 +216,15 @@ def _plain(name: str, num_classes: int | None, arguments: dict[str, Any]) -> nn.
     classes = {} if num_classes is None else {"num_classes": num_classes}
     if name in _OWN:
         builder = getattr(importlib.import_module(_OWN[name]), name)
+        known = inspect.signature(builder).parameters
+        for argument in arguments:
+            if argument not in known:
+                raise InputError(f"{name}: takes no {argument}; it takes {', '.join(known)}.")
         own: nn.Module = builder(**classes, **arguments)
         return own
     if arguments:
         raise InputError(f"{name}: takes no {', '.join(arguments)}; only wsol's own networks do.")
-    if name in ("googlenet", "inception_v3"):
+    if name == "googlenet":
         classes |= {"aux_logits": False, "init_weights": False}
     network: nn.Module = _torchvision_models().get_model(name, weights=None, **classes)
     return network
@@ -307,3 +326,15 @@ def _classes_of(tensors: dict[str, Tensor]) -> int:
     """The number of classes of a plain state dict: the rows of its last matrix or 1x1 filter."""
     weights = [t for t in tensors.values() if t.ndim == 2 or t.shape[2:] == (1, 1)]
     return len(weights[-1]) if weights else len(imagenet_classes())
+
+
+def pretrained_tensors(spec: str) -> tuple[dict[str, Tensor], Preprocessing]:
+    """The library's trained tensors to start the training of a network from.
+
+    For `vgg16_gap` those of torchvision's VGG-16, whose convolutions have the same names.
+
+    Raises:
+        InputError: when there are none, or they cannot be fetched.
+    """
+    network, preprocessing = _build("vgg16" if spec == "vgg16_gap" else spec, None, True, {})
+    return network.state_dict(), preprocessing

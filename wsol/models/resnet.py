@@ -1,53 +1,149 @@
-"""ResNet-50 at any width, from torchvision's own blocks."""
+"""ResNets at any width and stride, from torchvision's own blocks."""
+
+from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.resnet import Bottleneck
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
-_STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))  # planes, blocks, stride
+from wsol.errors import InputError
+from wsol.models.parts import (
+    AcolHead,
+    AcolOutput,
+    PartsName,
+    SpgOutput,
+    SpgParts,
+    SpgStep,
+    Step,
+    attend_or_drop,
+    check_parts,
+    check_step,
+    initialize,
+)
+from wsol.models.width import scaled
+
+OutputStride = Literal[8, 16, 32]
+
+_PLANES = (64, 128, 256, 512)
+# The first strides of the stages, by pixels of the input to a position of the map.
+_STRIDES = {8: (1, 2, 1, 1), 16: (1, 2, 2, 1), 32: (1, 2, 2, 2)}
+_ACOL_UNITS, _SPG_GUIDED_UNITS = 1024, 512
 
 
-class WidthResNet50(nn.Module):
-    """ResNet-50 with every channel count scaled by `width`.
+class ResNet(nn.Module):
+    """A ResNet with every channel count scaled by `width` (He et al., CVPR 2016).
 
-    At width 1 it has the tensors of `torchvision.models.resnet50`, by name and by shape.
+    At width 1 it has torchvision's tensors, by name and by shape, whatever the stride; ADL adds
+    none. SPG adds `spg` (`SpgParts`), which training alone uses, and ACoL has `acol` (`AcolHead`)
+    instead of `fc`. Where the parts sit is as in Choe et al. (CVPR 2020): ADL after the first
+    block of `layer3` and the first and the last of `layer4`, SPG's masks after the first and the
+    last block of `layer3` and after `layer4`.
     """
 
-    def __init__(self, num_classes: int, width: float) -> None:
+    def __init__(
+        self,
+        block: type[BasicBlock] | type[Bottleneck],
+        blocks: tuple[int, int, int, int],
+        num_classes: int,
+        width: float,
+        output_stride: OutputStride,
+        method: PartsName | None = None,
+    ) -> None:
         super().__init__()
-        channels = max(4, round(64 * width))
+        self.method = method
+        channels = scaled(64, width)
         self.conv1 = nn.Conv2d(3, channels, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        for number, (planes, blocks, stride) in enumerate(_STAGES, 1):
-            planes = max(4, round(planes * width))
-            stage = []
-            for block in range(blocks):
-                step = stride if block == 0 else 1
-                wide = planes * Bottleneck.expansion
-                shortcut = None
-                if step != 1 or channels != wide:
-                    shortcut = nn.Sequential(
-                        nn.Conv2d(channels, wide, 1, step, bias=False), nn.BatchNorm2d(wide)
-                    )
-                stage.append(Bottleneck(channels, planes, step, shortcut))
-                channels = wide
-            setattr(self, f"layer{number}", nn.Sequential(*stage))
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(channels, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        planes = [scaled(count, width) for count in _PLANES]
+        ends = [channels, *(count * block.expansion for count in planes)]
+        stages = [
+            _stage(block, count, inputs, outputs, number, stride)
+            for count, (inputs, outputs), number, stride in zip(
+                planes, pairwise(ends), blocks, _STRIDES[output_stride], strict=True
+            )
+        ]
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        middle, last = ends[-2:]
+        if method == "acol":
+            self.acol = AcolHead(last, scaled(_ACOL_UNITS, width), num_classes)
+        else:
+            if method == "spg":
+                guided = scaled(_SPG_GUIDED_UNITS, width)
+                self.spg = SpgParts(middle, middle, middle, last, guided)
+            self.avgpool = nn.AdaptiveAvgPool2d(1)
+            self.fc = nn.Linear(last, num_classes)
+        initialize(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) images to (B, num_classes) logits."""
+    def forward(self, x: Tensor, step: Step | None = None) -> Tensor | AcolOutput | SpgOutput:
+        """(B, 3, H, W) images to (B, num_classes) logits, or what the step gives."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        for number in range(1, len(_STAGES) + 1):
-            x = getattr(self, f"layer{number}")(x)
+        x = self.layer2(self.layer1(x))
+        if step is None:
+            x = self.layer4(self.layer3(x))
+        else:
+            check_step(step, self.method)
+            early = attend_or_drop(self.layer3[0](x), step)
+            late = self.layer3[1:](early)
+            x = attend_or_drop(self.layer4[0](late), step)
+            x = attend_or_drop(self.layer4[1:](x), step)
+            if isinstance(step, SpgStep):
+                return self.spg(early, late, x, self.fc, step)
+        if self.method == "acol":
+            return self.acol(x, step)
         return self.fc(torch.flatten(self.avgpool(x), 1))
 
 
-def resnet50(num_classes: int = 1000, width: float = 1.0) -> WidthResNet50:
-    """ResNet-50 (He et al., CVPR 2016); `width` scales every channel count."""
-    return WidthResNet50(num_classes, width)
+def _stage(
+    block: type[BasicBlock] | type[Bottleneck],
+    planes: int,
+    inputs: int,
+    outputs: int,
+    blocks: int,
+    stride: int,
+) -> nn.Sequential:
+    shortcut = None
+    if stride != 1 or inputs != outputs:
+        shortcut = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+        )
+    first = block(inputs, planes, stride, shortcut)
+    return nn.Sequential(first, *(block(outputs, planes) for _ in range(1, blocks)))
+
+
+def resnet50(
+    num_classes: int = 1000,
+    width: float = 1.0,
+    output_stride: OutputStride = 32,
+    method: PartsName | None = None,
+) -> ResNet:
+    """ResNet-50.
+
+    Args:
+        width: scales every channel count.
+        output_stride: pixels of the input to a position of the map. 32 is torchvision's; the
+            published protocol uses 8, 28x28 maps at 224 pixels, with stride 1 in the last two
+            stages, or 16 with stride 1 in the last.
+        method: whose parts to build in.
+
+    Raises:
+        InputError: for values that there is no network for.
+    """
+    check_parts(method, "resnet50")
+    _check_stride(output_stride, "resnet50")
+    return ResNet(Bottleneck, (3, 4, 6, 3), num_classes, width, output_stride, method)
+
+
+def resnet18(
+    num_classes: int = 1000, width: float = 1.0, output_stride: OutputStride = 32
+) -> ResNet:
+    """ResNet-18; `width` and `output_stride` as for `resnet50`."""
+    _check_stride(output_stride, "resnet18")
+    return ResNet(BasicBlock, (2, 2, 2, 2), num_classes, width, output_stride)
+
+
+def _check_stride(output_stride: int, network: str) -> None:
+    if output_stride not in _STRIDES:
+        raise InputError(f"{network}: output_stride is 8, 16 or 32, not {output_stride}.")

@@ -62,6 +62,8 @@ _COLUMNS = (
     Column("gt_known_loc", "GT-known Loc", "high"),
     Column("max_box_acc", "MaxBoxAcc", "high"),
     Column("max_box_acc_v2", "MaxBoxAccV2", "high"),
+    Column("max_box_acc_chosen", "MaxBoxAcc (chosen t)", "high"),
+    Column("max_box_acc_v2_chosen", "MaxBoxAccV2 (chosen t)", "high"),
     Column("pxap", "PxAP", "high"),
     Column("coco_ap", "COCO AP", "high"),
     Column("coco_ap50", "COCO AP50", "high"),

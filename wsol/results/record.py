@@ -23,6 +23,8 @@ class Metrics(_Part):
     `box_acc` maps an IoU level ("0.5") to the best accuracy over thresholds with every component
     counted (the parts of MaxBoxAccV2); `box_acc_largest` does so for the largest component
     (its "0.5" is MaxBoxAcc). `best_threshold` and `best_threshold_largest` say where.
+    `max_box_acc_chosen` and `max_box_acc_v2_chosen` are the same accuracies at thresholds that
+    were chosen on another split, as `threshold_policy` in the settings says.
     """
 
     top1_cls: float | None = None
@@ -32,6 +34,8 @@ class Metrics(_Part):
     gt_known_loc: float | None = None
     max_box_acc: float | None = None
     max_box_acc_v2: float | None = None
+    max_box_acc_chosen: float | None = None
+    max_box_acc_v2_chosen: float | None = None
     box_acc: dict[str, float] | None = None
     best_threshold: dict[str, float] | None = None
     box_acc_largest: dict[str, float] | None = None

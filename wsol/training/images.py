@@ -13,6 +13,7 @@ from wsol.datasets.base import Dataset
 from wsol.datasets.loading import open_image
 from wsol.errors import InputError
 from wsol.framing import fit
+from wsol.training.processes import Processes
 
 _MARGIN = 256 / 224
 
@@ -94,21 +95,39 @@ class ShuffledBatches:
 
     Every epoch visits the images in another order, decided by the seed and the epoch; what does
     not fill a batch at its end is left out of that epoch, so that every batch is full.
+
+    Args:
+        batch_size: images of one step in all processes together.
+        first: the step to begin with, for a run that goes on.
+        processes: this process gets its equal share of every batch.
     """
 
-    def __init__(self, images: int, *, batch_size: int, epochs: int, seed: int) -> None:
+    def __init__(
+        self,
+        images: int,
+        *,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+        first: int = 0,
+        processes: Processes | None = None,
+    ) -> None:
         self.steps_per_epoch = images // batch_size
         self._images = images
         self._batch_size = batch_size
-        self._epochs = epochs
+        self._steps = range(first, self.steps_per_epoch * epochs)
         self._seed = seed
+        self._processes = processes or Processes()
 
     def __len__(self) -> int:
-        return self.steps_per_epoch * self._epochs
+        return len(self._steps)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for epoch in range(self._epochs):
-            order = np.random.default_rng([self._seed, epoch]).permutation(self._images)
-            for step in range(self.steps_per_epoch):
-                batch = order[step * self._batch_size : (step + 1) * self._batch_size]
-                yield [(int(index), epoch) for index in batch]
+        order = np.empty(0, dtype=np.int64)
+        for step in self._steps:
+            epoch, place = divmod(step, self.steps_per_epoch)
+            if place == 0 or len(order) == 0:
+                order = np.random.default_rng([self._seed, epoch]).permutation(self._images)
+            batch = order[place * self._batch_size : (place + 1) * self._batch_size]
+            own = batch[self._processes.rank :: self._processes.count]
+            yield [(int(index), epoch) for index in own]

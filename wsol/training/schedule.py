@@ -2,6 +2,8 @@
 
 import math
 
+STEP_FACTOR = 0.1
+
 
 def cosine_rate(step: int, steps: int, warmup: int) -> float:
     """The share of the highest learning rate that step `step` of `steps` (from 0) uses.
@@ -13,3 +15,10 @@ def cosine_rate(step: int, steps: int, warmup: int) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+
+
+def step_rate(step: int, decay_every: int, warmup: int) -> float:
+    """Like `cosine_rate`, but a tenth of the rate before after every `decay_every` steps."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return STEP_FACTOR ** (step // decay_every)

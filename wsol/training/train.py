@@ -2,67 +2,35 @@
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
 from wsol.models.classifier import Classifier
+from wsol.precision import autocast
+from wsol.resume import unbroken
 from wsol.training.images import ShuffledBatches, TrainingImages
-from wsol.training.schedule import cosine_rate
+from wsol.training.methods import Method, make_method
+from wsol.training.options import TrainingOptions
+from wsol.training.processes import Processes
 
-
-@dataclass(frozen=True, slots=True)
-class TrainingOptions:
-    """How to train: SGD with Nesterov momentum and a cosine schedule.
-
-    Attributes:
-        learning_rate: the highest of the schedule, see `wsol.training.schedule.cosine_rate`.
-        warmup_epochs: epochs of rising learning rate; may be a fraction.
-        max_gradient_norm: longer gradients are shortened to this; networks without batch
-            normalization need it.
-        seed: decides crops, flips, order and dropout; the weights to start from are the caller's.
-        workers: processes that decode images; 0 decodes in the main process.
-        cache: keep decoded images in memory, for sets that fit; needs `workers` = 0.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    warmup_epochs: float = 0.0
-    max_gradient_norm: float = 5.0
-    seed: int = 0
-    device: str = "cpu"
-    workers: int = 0
-    cache: bool = False
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise InputError("Training needs at least one epoch and one image a batch.")
-        if not 0 <= self.warmup_epochs < self.epochs:
-            raise InputError(
-                f"A warm-up of {self.warmup_epochs:g} epochs does not fit into {self.epochs}."
-            )
-        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
-            raise InputError(f"The learning rate {self.learning_rate} is not a positive number.")
-        if self.cache and self.workers:
-            raise InputError("Decoded images are kept by one process: use workers = 0 with cache.")
+_ONEDNN_BLOCK = 16
 
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
     """Means over one epoch's batches, measured while the weights were changing.
 
-    `accuracy` is in percent; `seconds` is wall-clock time.
+    `accuracy` is in percent; `seconds` is the wall-clock time of loading and steps.
     """
 
     epoch: int
@@ -73,12 +41,20 @@ class EpochResult:
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """Where a training run is: the number of finished steps, and their epoch's means so far."""
+    """Where a training run is: the number of finished steps, and their epoch's means so far.
+
+    `epoch` is there after the last step of one.
+    """
 
     step: int
     steps: int
     loss: float
     accuracy: float
+    epoch: EpochResult | None = None
+
+
+class NotFiniteError(InputError):
+    """The loss or the weights stopped being finite."""
 
 
 def ignore_step(report: StepReport) -> None:
@@ -92,117 +68,279 @@ def train_classifier(
     *,
     progress: Callable[[StepReport], None] = ignore_step,
 ) -> list[EpochResult]:
-    """Train a classifier in place, by cross-entropy on the labels of a data set's images.
-
-    Nothing but the path and the label of a sample is read. On a CPU the same weights, data,
-    options and number of threads end in the same weights. Afterwards the network is in
-    evaluation mode and on the device of the options.
+    """Train a classifier in place by cross-entropy; see `Training`.
 
     Args:
         progress: called after every step.
 
     Returns:
         One result an epoch.
-
-    Raises:
-        InputError: when the classes do not match, an image cannot be read, the data set is
-            smaller than a batch, or the loss stops being finite: the weights are then those
-            before the step that the message names.
     """
-    if classifier.num_classes != len(dataset.classes):
-        raise InputError(
-            f"{classifier.name} has {classifier.num_classes} outputs, but {dataset.name} has "
-            f"{len(dataset.classes)} classes; build the network with that number."
+    training = Training(classifier, dataset, options)
+    with closing(training.run()) as reports:
+        for report in reports:
+            progress(report)
+    return training.history
+
+
+class Training:
+    """One training run, which can stop after any step and go on in another process.
+
+    Nothing but the path and the label of a sample is read. On a CPU the same weights, data,
+    options and number of threads end in the same weights, however often the run was interrupted:
+    seed, process and step decide all that is random, so there is no random state to save.
+
+    Attributes:
+        step: the number of finished steps.
+        history: one result a finished epoch.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        dataset: Dataset,
+        options: TrainingOptions,
+        *,
+        method: Method | None = None,
+        new_parameters: frozenset[str] = frozenset(),
+        processes: Processes | None = None,
+    ) -> None:
+        """Prepare the first step; the classifier is trained in place.
+
+        Args:
+            method: None trains by cross-entropy alone (`cam`).
+            new_parameters: names of those that start from random weights, where others do not.
+
+        Raises:
+            InputError: when the classes do not match, or the data set is smaller than a batch.
+        """
+        if classifier.num_classes != len(dataset.classes):
+            raise InputError(
+                f"{classifier.name} has {classifier.num_classes} outputs, but {dataset.name} has "
+                f"{len(dataset.classes)} classes; build the network with that number."
+            )
+        self._processes = processes or Processes()
+        if options.batch_size % self._processes.count:
+            raise InputError(
+                f"A batch of {options.batch_size} images does not divide among "
+                f"{self._processes.count} processes; use a multiple of their number."
+            )
+        self._images = TrainingImages(
+            dataset,
+            size=classifier.preprocessing.size,
+            interpolation=classifier.preprocessing.interpolation,
+            seed=options.seed,
+            cache=options.cache,
         )
-    images = TrainingImages(
-        dataset,
-        size=classifier.preprocessing.size,
-        interpolation=classifier.preprocessing.interpolation,
-        seed=options.seed,
-        cache=options.cache,
-    )
-    batches = ShuffledBatches(
-        len(images), batch_size=options.batch_size, epochs=options.epochs, seed=options.seed
-    )
-    if len(batches) == 0:
-        raise InputError(
-            f"{dataset.name}, split {dataset.split}: has {len(images)} images, fewer than one "
-            f"batch of {options.batch_size}; use a smaller batch."
+        self.steps_per_epoch = len(self._images) // options.batch_size
+        if self.steps_per_epoch == 0:
+            raise InputError(
+                f"{dataset.name}, split {dataset.split}: has {len(self._images)} images, fewer "
+                f"than one batch of {options.batch_size}; use a smaller batch."
+            )
+        self.classifier = classifier
+        self.options = options
+        self.step = 0
+        self.history: list[EpochResult] = []
+        self._epoch = _Sums()
+        self._method = method or make_method("cam")
+        self._device = torch.device(options.device)
+        self._generator = torch.Generator()
+        network = classifier.to(self._device).network
+        self._memory_format = _memory_format(network, self._device)
+        network.to(memory_format=self._memory_format)
+        self._optimizer = torch.optim.SGD(
+            _parameter_groups(network, new_parameters, options.new_layer_rate),
+            lr=options.learning_rate,
+            momentum=options.momentum,
+            weight_decay=options.weight_decay,
+            nesterov=options.momentum > 0,
         )
-    device = torch.device(options.device)
-    loader: DataLoader[Any] = DataLoader(
-        images,
-        batch_sampler=batches,
-        num_workers=options.workers,
-        pin_memory=device.type == "cuda",
-    )
-    network = classifier.to(device).network
-    network.to(memory_format=torch.channels_last)
-    network.train()
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=options.learning_rate,
-        momentum=options.momentum,
-        weight_decay=options.weight_decay,
-        nesterov=options.momentum > 0,
-    )
-    warmup = round(options.warmup_epochs * batches.steps_per_epoch)
-    history: list[EpochResult] = []
-    stream = iter(loader)
-    step = 0
-    cuda = [device] if device.type == "cuda" else []
-    try:
-        with torch.random.fork_rng(devices=cuda):
-            torch.manual_seed(options.seed)
-            for epoch in range(options.epochs):
-                start = time.perf_counter()
-                loss_sum = correct = 0.0
-                epoch_batches = islice(stream, batches.steps_per_epoch)
-                for done, (pixels, labels) in enumerate(epoch_batches, start=1):
-                    for group in optimizer.param_groups:
-                        group["lr"] = options.learning_rate * cosine_rate(
-                            step, len(batches), warmup
-                        )
-                    loss, right = _step(classifier, optimizer, pixels, labels, options)
-                    step += 1
-                    if not math.isfinite(loss):
-                        raise InputError(
-                            f"{classifier.name}: the loss became {loss} at step {step} of "
-                            f"{len(batches)} (epoch {epoch + 1}); use a lower learning rate than "
-                            f"{options.learning_rate:g} or a longer warm-up."
-                        )
-                    loss_sum += loss
-                    correct += right
-                    accuracy = 100 * correct / (done * options.batch_size)
-                    progress(StepReport(step, len(batches), loss_sum / done, accuracy))
-                history.append(
-                    EpochResult(epoch, loss_sum / done, accuracy, time.perf_counter() - start)
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled=options.precision == "fp16")
+        self._network: nn.Module = network
+        if self._processes.count > 1:
+            # Of a CPU there is only one, which is named by None.
+            devices = [self._device] if self._device.type == "cuda" else None
+            self._network = DistributedDataParallel(network, device_ids=devices)
+
+    @property
+    def steps(self) -> int:
+        """The number of steps of the whole run."""
+        return self.steps_per_epoch * self.options.epochs
+
+    def run(self) -> Generator[StepReport, None, None]:
+        """Do the steps that are left, each when its report is asked for.
+
+        Between two steps the caller may save the state, or evaluate the network in evaluation
+        mode. At the end, and when closed, the network is in evaluation mode and torch's random
+        state is the caller's again.
+
+        Raises:
+            NotFiniteError: when the loss stops being finite: the weights are then those before the
+                step that the message names.
+            InputError: when an image cannot be read.
+        """
+        options = self.options
+        batches = ShuffledBatches(
+            len(self._images),
+            batch_size=options.batch_size,
+            epochs=options.epochs,
+            seed=options.seed,
+            first=self.step,
+            processes=self._processes,
+        )
+        loader: DataLoader[Any] = DataLoader(
+            self._images,
+            batch_sampler=batches,
+            num_workers=options.workers,
+            pin_memory=self._device.type == "cuda",
+        )
+        cuda = [self._device] if self._device.type == "cuda" else []
+        try:
+            with torch.random.fork_rng(devices=cuda):
+                stream = iter(loader)
+                while self.step < self.steps:
+                    start = time.perf_counter()
+                    pixels, labels = next(stream)
+                    with unbroken():
+                        report = self._advance(pixels, labels, start)
+                    yield report
+        finally:
+            self.classifier.network.eval()
+
+    def _advance(self, pixels: Tensor, labels: Tensor, start: float) -> StepReport:
+        """One optimization step and its place in the history."""
+        options = self.options
+        if not self._network.training:
+            self._network.train()
+        self._seed_step()
+        rate = options.rate(self.step, self.steps_per_epoch)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * group["rate_factor"]
+        loss, right = self._update(pixels, labels)
+        self.step += 1
+        sums = self._epoch
+        sums.steps += 1
+        sums.loss += loss
+        sums.right += right
+        sums.seconds += time.perf_counter() - start
+        mean = sums.loss / sums.steps
+        accuracy = 100 * sums.right / (sums.steps * options.batch_size)
+        epoch = None
+        if self.step % self.steps_per_epoch == 0:
+            epoch = EpochResult(len(self.history), mean, accuracy, sums.seconds)
+            self.history.append(epoch)
+            self._epoch = _Sums()
+        return StepReport(self.step, self.steps, mean, accuracy, epoch)
+
+    def _seed_step(self) -> None:
+        entropy = [self.options.seed, self._processes.rank, self.step]
+        first, second = np.random.SeedSequence(entropy).generate_state(2, np.uint64)
+        torch.manual_seed(int(first))
+        self._generator.manual_seed(int(second))
+
+    def _update(self, pixels: Tensor, labels: Tensor) -> tuple[float, float]:
+        """Change the weights by one batch; its loss and its number of right answers."""
+        device, options = self._device, self.options
+        pixels = pixels.to(device, non_blocking=True)
+        pixels = pixels.contiguous(memory_format=self._memory_format)
+        labels = labels.to(device, non_blocking=True)
+        images = self.classifier.normalize(pixels)
+        with autocast(device, options.precision):
+            output = self._method.loss(self._network, images, labels, self._generator)
+        right = (output.logits.detach().argmax(1) == labels).sum()
+        # Of all processes together, so that they all stop where one of them has no finite loss.
+        sums = self._processes.total(torch.stack([output.loss.detach().float(), right.float()]))
+        loss_sum, right_sum = sums.tolist()
+        if not math.isfinite(loss_sum):
+            raise NotFiniteError(
+                f"{self.classifier.name}: the loss became {loss_sum} at step {self.step + 1} of "
+                f"{self.steps} (epoch {len(self.history) + 1}); use a lower learning rate than "
+                f"{options.learning_rate:g} or a longer warm-up."
+            )
+        self._optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(output.loss).backward()
+        if options.max_gradient_norm is not None:
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(
+                self.classifier.network.parameters(), options.max_gradient_norm
+            )
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        return loss_sum / self._processes.count, right_sum
+
+    def state(self) -> dict[str, Any]:
+        """All that the steps so far have changed, in tensors and plain values.
+
+        Raises:
+            NotFiniteError: when a weight is not finite, which the next step's loss would not be.
+        """
+        network = self.classifier.network
+        for name, values in network.state_dict().items():
+            if not torch.isfinite(values).all():
+                raise NotFiniteError(
+                    f"{self.classifier.name}: {name} is not finite after step {self.step} of "
+                    f"{self.steps}; use a lower learning rate than "
+                    f"{self.options.learning_rate:g} or a longer warm-up."
                 )
-    finally:
-        network.eval()
-    return history
+        return {
+            "step": self.step,
+            "epoch": asdict(self._epoch),
+            "history": [asdict(result) for result in self.history],
+            "network": network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` returned in a run of the same network, data and options."""
+        self.step = state["step"]
+        self._epoch = _Sums(**state["epoch"])
+        self.history = [EpochResult(**result) for result in state["history"]]
+        self.classifier.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
 
 
-def _step(
-    classifier: Classifier,
-    optimizer: torch.optim.Optimizer,
-    pixels: Tensor,
-    labels: Tensor,
-    options: TrainingOptions,
-) -> tuple[float, int]:
-    """One optimization step; its loss and its number of right answers.
+@dataclass(slots=True)
+class _Sums:
+    """Over the finished steps of an unfinished epoch."""
 
-    The weights stay as they are where the loss is not finite.
+    steps: int = 0
+    loss: float = 0.0
+    right: float = 0.0
+    seconds: float = 0.0
+
+
+def _memory_format(network: nn.Module, device: torch.device) -> torch.memory_format:
+    """Channels last, which is the faster one, except where oneDNN is wrong about it.
+
+    On a CPU, the weights' gradient of a strided 1x1 convolution with fewer input channels than
+    its block (8 or 16) is written past its buffer: a crash, or wrong numbers
+    (github.com/uxlfoundation/oneDNN/issues/6035). Narrow ResNets have such shortcuts.
     """
-    device = torch.device(options.device)
-    pixels = pixels.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-    labels = labels.to(device, non_blocking=True)
-    logits = classifier.network(classifier.normalize(pixels))
-    loss = F.cross_entropy(logits, labels)
-    value = float(loss.detach())
-    if math.isfinite(value):
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(classifier.network.parameters(), options.max_gradient_norm)
-        optimizer.step()
-    return value, int((logits.argmax(1) == labels).sum())
+    affected = device.type == "cpu" and any(
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and max(module.stride) > 1
+        and module.in_channels < _ONEDNN_BLOCK
+        for module in network.modules()
+    )
+    return torch.contiguous_format if affected else torch.channels_last
+
+
+def _parameter_groups(
+    network: nn.Module, new: frozenset[str], new_layer_rate: float
+) -> list[dict[str, Any]]:
+    """The parameters with their share of the learning rate; all alike where all are new."""
+    named = dict(network.named_parameters())
+    unknown = new - named.keys()
+    assert not unknown, unknown
+    old = [parameter for name, parameter in named.items() if name not in new]
+    if not old or not new:
+        return [{"params": list(named.values()), "rate_factor": 1.0}]
+    fresh = [parameter for name, parameter in named.items() if name in new]
+    return [
+        {"params": old, "rate_factor": 1.0},
+        {"params": fresh, "rate_factor": new_layer_rate},
+    ]

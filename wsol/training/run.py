@@ -1,0 +1,296 @@
+"""A training run in a folder: its state, its checkpoints and its record.
+
+- `last.pt`: the state to go on from; replaced after every epoch and every few minutes;
+- `best.pt`: the checkpoint that was chosen on the selection set, or the final one without any;
+- `final.pt`: the checkpoint after the last step;
+- `train.json`: settings, epochs and the choice.
+"""
+
+import json
+import pickle
+import time
+import zipfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wsol.datasets.base import Dataset
+from wsol.errors import InputError
+from wsol.files import atomic_path
+from wsol.models.checkpoint import save_checkpoint
+from wsol.provenance import dataset_fingerprint, environment, weights_fingerprint
+from wsol.results.training import Chosen, Epoch, TrainingRecord, write_training_record
+from wsol.training.methods import Method
+from wsol.training.options import TrainingOptions
+from wsol.training.processes import Processes
+from wsol.training.selection import Selection
+from wsol.training.start import Start
+from wsol.training.train import EpochResult, NotFiniteError, Training
+
+_FORMAT = 1
+_FILES = ("last.pt", "best.pt", "final.pt", "train.json")
+# Options that change nothing about the weights.
+_INDIFFERENT = ("device", "workers", "cache")
+
+Track = Callable[[str, int, int], AbstractContextManager[Callable[[int, str], None]]]
+"""Shows progress: called with the network's name, the number of images and how many of them are
+done, it gives a function to call with the images since the last call and a note on them."""
+
+
+def no_progress(
+    name: str, total: int, done: int
+) -> AbstractContextManager[Callable[[int, str], None]]:
+    """A `Track` that shows nothing."""
+    return nullcontext(lambda images, note: None)
+
+
+def ignore_epoch(epoch: Epoch, chosen: bool) -> None:
+    """The default callback for epochs."""
+
+
+class TrainingRun:
+    """Joins training, selection and files."""
+
+    def __init__(
+        self,
+        folder: Path,
+        start: Start,
+        dataset: Dataset,
+        options: TrainingOptions,
+        *,
+        method: Method,
+        method_options: dict[str, Any] | None = None,
+        selection: Selection | None = None,
+        processes: Processes | None = None,
+        save_every: float = 120.0,
+    ) -> None:
+        """Prepare a run; nothing is written yet.
+
+        Args:
+            method_options: what the method was made with, for the record.
+            save_every: seconds between two saves within an epoch.
+
+        Raises:
+            InputError: when data sets, network and options do not fit each other.
+        """
+        self._folder = Path(folder)
+        self._start = start
+        self._processes = processes or Processes()
+        self._selection = selection
+        self._save_every = save_every
+        if selection is not None:
+            selection.check(start.classifier, dataset)
+        settings = _settings(start, dataset, options, selection) | {
+            "method": method.name,
+            "method_options": method_options or {},
+            "processes": self._processes.count,
+        }
+        self._training = Training(
+            start.classifier,
+            dataset,
+            options,
+            method=method,
+            new_parameters=start.new_parameters,
+            processes=self._processes,
+        )
+        self._record = TrainingRecord(
+            model=start.classifier.name,
+            parameters=start.classifier.parameters,
+            method=method.name,
+            dataset=dataset.name,
+            split=dataset.split,
+            num_images=len(dataset),
+            settings=json.loads(json.dumps(settings)),
+            environment=environment(options.device),
+            notes=list(dataset.notes),
+        )
+        self._saved = time.monotonic()
+
+    def run(
+        self,
+        *,
+        resume: bool = False,
+        track: Track = no_progress,
+        on_epoch: Callable[[Epoch, bool], None] = ignore_epoch,
+    ) -> TrainingRecord:
+        """Train to the end.
+
+        Args:
+            resume: go on from `last.pt` if there is one, else start anew.
+            on_epoch: called after every epoch, with whether its checkpoint is the best so far.
+
+        Raises:
+            InputError: when the folder holds a run and `resume` is not set, or holds a run with
+                other settings; then nothing is changed. When the loss stops being finite; then
+                the files of the last save stay.
+        """
+        if resume:
+            self._load()
+        else:
+            self._require_new()
+        self._processes.wait()  # until all have read, before one writes
+        training, batch = self._training, self._training.options.batch_size
+        try:
+            self._finish_epochs(on_epoch)
+            with (
+                track(self._record.model, training.steps * batch, training.step * batch) as show,
+                closing(training.run()) as reports,
+            ):
+                for report in reports:
+                    show(batch, f"loss {report.loss:.3f}, accuracy {report.accuracy:.1f} %")
+                    if report.epoch is not None:
+                        self._finish_epochs(on_epoch)
+                    elif time.monotonic() - self._saved >= self._save_every:
+                        self._save()
+        except KeyboardInterrupt:
+            self._save()
+            raise
+        except NotFiniteError as error:
+            last = self._folder / "last.pt"
+            kept = f" {last} holds the last good state." if last.exists() else ""
+            raise InputError(f"{error}{kept}") from error
+        self._finish()
+        return self._record
+
+    def _require_new(self) -> None:
+        found = [name for name in _FILES if (self._folder / name).exists()]
+        if found:
+            raise InputError(
+                f"{self._folder}: holds a training run already ({', '.join(found)}); go on with "
+                "it by --resume, or name another folder."
+            )
+
+    def _load(self) -> None:
+        path = self._folder / "last.pt"
+        if not path.exists():
+            self._require_new()
+            return
+        saved = _read_state(path)
+        then, now = json.loads(saved["settings"]), self._record.settings
+        differing = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
+        if differing:
+            told = "; ".join(
+                f"{key} was {json.dumps(then.get(key))}, now {json.dumps(now.get(key))}"
+                for key in differing[:4]
+            )
+            raise InputError(
+                f"{path}: is of a run with other settings ({told}); repeat that command, or name "
+                "another folder."
+            )
+        self._training.load_state(saved["training"])
+        self._record.epochs = [Epoch(**epoch) for epoch in json.loads(saved["epochs"])]
+        chosen = json.loads(saved["chosen"])
+        self._record.chosen = None if chosen is None else Chosen(**chosen)
+
+    def _finish_epochs(self, on_epoch: Callable[[Epoch, bool], None]) -> None:
+        """Select and save after an epoch, unless that was done before an interruption."""
+        if len(self._record.epochs) == len(self._training.history):
+            return
+        epoch = _epoch(self._training.history[-1])
+        is_best = False
+        if self._processes.is_first:
+            selection = self._selection
+            if selection is not None and selection.due(epoch.epoch, self._training.options.epochs):
+                found = selection.measure(self._start.classifier, epoch.epoch)
+                epoch.selection = found.value
+                before = self._record.chosen
+                if before is None or found.value > before.value:
+                    is_best = True
+                    self._record.chosen = found
+                    self._write_checkpoint("best.pt", epoch.epoch)
+        self._record.epochs.append(epoch)
+        self._save()
+        if self._processes.is_first:
+            on_epoch(epoch, is_best)
+        self._processes.wait()
+
+    def _save(self) -> None:
+        """Write the state and the record."""
+        if self._processes.is_first:
+            chosen = self._record.chosen
+            content = {
+                "wsol_training": _FORMAT,
+                "settings": json.dumps(self._record.settings),
+                "epochs": json.dumps([epoch.model_dump() for epoch in self._record.epochs]),
+                "chosen": json.dumps(None if chosen is None else chosen.model_dump()),
+                "training": self._training.state(),
+            }
+            with atomic_path(self._folder / "last.pt") as temporary:
+                torch.save(content, temporary)
+            write_training_record(self._record, self._folder / "train.json")
+        self._saved = time.monotonic()
+
+    def _finish(self) -> None:
+        if self._processes.is_first:
+            self._record.finished = True
+            epochs = len(self._record.epochs)
+            self._write_checkpoint("final.pt", epochs)
+            if self._selection is None:
+                self._write_checkpoint("best.pt", epochs)
+            write_training_record(self._record, self._folder / "train.json")
+        self._processes.wait()
+
+    def _write_checkpoint(self, name: str, epoch: int) -> None:
+        chosen = self._record.chosen
+        training: dict[str, Any] = {
+            "method": self._record.method,
+            "dataset": self._record.dataset,
+            "split": self._record.split,
+            "epoch": epoch,
+        }
+        if chosen is not None and chosen.epoch == epoch:
+            training["chosen"] = chosen.model_dump(mode="json")
+        save_checkpoint(
+            self._start.classifier,
+            self._folder / name,
+            spec=self._start.spec,
+            arguments=self._start.arguments,
+            training=training,
+        )
+
+
+def _settings(
+    start: Start, dataset: Dataset, options: TrainingOptions, selection: Selection | None
+) -> dict[str, Any]:
+    """Everything that decides the weights, in JSON values."""
+    network = start.classifier.network
+    return {
+        "model": start.spec,
+        "arguments": start.arguments,
+        "weights": start.weights,
+        "new_parameters": sorted(start.new_parameters),
+        "weights_fingerprint": weights_fingerprint(network.state_dict().items()),
+        "preprocessing": start.classifier.preprocessing.model_dump(mode="json"),
+        "dataset_fingerprint": dataset_fingerprint(dataset),
+        "classes": len(dataset.classes),
+        "selection": None if selection is None else selection.settings(),
+    } | {key: value for key, value in asdict(options).items() if key not in _INDIFFERENT}
+
+
+def _epoch(result: EpochResult) -> Epoch:
+    return Epoch(
+        epoch=result.epoch + 1,
+        loss=result.loss,
+        accuracy=result.accuracy,
+        seconds=round(result.seconds, 3),
+    )
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        OSError, RuntimeError, EOFError, ValueError, KeyError,
+        pickle.UnpicklingError, zipfile.BadZipFile,
+    ) as error:  # fmt: skip
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{path}: the state of the run is damaged ({first}); name another folder."
+        ) from error
+    if not isinstance(content, dict) or content.get("wsol_training") != _FORMAT:
+        raise InputError(f"{path}: is not the state of a training run of this version.")
+    return content
