@@ -236,7 +236,7 @@ def test_nothing_to_evaluate(colours):
 
 
 def test_a_kept_record_is_timed_when_time_is_asked_for(colours, tmp_path, monkeypatch):
-    monkeypatch.setattr("wsol.runs._load", lambda request, dataset: colour_classifier())
+    monkeypatch.setattr("wsol.runs.load_model", lambda request, dataset: colour_classifier())
     requests = pair_weights(["colours"], ["none"])
     folder = tmp_path / "out"
     (first,) = evaluate_models(requests, colours, Options(), folder=folder)

@@ -1,15 +1,10 @@
-"""Plots say what they show; the page stands alone and is safe."""
+"""Plots of records say what they show."""
 
-import re
-from html.parser import HTMLParser
-
-import numpy as np
+import matplotlib.pyplot as plt
 import pytest
 from test_results_tables import make
 
 from wsol.errors import InputError
-from wsol.results.examples import Example, overlay
-from wsol.results.gallery import write_gallery
 from wsol.results.plots import plot_parameters, plot_threshold_curves
 from wsol.results.record import Curves
 
@@ -49,51 +44,23 @@ def test_threshold_curves(tmp_path):
     assert "IoU 0.5" in (tmp_path / "a.svg").read_text()
 
 
-def example(**changes):
-    fields = {
-        "model": "m", "image_id": "a.png", "image": np.full((20, 30, 3), 90, np.uint8),
-        "score_map": np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30),
-        "true_boxes": np.array([[1.0, 2, 9, 12]]), "predicted_boxes": np.array([[2.0, 2, 9, 9]]),
-        "class_name": "disc", "predicted_name": "ring", "iou": 0.61, "correct": True,
-    }  # fmt: skip
-    return Example(**(fields | changes))
+def test_labels_do_not_cover_each_other(tmp_path, monkeypatch):
+    crowd = [
+        make(f"net{i} (width 0.25)", 1_000_000 + 9_000 * i, max_box_acc_v2=50 + 0.2 * i)
+        for i in range(7)
+    ]
+    crowd += [make(n, 0, max_box_acc_v2=40 + i / 50) for i, n in enumerate(("center", "full"))]
+    drawn = []
+    monkeypatch.setattr("wsol.results.plots.save_figure", lambda figure, path: drawn.append(figure))
+    plot_parameters(crowd, tmp_path / "a.png")
+    boxes = [text.get_window_extent() for text in drawn[0].axes[0].texts]
+    plt.close(drawn[0])
+    assert len(boxes) == 9
+    for i, one in enumerate(boxes):
+        assert not any(one.overlaps(other) for other in boxes[i + 1 :])
 
 
-def test_an_overlay_keeps_the_size_and_shows_the_map():
-    mixed = overlay(example())
-    assert mixed.shape == (20, 30, 3) and mixed.dtype == np.uint8
-    assert mixed[-1, -1, 0] > mixed[-1, -1, 2]  # hot where the map is high
-
-
-class Tags(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.seen = []
-
-    def handle_starttag(self, tag, attributes):
-        self.seen.append((tag, dict(attributes)))
-
-
-def test_the_page_stands_alone(tmp_path):
-    plot_parameters(records(), tmp_path / "p.png")
-    hostile = "<script>alert(1)</script>\"'"
-    examples = [example(), example(model=hostile, class_name=hostile, image_id=hostile,
-                                   correct=False, iou=0.1)]  # fmt: skip
-    write_gallery(records(), examples, tmp_path / "index.html", title="t <x>",
-                  plot=tmp_path / "p.png")  # fmt: skip
-    text = (tmp_path / "index.html").read_text()
-    assert "alert(1)</script>" not in text and "&lt;script&gt;alert(1)" in text
-    tags = Tags()
-    tags.feed(text)
-    assert [tag for tag, _ in tags.seen].count("script") == 1
-    for _, attributes in tags.seen:
-        for name in ("src", "href"):
-            assert attributes.get(name, "data:").startswith("data:")
-    assert not re.search(r"url\(|@import|https?://", text)
-    rectangles = [a for tag, a in tags.seen if tag == "rect" and a["class"] == "true"]
-    # Inclusive corners 1, 2, 9, 12 cover 9 by 11 pixels.
-    assert {k: rectangles[0][k] for k in ("x", "y", "width", "height")} == {
-        "x": "1.0", "y": "2.0", "width": "9.0", "height": "11.0",
-    }  # fmt: skip
-    figures = [a for tag, a in tags.seen if tag == "figure"]
-    assert [f["data-outcome"] for f in figures] == ["correct", "wrong"]
+def test_another_format_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"a\.gif: its name must end in \.png, \.svg or \.pdf"):
+        plot_parameters(records(), tmp_path / "a.gif")
+    assert list(tmp_path.iterdir()) == []

@@ -4,8 +4,8 @@ A module a command; importing them registers the commands, in the order of `wsol
 """
 
 from wsol.cli import (  # noqa: F401, I001
-    evaluate, score, compare, table, report, published, results, train, import_weights, models,
-    datasets, demo,
+    evaluate, score, compare, table, report, plot, show, published, results, train, import_weights,
+    models, datasets, demo,
 )  # fmt: skip
 from wsol.cli.app import app, main
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsol.files import inside
-from wsol.results.outcomes import ImageOutcome, OutcomeInfo
+from wsol.results.outcomes import ImageOutcome
 
 COLOUR_MAP = "inferno"
 """Of score maps: equal steps look equal, also in grey and with any colour vision."""
@@ -73,17 +73,19 @@ def grid_to_photograph(
     grid: tuple[int, int],
     size: tuple[int, int],
 ) -> NDArray[np.float64]:
-    """Boxes (n, 4) on the protocol's grid, as inclusive corners in a photograph of `size`.
+    """Boxes (n, 4) or (4,) on a grid, as (n, 4) inclusive corners in a photograph of `size`.
 
-    Edges are scaled, so that a box over the whole grid covers the whole photograph.
+    Both sizes are (width, height). Edges are scaled, so that a box over the whole grid covers the
+    whole photograph.
     """
-    edges = np.asarray(boxes, dtype=np.float64).reshape(-1, 4) + (0, 0, 1, 1)
-    return edges * (np.tile(size, 2) / np.tile(grid, 2)) - (0, 0, 1, 1)
+    far = np.array([0, 0, 1, 1])
+    edges = np.asarray(boxes, dtype=np.float64).reshape(-1, 4) + far
+    return edges * (np.tile(size, 2) / np.tile(grid, 2)) - far
 
 
-def index_at(info: OutcomeInfo, threshold: float) -> int:
-    """The position of the greatest threshold that is not above `threshold`."""
-    return max(0, int(np.searchsorted(info.thresholds, threshold + 1e-9, side="right")) - 1)
+def index_at(thresholds: NDArray[np.float64], threshold: float) -> int:
+    """The position of the greatest of (T,) thresholds that is not above `threshold`."""
+    return max(0, int(np.searchsorted(thresholds, threshold + 1e-9, side="right")) - 1)
 
 
 def box_at(outcome: ImageOutcome, index: int) -> tuple[NDArray[np.int16], float]:

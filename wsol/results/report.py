@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from wsol.boxes.geometry import to_xywh
 from wsol.datasets.loading import open_image
 from wsol.errors import InputError
 from wsol.files import write_text
@@ -244,9 +245,7 @@ def _curves(table: pa.Table, info: OutcomeInfo) -> dict[str, dict[str, list[floa
         for level in info.iou_levels:
             column = table[f"switches {kind}@{level:g}"].combine_chunks()
             places = column.flatten().to_numpy()
-            starts = np.repeat(
-                column.offsets.to_numpy()[:-1], np.diff(column.offsets.to_numpy())
-            )
+            starts = np.repeat(column.offsets.to_numpy()[:-1], np.diff(column.offsets.to_numpy()))
             # The first switch of an image is to right, the next to wrong, and so on.
             turns = 1 - 2 * ((np.arange(len(places)) + column.offsets[0].as_py() - starts) % 2)
             changes = np.bincount(places, weights=turns, minlength=len(info.thresholds))
@@ -267,9 +266,7 @@ def _levels(models: Sequence[dict[str, Any]]) -> list[str]:
 
 def _shares(boxes: NDArray[np.float64], size: tuple[int, int]) -> list[list[float]]:
     """Inclusive corners (n, 4) as x, y, width and height in shares of the picture."""
-    edges = boxes + (0, 0, 1, 1)
-    edges[:, 2:] -= edges[:, :2]
-    return np.round(edges / np.tile(size, 2), 5).tolist()
+    return np.round(to_xywh(boxes) / np.tile(size, 2), 5).tolist()
 
 
 def _base64(values: NDArray[Any]) -> str:

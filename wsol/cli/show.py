@@ -1,0 +1,133 @@
+"""`wsol show`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from wsol.cli.app import app
+from wsol.cli.options import ResizeName, usable_device
+from wsol.cli.output import OUTPUT
+from wsol.errors import InputError
+from wsol.results.escaping import printable
+
+if TYPE_CHECKING:
+    from wsol.show import Shown
+
+_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+@app.command(
+    epilog="""Examples:
+
+`wsol show cat.jpg --model resnet50`
+
+`wsol show cat.jpg dog.jpg --model timm:convnext_tiny --out pictures`
+
+`wsol show street.jpg --model resnet50 --class "traffic light" --threshold 0.3 --out light.pdf`
+"""
+)
+def show(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photographs.")],
+    model: Annotated[
+        str, typer.Option("--model", help="A model as `wsol evaluate` takes it, no baseline.")
+    ],
+    weights: Annotated[
+        str, typer.Option("--weights", help="`default`, `none` or a checkpoint.")
+    ] = "default",
+    class_name: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            help="Localize this class: a name, a WordNet id or an index; default: the best.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float,
+        typer.Option("--threshold", min=0, max=1, help="Of the box, times the map's maximum."),
+    ] = 0.2,
+    top: Annotated[int, typer.Option("--top", min=1, help="How many predictions.")] = 5,
+    resize_mode: Annotated[
+        ResizeName, typer.Option("--resize-mode", help="How a photograph becomes the input.")
+    ] = ResizeName.SQUASH,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, ...")] = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="A .png, .svg or .pdf file for one image, else a folder; default: "
+            "<name>-cam.png here.",
+        ),
+    ] = None,
+) -> None:
+    """See what a network sees in your own photograph: classes, activation map and box."""
+    targets = _targets(images, out)
+    import torch
+
+    from wsol.datasets.loading import open_image
+    from wsol.models.registry import load_classifier
+    from wsol.results.overlay_picture import write_overlay
+    from wsol.show import find_class, look
+
+    photographs = [open_image(image) for image in images]
+    classifier = load_classifier(model, weights).to(torch.device(usable_device(device)))
+    label = None if class_name is None else find_class(classifier, class_name)
+    for image, photograph, target in zip(images, photographs, targets, strict=True):
+        shown = look(
+            classifier,
+            photograph,
+            label=label,
+            threshold=threshold,
+            top=top,
+            resize_mode=resize_mode.value,
+        )
+        title = f"{shown.class_name}, {classifier.name}, threshold {threshold:g}"
+        write_overlay(
+            target,
+            shown.image,
+            shown.score_map,
+            shown.box,
+            shown.class_name,
+            title,
+            shown.predictions,
+        )
+        OUTPUT.print(Text(printable(str(image)), "bold"), soft_wrap=True)
+        OUTPUT.print(_table(shown))
+        OUTPUT.print(Text(_where(shown)), soft_wrap=True)
+        OUTPUT.print(f"Written to {escape(str(target))}\n", soft_wrap=True)
+
+
+def _targets(images: list[Path], out: Path | None) -> list[Path]:
+    """A file for each picture; images of the same name are told apart by number."""
+    if out is not None and out.suffix.lower() in _SUFFIXES:
+        if len(images) > 1:
+            raise InputError(f"--out {out}: is one file for {len(images)} images; name a folder.")
+        return [out]
+    folder = Path() if out is None else out
+    targets: list[Path] = []
+    for image in images:
+        target, number = folder / f"{image.stem}-cam.png", 2
+        while target in targets:
+            target, number = folder / f"{image.stem}-cam-{number}.png", number + 1
+        targets.append(target)
+    return targets
+
+
+def _table(shown: "Shown") -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column("Class")
+    table.add_column("Probability", justify="right")
+    for name, probability in shown.predictions:
+        table.add_row(Text(printable(name)), f"{100 * probability:.1f} %")
+    return table
+
+
+def _where(shown: "Shown") -> str:
+    if shown.box is None:
+        where = "no box, its map is the same everywhere"
+    else:
+        where = "box x0, y0, x1, y1 = " + ", ".join(f"{value:.0f}" for value in shown.box)
+    return f"{printable(shown.class_name)} ({100 * shown.probability:.1f} %): {where}"

@@ -1,0 +1,135 @@
+"""What a network sees in a photograph of one's own: classes, their maps, and the box of one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from wsol.boxes.all_levels import boxes_at
+from wsol.boxes.levels import exact_levels
+from wsol.datasets.classes import imagenet_classes
+from wsol.errors import InputError
+from wsol.framing import ResizeMode, fit, maps_on_grid
+from wsol.models.classifier import Classifier
+from wsol.results.examples import grid_to_photograph
+
+_GRID = (224, 224)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A network's view of one photograph.
+
+    Attributes:
+        image: (H, W, 3) uint8, turned upright as its orientation tag says.
+        predictions: names and softmax probabilities of the best classes, best first.
+        class_name: whose map `score_map` is, and its probability.
+        score_map: (224, 224) float32 within [0, 1], over the whole photograph.
+        box: (4,) inclusive corners in the photograph, of the map's largest component at the
+            threshold; None where the map is zero everywhere.
+    """
+
+    image: NDArray[np.uint8]
+    predictions: list[tuple[str, float]]
+    class_name: str
+    probability: float
+    score_map: NDArray[np.float32]
+    box: NDArray[np.float64] | None
+
+
+def look(
+    classifier: Classifier,
+    photograph: Image.Image,
+    *,
+    label: int | None = None,
+    threshold: float = 0.2,
+    top: int = 5,
+    resize_mode: ResizeMode = "squash",
+) -> Shown:
+    """Classify a photograph and localize one class in it.
+
+    Args:
+        photograph: decoded, RGB.
+        label: the class to localize, an index of logits; None takes the most probable.
+        threshold: of the box, in units of the map's maximum (0.2 in Zhou et al., CVPR 2016).
+        top: how many predictions to name.
+
+    Raises:
+        InputError: when the network's class map is not finite.
+    """
+    upright = ImageOps.exif_transpose(photograph)
+    preprocessing = classifier.preprocessing
+    red, green, blue = (round(255 * value) for value in preprocessing.mean_rgb)
+    pixels = fit(
+        upright, preprocessing.size, resize_mode, preprocessing.interpolation, (red, green, blue)
+    )
+    device = next(classifier.network.parameters()).device
+    batch = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].to(device)
+    with torch.inference_mode():
+        logits, features = classifier.forward(classifier.normalize(batch))
+        probabilities = logits.float().softmax(1)[0].cpu()
+        best = probabilities.topk(min(top, len(probabilities)))
+        label = int(best.indices[0]) if label is None else label
+        wanted = torch.tensor([[label]], device=device)
+        cams = classifier.class_maps(features, wanted)
+        if not torch.isfinite(cams).all():
+            raise InputError(
+                f"{classifier.name}: its class map has NaN or infinite values; check the weights."
+            )
+        score_map = maps_on_grid(
+            cams, [upright.size], preprocessing.size, resize_mode, _GRID
+        )[0, 0].cpu().numpy()  # fmt: skip
+    names = class_names(classifier)
+    boxes = boxes_at(exact_levels(score_map, np.array([threshold])), 0, "largest", "exact")
+    return Shown(
+        image=np.asarray(upright),
+        predictions=[
+            (names[index], value)
+            for index, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ],
+        class_name=names[label],
+        probability=float(probabilities[label]),
+        score_map=score_map,
+        box=grid_to_photograph(boxes, _GRID, upright.size)[0] if len(boxes) else None,
+    )
+
+
+def class_names(classifier: Classifier) -> list[str]:
+    """A name for people for each logit: of ImageNet's WordNet ids, else the key or the number."""
+    if classifier.classes is None:
+        return [f"class {index}" for index in range(classifier.num_classes)]
+    names = dict(imagenet_classes())
+    return [names.get(key, key) for key in classifier.classes]
+
+
+def find_class(classifier: Classifier, wanted: str) -> int:
+    """The index of the logit that a user means: by index, key (such as a WordNet id) or name.
+
+    A part of a name is enough where it fits one class alone.
+
+    Raises:
+        InputError: when nothing fits, or several classes do.
+    """
+    if wanted.isdecimal() and int(wanted) < classifier.num_classes:
+        return int(wanted)
+    keys = classifier.classes or ()
+    if wanted in keys:
+        return keys.index(wanted)
+    names = [name.lower() for name in class_names(classifier)]
+    asked = wanted.lower()
+    # Two classes of ImageNet may have the same name (crane, maillot).
+    for fitting in (
+        [index for index, name in enumerate(names) if name == asked],
+        [index for index, name in enumerate(names) if asked in name],
+    ):
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            told = ", ".join(f"{index} ({class_names(classifier)[index]})" for index in fitting[:8])
+            raise InputError(f"--class {wanted}: fits several, name one by number: {told}.")
+    raise InputError(
+        f"--class {wanted}: {classifier.name} has no such class; give a name, "
+        f"a key such as n02123045, or an index from 0 to {classifier.num_classes - 1}."
+    )
