@@ -6,6 +6,7 @@ from pathlib import Path
 import typer.main
 
 from wsol.cli import app
+from wsol.experiment import read_experiment
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -13,7 +14,9 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 def test_every_command_and_option_shown_exists():
     group = typer.main.get_command(app)
     text = README.replace("\n   ", " ")
-    shown = re.findall(r"(?:^|`|/|&& )wsol ((?:datasets )?[a-z-]+)([^`\n#]*)", text, re.MULTILINE)
+    shown = re.findall(
+        r"(?:^|`|/|&& )wsol ((?:datasets |results )?[a-z-]+)([^`\n#]*)", text, re.MULTILINE
+    )
     assert len(shown) > 8
     for name, rest in shown:
         command = group
@@ -29,5 +32,13 @@ def test_linked_files_exist():
     root = Path(__file__).parents[1]
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (root / target).exists(), target
-    for script in re.findall(r"python ((?:benchmarks|experiments)/\S+\.py)", README):
+    scripts = re.findall(r"python (benchmarks/\S+\.py)", README)
+    for script in scripts + re.findall(r"wsol compare (\S+\.yaml)", README):
         assert (root / script).exists(), script
+
+
+def test_the_experiment_file_is_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA", "/data")
+    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "shown.yaml").write_text(text)
+    assert len(read_experiment(tmp_path / "shown.yaml").models) == 2
