@@ -490,6 +490,8 @@ def run_settings(
         "weights": weights,
         "weights_fingerprint": weights_fingerprint(model.network.state_dict().items()),
     }
+    if model.training_method is not None:
+        settings["training_method"] = model.training_method
     return settings | _threshold_policy(settings, options)
 
 
@@ -525,7 +527,7 @@ def _add_chosen(metrics: Metrics, evaluator: Evaluator, chosen: ChosenThresholds
 
     def accuracy(counts: dict[str, list[int]], at: dict[str, float]) -> dict[str, float]:
         return {
-            level: 100.0 * counts[level][place] / evaluator.num_images
+            level: 100.0 * counts[level][place] / evaluator.num_boxed_images
             for level, place in positions(at, thresholds, counts).items()
         }
 

@@ -148,6 +148,11 @@ class Evaluator:
         """How many images have been added."""
         return int(self._seen.sum())
 
+    @property
+    def num_boxed_images(self) -> int:
+        """How many of them have true boxes, so that localization is defined for them."""
+        return next(iter(self._boxes.values())).num_images
+
     def pending(self) -> list[int]:
         """Positions in the data set of the images not added yet, ascending."""
         return np.flatnonzero(~self._seen).tolist()

@@ -56,6 +56,8 @@ class Classifier:
         classes: C class keys in the order of the logits (WordNet ids for ImageNet), or None if
             nobody said; then a data set's labels are taken as indices of logits.
         num_classes: C.
+        training_method: the method of `wsol.training.methods` that the weights came from, where a
+            checkpoint says so.
         parameters: how many the network has, without auxiliary classifiers, which are removed,
             and without what only training uses, see `wsol.models.parts.training_parts`.
     """
@@ -95,6 +97,7 @@ class Classifier:
                 f"{name}: {len(self.classes)} class names for {self.num_classes} logits."
             )
         self._weight: Tensor | None
+        self.training_method: str | None = None
 
     def to(self, device: torch.device) -> "Classifier":
         """Move the network to a device (in place) and return self."""

@@ -319,7 +319,9 @@ def _from_checkpoint(spec: str, path: Path, arguments: dict[str, Any]) -> Classi
     if "preprocessing" in info.model_fields_set:
         preprocessing = info.preprocessing
     load_tensors(network, tensors, path)
-    return Classifier(_name(spec, info.arguments), network, info.classes, preprocessing)
+    classifier = Classifier(_name(spec, info.arguments), network, info.classes, preprocessing)
+    classifier.training_method = info.training.get("method", info.arguments.get("method"))
+    return classifier
 
 
 def _classes_of(tensors: dict[str, Tensor]) -> int:
