@@ -11,6 +11,8 @@ regional minimum fills exactly the holes, and a basin is given up when it would 
 border. So their cost is that of the pixels that are ever in a hole, which a smooth map has few of.
 """
 
+import threading
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -39,7 +41,11 @@ def outer_components(levels: NDArray[np.integer]) -> NDArray[np.int32]:
         its outer polygon if it has no hole, else less); number of holes; index of its first pixel
         in raster order; number of pixels.
     """
-    runs: NDArray[np.int32] = _outer_runs(levels, GROUPS_8, INCREMENTS)
+    memory = _MEMORY.of(levels.shape)
+    runs: NDArray[np.int32] = _outer_runs(
+        levels, GROUPS_8, INCREMENTS, memory.order, memory.label, memory.state, memory.sums,
+        memory.union, memory.runs,
+    )  # fmt: skip
     return runs
 
 
@@ -53,8 +59,41 @@ def holes(levels: NDArray[np.integer]) -> NDArray[np.int32]:
         (n, 6) int32, one row for every hole and run of levels: tight inclusive corners x0, y0, x1,
         y1; first and last level.
     """
-    runs: NDArray[np.int32] = _hole_runs(levels)
+    memory = _MEMORY.of(levels.shape)
+    runs: NDArray[np.int32] = _hole_runs(
+        levels, memory.order, memory.label, memory.state, memory.union, memory.runs
+    )
     return runs
+
+
+class _Memory(threading.local):
+    """Arrays that all maps of one thread are worked on in, as large as the largest map so far.
+
+    Fresh memory for every map would cost a third of the time: its pages have to be cleared. The
+    arrays are as large as the worst map needs; pages that no map has needed take no memory.
+    """
+
+    def __init__(self) -> None:
+        self._pixels = 0
+
+    def of(self, shape: tuple[int, ...]) -> "_Memory":
+        """Itself, large enough for a map of this shape."""
+        pixels = (shape[0] + 2) * (shape[1] + 2)
+        if pixels > self._pixels:
+            self._pixels = pixels
+            # A label is born where no neighbour is foreground: no two of them are 4-adjacent.
+            labels = pixels // 2 + 2
+            self.order = np.empty(pixels, dtype=np.uint32)
+            self.label = np.empty(pixels, dtype=np.uint32)
+            self.state = np.empty((labels, 6), dtype=np.int64)
+            self.sums = np.empty(labels, dtype=np.int64)
+            self.union = np.empty(labels, dtype=np.uint32)
+            # Each run that is written was opened by a pixel of its own.
+            self.runs = np.empty((pixels, 10), dtype=np.int32)
+        return self
+
+
+_MEMORY = _Memory()
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -103,9 +142,10 @@ def _earlier_neighbours(levels):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _sorted_pixels(levels, top):  # type: ignore[no-untyped-def]
-    """All pixels as y << 16 | x, highest first, raster order among equals; and how many each
-    level has.
+def _sort_pixels(levels, top, order):  # type: ignore[no-untyped-def]
+    """Write all pixels as y << 16 | x into `order`, highest first, raster order among equals.
+
+    Returns how many each level has.
 
     The upper and the lower half of the map are counted side by side: neighbours tend to be equal,
     and two counters in turn do not have to wait for each other.
@@ -127,7 +167,6 @@ def _sorted_pixels(levels, top):  # type: ignore[no-untyped-def]
         place[0, level] = total
         place[1, level] = total + above
         total += count[level]
-    order = np.empty(total, np.uint32)
     for y in range(middle):
         for x in range(width):
             upper, lower = levels[y, x], levels[y + middle, x]
@@ -140,7 +179,7 @@ def _sorted_pixels(levels, top):  # type: ignore[no-untyped-def]
             lower = levels[y, x]
             order[place[1, lower]] = y << 16 | x
             place[1, lower] += 1
-    return order, count
+    return count
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -161,32 +200,23 @@ def _write_outer(runs, row, state, sums, s, below, width):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True)
-def _outer_runs(levels, groups, increments):  # type: ignore[no-untyped-def]
-    """See `outer_components`.
+def _outer_runs(  # type: ignore[no-untyped-def]
+    levels, groups, increments, order, label, state, sums, union, runs
+):
+    """See `outer_components`; all arguments from `order` on are memory to work in.
 
-    No array is allocated inside the loop: reassigning one there makes every access three times
-    slower, so the bounds are allocated up front and, being untouched, cost no memory.
+    `state` holds x0, x1, first and last pixel (y << 16 | x, so that they hold y0 and y1), the
+    level above which a component is unchanged, and its number of pixels.
     """
-    height, width = levels.shape
+    width = levels.shape[1]
     padded = width + 2
     offsets = np.array(
         [-padded - 1, -padded, -padded + 1, -1, 1, padded - 1, padded, padded + 1]
     ).astype(np.uint64)
     top = np.int64(levels.max())
     earlier = _earlier_neighbours(levels)
-    order, count = _sorted_pixels(levels, top)
-
-    label = np.empty((height + 2) * padded, np.uint32)
-    # A label is born where no neighbour is foreground: no two of them are 4-adjacent.
-    bound = (height * width + 1) // 2 + 1
-    # x0, x1, first and last pixel (y << 16 | x, so that they hold y0 and y1), level above which
-    # it is unchanged, number of pixels.
-    state = np.empty((bound, 6), np.int64)
-    sums = np.empty(bound, np.int64)
-    union = np.empty(bound, np.uint32)
+    count = _sort_pixels(levels, top, order)
     labels = 0
-    # Each run that is written was opened by a pixel of its own.
-    runs = np.empty((height * width, 10), np.int32)
     written = 0
 
     k = np.uint64(0)
@@ -263,8 +293,11 @@ def _outer_runs(levels, groups, increments):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _hole_runs(levels):  # type: ignore[no-untyped-def]
+def _hole_runs(levels, after, label, state, union, runs):  # type: ignore[no-untyped-def]
     """See `holes`: a flood from every regional minimum inside, in the order of levels.
+
+    All arguments after the first are memory to work in. `state` holds x0, y0, x1, y1 and the
+    level from which a hole is unchanged.
 
     A pixel outside every hole at its own level is one from which water could run off: its basin
     touches the border, or holds an unflooded pixel below (every lower pixel of a hole would have
@@ -277,10 +310,9 @@ def _hole_runs(levels):  # type: ignore[no-untyped-def]
     flat = _padded(levels, 0).ravel()
     earlier = _earlier_neighbours(levels)
     # What is around the map is outside from the beginning.
-    label = np.full(size, _OUTSIDE, np.uint32)
-    # Pixels waiting at each level, as linked lists.
-    head = np.full(top + 1, -1, np.int32)
-    after = np.empty(size, np.int32)
+    label[:size] = _OUTSIDE
+    # Pixels waiting at each level, as linked lists that end in 0, a place outside.
+    head = np.zeros(top + 1, np.uint32)
     for y in range(height):
         first = (y + 1) * stride + 1
         label[first : first + width] = _DRY
@@ -292,17 +324,12 @@ def _hole_runs(levels):  # type: ignore[no-untyped-def]
                 head[flat[p]] = p
                 label[p] = _WAITING
 
-    # x0, y0, x1, y1, level from which it is unchanged.
-    bound = size // 2 + 2
-    state = np.empty((bound, 5), np.int32)
-    union = np.empty(bound, np.uint32)
     union[_OUTSIDE] = _OUTSIDE
     labels = 1
-    runs = np.empty((size, 6), np.int32)
     written = 0
     steps = (-stride, -1, 1, stride)
     for level in range(top):
-        while head[level] >= 0:
+        while head[level] > 0:
             p = np.int64(head[level])
             head[level] = after[p]
             outside = False
@@ -362,7 +389,7 @@ def _hole_runs(levels):  # type: ignore[no-untyped-def]
         if union[s] == s:
             _write_hole(runs, written, state, s, top)
             written += 1
-    return runs[:written].copy()
+    return runs[:written, :6].copy()
 
 
 @njit(cache=True, nogil=True, inline="always")
