@@ -6,15 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
 from wsol.datasets.base import Dataset
-from wsol.datasets.registry import open_dataset
 from wsol.errors import InputError
 from wsol.evaluate import Options, limited, run_settings
-from wsol.experiment import DataPart, Experiment, ModelPart
+from wsol.experiment_parts import Experiment, ModelPart
 from wsol.files import atomic_path, write_text
 from wsol.models.classifier import Classifier
 from wsol.results.cells import GROUPS, Layout, arranged
@@ -25,7 +24,13 @@ from wsol.results.report import ReportOptions, write_report
 from wsol.results.sources import read_sources
 from wsol.results.store import Entry, Store, run_key
 from wsol.results.table import to_csv, to_html, to_latex, to_markdown
+from wsol.results.thresholds import read_thresholds
+from wsol.results.training import Epoch
 from wsol.runs import ModelRequest, Track, evaluate_model, load_model, no_progress, weights_name
+from wsol.training.planned import PlannedTraining, open_part, plan_trainings
+from wsol.training.run import Track as TrainingTrack
+from wsol.training.run import ignore_epoch
+from wsol.training.run import no_progress as no_training_progress
 
 _TABLES: dict[str, tuple[str, Callable[..., str]]] = {
     "markdown": ("md", to_markdown),
@@ -35,14 +40,19 @@ _TABLES: dict[str, tuple[str, Callable[..., str]]] = {
 }
 
 
+OnEpoch = Callable[[Epoch, bool], None]
+"""Called after every epoch of a training, with whether its checkpoint is the best so far."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One model on one data set."""
+    """One model on one data set, trained before where there is a `training`."""
 
     model: ModelPart
     dataset: Dataset
     options: Options
     per_image: bool
+    training: PlannedTraining | None = None
 
     @property
     def title(self) -> str:
@@ -54,7 +64,8 @@ class Task:
 class Result:
     """What became of a task: `stored` before, `evaluated` now, `missing` (a dry run), `failed`.
 
-    `entry` is its run in the store, where there is one; `reason` says why it failed.
+    `entry` is its run in the store, where there is one; `reason` says why it failed, or what a
+    dry run found out.
     """
 
     task: Task
@@ -78,15 +89,13 @@ def plan(
     Args:
         device: a usable one, instead of the experiment's `auto`.
         workers: where the experiment names no number.
-        limit: takes the place of the experiment's.
+        limit: takes the place of the experiment's; training then has so many images, too.
 
     Raises:
         InputError: when a data set cannot be opened.
     """
     chosen = experiment.options
-    size: dict[str, Any] = {} if chosen.size is None else {"size": chosen.size}
     options = Options(
-        **size,
         resize_mode=chosen.resize_mode,
         precision=chosen.precision,
         coco=chosen.coco,
@@ -97,28 +106,38 @@ def plan(
         curves=chosen.curves,
         latency=chosen.latency,
     )
+    trainings = plan_trainings(
+        experiment,
+        {
+            model.label: first_look(_runs(experiment), limit) / _plain(model.label)
+            for model in experiment.models
+        },
+        options,
+        limit=limit,
+    )
     return [
         Task(
             model,
             dataset,
-            replace(options, protocol=experiment.protocol_on(data)),
+            replace(options, protocol=experiment.protocol_on(data), size=model.size or chosen.size),
             chosen.per_image or experiment.outputs.report,
+            trainings.get(model.label),
         )
         for data in experiment.data
-        for dataset in [limited(_opened(data), limit or chosen.limit)]
+        for dataset in [limited(open_part(data), limit or chosen.limit)]
         for model in experiment.models
     ]
 
 
-def _opened(data: DataPart) -> Dataset:
-    return open_dataset(
-        data.name,
-        data.root,
-        images=data.images,
-        masks=data.masks,
-        split=data.split,
-        exclude=data.exclude,
-    )
+def _runs(experiment: Experiment) -> Path:
+    """The folder for the checkpoints of an experiment."""
+    out = None if experiment.training is None else experiment.training.out
+    return out or Path("runs", experiment.name)
+
+
+def first_look(folder: Path, limit: int | None) -> Path:
+    """The folder for results on the first images alone, beside the one for all."""
+    return folder if limit is None else folder.with_name(f"{folder.name}-first-{limit}")
 
 
 def run_tasks(
@@ -129,26 +148,49 @@ def run_tasks(
     dry_run: bool = False,
     fail_fast: bool = False,
     track: Track = no_progress,
+    track_training: TrainingTrack = no_training_progress,
+    on_epoch: OnEpoch = ignore_epoch,
 ) -> Iterator[Result]:
     """Make what the store does not have; yields each task's result as soon as it is known.
 
-    A killed run goes on where it was: its progress is kept in the store's folder.
+    A killed run goes on where it was: its progress is kept in the store's folder, that of a
+    training in the training's.
 
     Args:
         modules: a folder of Python modules that `module:callable` models may come from.
-        dry_run: only say what there is.
+        dry_run: only say what there is; what is to be trained is built, with its optimizer.
         fail_fast: raise what a model fails with, instead of going on with the next one.
     """
     if str(modules) not in sys.path:
         sys.path.insert(0, str(modules))
     for task in tasks:
         try:
-            yield _result(task, store, dry_run, track)
+            weights = _trained(task, dry_run, track_training, on_epoch)
+            if isinstance(weights, Result):
+                yield weights
+            else:
+                yield _result(weights, store, dry_run, track)
         except Exception as error:  # of a user's own network it may be anything
             if fail_fast:
                 raise
             kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
             yield Result(task, "failed", reason=f"{kind}{error}")
+
+
+def _trained(task: Task, dry_run: bool, track: TrainingTrack, on_epoch: OnEpoch) -> Task | Result:
+    """The task with trained weights and chosen thresholds, or what a dry run says of it."""
+    training = task.training
+    if training is None:
+        return task
+    run = training.prepared()
+    if not run.is_finished():
+        if dry_run:
+            return Result(task, "missing", reason=f"after training on {run.images:,} images")
+        run.run(resume=True, track=track, on_epoch=on_epoch)
+    chosen = {} if training.selection is None else read_thresholds(training.record)
+    # The checkpoint brings the builder's arguments along.
+    model = task.model.model_copy(update={"weights": str(training.checkpoint), "arguments": {}})
+    return replace(task, model=model, options=replace(task.options, thresholds=chosen))
 
 
 def _result(task: Task, store: Store, dry_run: bool, track: Track) -> Result:
@@ -272,7 +314,7 @@ def _tails(groups: list[list[ResultRecord]]) -> list[str]:
 
 
 def _write_run(result: Result, file: Path) -> None:
-    """A record, and its outcomes beside it where the experiment asks for them."""
+    """A record, with its outcomes where the experiment asks for them, and that of its training."""
     assert result.entry is not None
     outcomes = file.with_name(file.stem + OUTCOMES_SUFFIX)
     if result.task.per_image and result.entry.outcomes is not None:
@@ -280,6 +322,10 @@ def _write_run(result: Result, file: Path) -> None:
             shutil.copyfile(result.entry.outcomes, temporary)
     else:
         outcomes.unlink(missing_ok=True)  # those of an earlier run tell other numbers
+    training = result.task.training
+    if training is not None and training.record.exists():
+        with atomic_path(file.with_name(file.stem + ".training.json")) as temporary:
+            shutil.copyfile(training.record, temporary)
     write_record(result.record, file)
 
 

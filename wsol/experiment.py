@@ -6,6 +6,8 @@
     models:
       - center
       - {model: resnet50, weights: checkpoints/cub.pt, name: ResNet-50}
+      - {model: vgg16_gap, train: {weights: default, method: has}}
+    training: {data: {name: cub, root: $DATA/CUB_200_2011}, epochs: 50}
     protocol: {threshold_step: 0.001}
     options: {batch_size: 64, curves: true}
     outputs: {out: ../results/my-comparison, tables: [markdown, latex]}
@@ -14,168 +16,42 @@ Paths count from the file's own folder, and `$NAME` stands for a variable of the
 Everything that is wrong is told at once, with its line.
 """
 
-import os
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import ValidationError
 
 from wsol.errors import InputError
+from wsol.experiment_parts import (
+    DataPart,
+    Experiment,
+    ModelPart,
+    OptionsPart,
+    OutputsPart,
+    Part,
+    ProtocolPart,
+    RecipePart,
+    SelectPart,
+    TrainingDataPart,
+    TrainingPart,
+)
 from wsol.files import require_file
-from wsol.protocol import Protocol
 
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-
-
-def _place(value: Any, info: ValidationInfo) -> Any:
-    """A path as written: variables filled in, counted from the experiment file's folder."""
-    if not isinstance(value, str):
-        return value
-
-    def filled(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if not os.environ.get(name):
-            raise ValueError(f"the variable {name} is not set; set it, or write the path")
-        return os.environ[name]
-
-    folder = Path((info.context or {})["folder"])
-    return Path(os.path.normpath(folder / Path(_VARIABLE.sub(filled, value)).expanduser()))
-
-
-def _weights(value: Any, info: ValidationInfo) -> Any:
-    return value if value in ("default", "none") else str(_place(value, info))
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, dict) else value
-
-
-def _model(value: Any) -> Any:
-    return {"model": value} if isinstance(value, str) else value
-
-
-Place = Annotated[Path, BeforeValidator(_place)]
-IouLevel = Annotated[float, Field(gt=0, le=1)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ProtocolPart(_Part):
-    """How maps become numbers; see `wsol.protocol.Protocol`."""
-
-    threshold_step: float = Field(default=0.001, ge=1e-4, le=0.5)
-    iou: tuple[IouLevel, ...] = Field(default=(0.3, 0.5, 0.7), min_length=1)
-    compat: Literal["wsolevaluation", "none"] = "wsolevaluation"
-    contours: Literal["largest", "all", "both"] = "both"
-
-    def protocol(self) -> Protocol:
-        """The protocol that is meant."""
-        return Protocol(
-            convention="wsolevaluation" if self.compat == "wsolevaluation" else "exact",
-            threshold_step=self.threshold_step,
-            iou_levels=self.iou,
-            contours=self.contours,
-        )
-
-
-class DataPart(_Part):
-    """A data set; `protocol` replaces parts of the experiment's."""
-
-    name: Literal["ilsvrc", "cub", "protocol", "tiny-imagenet", "coco", "shapes"]
-    root: Place
-    images: Place | None = None
-    masks: Place | None = None
-    split: str | None = None
-    exclude: Place | None = None
-    protocol: ProtocolPart = ProtocolPart()
-
-
-class ModelPart(_Part):
-    """A network or baseline. `name` is what tables call it; `arguments` are of wsol's builders."""
-
-    model: str = Field(min_length=1)
-    weights: Annotated[str, BeforeValidator(_weights)] = "default"
-    name: str | None = Field(default=None, min_length=1)
-    arguments: dict[str, bool | int | float | str] = {}
-
-    @property
-    def label(self) -> str:
-        """What tells it from the experiment's other models."""
-        given = ", ".join(f"{name} {value}" for name, value in self.arguments.items())
-        return self.name or self.model + (f" ({given})" if given else "")
-
-
-class OptionsPart(_Part):
-    """How to evaluate; see `wsol.evaluate.Options`. `limit` takes the first images only."""
-
-    size: int | None = Field(default=None, ge=16)
-    resize_mode: Literal["squash", "letterbox", "center-crop"] = "squash"
-    batch_size: int = Field(default=32, ge=1)
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    device: str = "auto"
-    workers: int | None = Field(default=None, ge=0)
-    coco: bool = True
-    curves: bool = False
-    per_image: bool = False
-    latency: bool = False
-    skip_bad_images: bool = False
-    limit: int | None = Field(default=None, ge=1)
-
-
-class OutputsPart(_Part):
-    """What is written, beside a record a run: tables and plots in these formats, and a page."""
-
-    out: Place | None = None
-    tables: tuple[Literal["markdown", "csv", "latex", "html"], ...] = ("markdown", "csv", "latex")
-    plots: tuple[Literal["png", "svg", "pdf"], ...] = ("png",)
-    report: bool = False
-    examples: int = Field(default=200, ge=0)
-
-
-class Experiment(_Part):
-    """One experiment file."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    title: str | None = None
-    data: Annotated[tuple[DataPart, ...], BeforeValidator(_listed)] = Field(min_length=1)
-    models: tuple[Annotated[ModelPart, BeforeValidator(_model)], ...] = Field(min_length=1)
-    protocol: ProtocolPart = ProtocolPart()
-    options: OptionsPart = OptionsPart()
-    outputs: OutputsPart = OutputsPart()
-
-    @model_validator(mode="after")
-    def _labels_differ(self) -> "Experiment":
-        labels = [model.label for model in self.models]
-        for label in labels:
-            if labels.count(label) > 1:
-                raise ValueError(f"two models are called {label!r}; give one of them a `name`")
-        return self
-
-    def protocol_on(self, data: DataPart) -> Protocol:
-        """The experiment's protocol with what the data set replaces of it."""
-        replaced = data.protocol.model_dump(exclude_unset=True)
-        return self.protocol.model_copy(update=replaced).protocol()
-
-
-_PARTS: dict[str, type[_Part]] = {
-    "data": DataPart,
-    "models": ModelPart,
-    "protocol": ProtocolPart,
-    "options": OptionsPart,
-    "outputs": OutputsPart,
+_PARTS: dict[tuple[type[Part], str], type[Part]] = {
+    (Experiment, "data"): DataPart,
+    (Experiment, "models"): ModelPart,
+    (Experiment, "protocol"): ProtocolPart,
+    (Experiment, "options"): OptionsPart,
+    (Experiment, "outputs"): OutputsPart,
+    (Experiment, "training"): TrainingPart,
+    (DataPart, "protocol"): ProtocolPart,
+    (ModelPart, "train"): RecipePart,
+    (TrainingPart, "data"): TrainingDataPart,
+    (TrainingPart, "select"): SelectPart,
+    (SelectPart, "data"): DataPart,
 }
+"""Which part a field of another one is, to name the fields that may stand there."""
 
 _TOLD = {
     "missing": "is missing",
@@ -250,7 +126,7 @@ def _repeated_keys(root: yaml.Node | None) -> list[tuple[int, str]]:
 def _mistake(root: yaml.Node, error: dict[str, Any]) -> tuple[int, str]:
     """The line of one of pydantic's errors, and what it says in the file's terms."""
     node, line, name = root, root.start_mark.line, ""
-    part: type[_Part] = Experiment
+    part: type[Part] = Experiment
     for step in error["loc"]:
         if isinstance(step, str):
             name += f".{step}" if name else step
@@ -258,7 +134,7 @@ def _mistake(root: yaml.Node, error: dict[str, Any]) -> tuple[int, str]:
                 for key, value in node.value:
                     if key.value == step:
                         line, node = key.start_mark.line, value
-            owner, part = part, _PARTS.get(step, part)
+            owner, part = part, _PARTS.get((part, step), part)
         elif isinstance(node, yaml.SequenceNode) and step < len(node.value):
             node = node.value[step]
             line, name = node.start_mark.line, f"{name}[{step}]"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +17,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from wsol.results.training import Epoch
 
 MESSAGES = Console(stderr=True)
 
@@ -62,3 +66,13 @@ def track_training(name: str, total: int, done: int) -> Iterator[Callable[[int, 
             progress.update(task, advance=images, note=text)
 
         yield advance
+
+
+def print_epoch(epoch: "Epoch", is_best: bool) -> None:
+    """A line on a finished epoch of a training."""
+    selection = "" if epoch.selection is None else f"  selection {epoch.selection:.2f}"
+    MESSAGES.print(
+        f"epoch {epoch.epoch}: loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.2f} %  "
+        f"{epoch.seconds:.1f} s{selection}{'  best so far' if is_best else ''}",
+        highlight=False,
+    )

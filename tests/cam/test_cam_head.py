@@ -149,3 +149,10 @@ def test_normalization():
     assert found[0].tolist() == [[0, 0.5], [0.25, 1]]
     assert found[1].tolist() == [[0, 0], [0, 0]]
     assert score_maps(torch.randn(2, 3, 4, 4), (8, 9)).shape == (2, 3, 8, 9)
+
+
+def test_an_input_that_is_too_small_is_told_so():
+    network = torchvision.models.resnet18().eval()
+    with pytest.raises(InputError, match="of 32x32 pixels it makes a map of a single position"):
+        find_head(network, torch.zeros(2, 3, 32, 32), "resnet18")
+    assert find_head(network, torch.zeros(2, 3, 64, 64), "resnet18").linear is not None

@@ -1,5 +1,7 @@
 """Which weights a network starts from, and which of its layers are new."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -73,11 +75,20 @@ def test_new_layers_get_their_own_rate(checkpoint, tmp_path):
     training = Training(made.classifier, data, options, new_parameters=made.new_parameters)
     rates = []
     for _ in training.run():
-        groups = training._optimizer.param_groups
+        groups = training.optimizer.param_groups
         rates.append([group["lr"] for group in groups])
     assert [len(group["params"]) for group in groups][1] == 2  # fc
     expected = [[0.01, 0.1]] * 4 + [[0.001, 0.01]] * 4
     assert np.allclose(rates, expected)
+    options = dataclasses.replace(options, decay_first=1, fast_layers=("layer4",))
+    training = Training(made.classifier, data, options, new_parameters=made.new_parameters)
+    fast = {id(p) for p in training.optimizer.param_groups[1]["params"]}
+    network = made.classifier.network
+    assert fast == {id(p) for p in [*network.layer4.parameters(), *network.fc.parameters()]}
+    rates = [options.rate(2 * epoch, 2) for epoch in range(4)]
+    assert np.allclose(rates, [0.01, 0.001, 0.001, 0.0001])
+    with pytest.raises(InputError, match="layer9: the network has no such layer; there are conv1"):
+        Training(made.classifier, data, dataclasses.replace(options, fast_layers=("layer9",)))
 
 
 def test_library_weights_are_found_by_name(monkeypatch):

@@ -37,10 +37,12 @@ class Head:
         pooling: the number of the global average, counted from the start of the pass.
         linear: the number of the linear map after it; None where the average is the logits, so
             that the averaged channels are the class maps themselves (SqueezeNet).
+        classes: the number of logits.
     """
 
     pooling: int
     linear: int | None
+    classes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class _Watch(TorchFunctionMode):
         self.average_of: dict[int, int] = {}
         self.linear_of: dict[int, tuple[int, int]] = {}  # linear output: its number, its average
         self._alive: list[Tensor] = []
+        self.pooled_one_position = False  # there was nothing to average: the input is too small
 
     def __torch_function__(
         self,
@@ -86,6 +89,8 @@ class _Watch(TorchFunctionMode):
             features = _averaged_features(func, args[0], result, args, kwargs or {})
             if features is not None:
                 self._on_average(features, result)
+            elif func in _POOLS and args[0].ndim == 4 and args[0].shape[2:] == (1, 1):
+                self.pooled_one_position = True
         elif func in _LINEAR:
             self._on_linear(args, kwargs or {}, result)
         elif self._head is None and func in _PASSING and isinstance(result, Tensor):
@@ -142,9 +147,15 @@ def find_head(network: nn.Module, probe: Tensor, name: str) -> Head:
         raise InputError(f"{name}: gives {type(logits).__name__} instead of one tensor of logits.")
     if id(logits) in watch.linear_of:
         linear, pooling = watch.linear_of[id(logits)]
-        head = Head(pooling, linear)
+        head = Head(pooling, linear, logits.flatten(1).shape[1])
     elif id(logits) in watch.average_of:
-        head = Head(watch.average_of[id(logits)], None)
+        head = Head(watch.average_of[id(logits)], None, logits.flatten(1).shape[1])
+    elif watch.pooled_one_position:
+        height, width = probe.shape[2:]
+        raise InputError(
+            f"{name}: of {width}x{height} pixels it makes a map of a single position, in which "
+            "nothing can be localized; use a larger size."
+        )
     else:
         raise InputError(
             f"{name}: {_what_instead(watch)}, so class activation maps are not defined for it. "
@@ -152,7 +163,7 @@ def find_head(network: nn.Module, probe: Tensor, name: str) -> Head:
             "and evaluate them with `wsol score`."
         )
     if not logits.is_meta:
-        _verify(network, head, probe, name)
+        _verify(network, head, probe[:1], name)
     return head
 
 

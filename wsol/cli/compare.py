@@ -9,7 +9,7 @@ from rich.markup import escape
 from wsol.cli.app import app
 from wsol.cli.options import LimitOption, StoreOption, default_workers, usable_device
 from wsol.cli.output import OUTPUT
-from wsol.progress import MESSAGES, track
+from wsol.progress import MESSAGES, print_epoch, track, track_training
 
 if TYPE_CHECKING:
     from wsol.compare import Result
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 `wsol compare experiments/center-baseline.yaml --dry-run`
 
 `wsol compare experiments/tiny-imagenet-lite.yaml --limit 100 --out first-look`
+
+`wsol compare experiments/cub-methods.yaml`: trains 18 networks, then evaluates them
 """
 )
 def compare(
@@ -38,7 +40,11 @@ def compare(
     ] = None,
     limit: LimitOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what is there and what would be run.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only say what is there and what would be run; builds all that would be trained.",
+        ),
     ] = False,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first model that fails.")
@@ -46,10 +52,11 @@ def compare(
 ) -> None:
     """Run a whole comparison from one file, skipping what the results folder has already.
 
-    Interrupted, it goes on where it was when it is repeated. A model that fails does not stop the
-    others; it is told at the end, and the command exits with 2.
+    Models that the file says how to train are trained first. Interrupted, it goes on where it was
+    when it is repeated. A model that fails does not stop the others; it is told at the end, and
+    the command exits with 2.
     """
-    from wsol.compare import plan, run_tasks, write_outputs
+    from wsol.compare import first_look, plan, run_tasks, write_outputs
     from wsol.experiment import read_experiment
     from wsol.results.store import Store
     from wsol.results.table import terminal_table
@@ -65,6 +72,8 @@ def compare(
         dry_run=dry_run,
         fail_fast=fail_fast,
         track=track,
+        track_training=track_training,
+        on_epoch=print_epoch,
     ):
         results.append(result)
         _say(result, f"{len(results)}/{len(tasks)}")
@@ -72,8 +81,7 @@ def compare(
     done = [result for result in results if result.entry is not None]
     if done and not dry_run:
         if out is None:
-            out = read.outputs.out or Path("results", read.name)
-            out = out if limit is None else out.with_name(f"{out.name}-first-{limit}")
+            out = first_look(read.outputs.out or Path("results", read.name), limit)
         layout = write_outputs(
             results, read, out, lambda message: MESSAGES.print(escape(message), soft_wrap=True)
         )
@@ -95,9 +103,10 @@ def _say(result: "Result", number: str) -> None:
         "missing": "would be evaluated",
         "failed": "failed",
     }[result.state]
+    failed = result.state == "failed"
     tail = result.reason or (result.entry.short_id if result.entry else "")
     MESSAGES.print(
-        f"{number} {result.task.title}: {told}{': ' if result.reason else ' '}{tail}".rstrip(),
+        f"{number} {result.task.title}: {told}{': ' if failed else ' '}{tail}".rstrip(),
         markup=False,
         highlight=False,
         soft_wrap=True,

@@ -12,10 +12,10 @@ from wsol.cli.app import app
 from wsol.cli.options import DataName, PrecisionName, default_workers, open_data, usable_device
 from wsol.cli.output import OUTPUT
 from wsol.errors import InputError
-from wsol.progress import MESSAGES, track_training
+from wsol.progress import MESSAGES, print_epoch, track_training
 
 if TYPE_CHECKING:
-    from wsol.results.training import Epoch, TrainingRecord
+    from wsol.results.training import TrainingRecord
     from wsol.training.selection import Selection
 
 
@@ -113,10 +113,18 @@ def train(
         float,
         typer.Option("--new-layer-lr", help="Times the rate, for layers without trained weights."),
     ] = 10.0,
+    fast_layer: Annotated[
+        list[str] | None,
+        typer.Option("--fast-layer", help="Gets the rate of new layers, as layer4; repeatable."),
+    ] = None,
     schedule: Annotated[ScheduleName, typer.Option("--schedule")] = ScheduleName.COSINE,
     lr_decay_every: Annotated[
         int | None,
         typer.Option("--lr-decay-every", min=1, help="step: epochs until a tenth of the rate."),
+    ] = None,
+    lr_decay_first: Annotated[
+        int | None,
+        typer.Option("--lr-decay-first", min=1, help="step: until the first one, if other."),
     ] = None,
     warmup_epochs: Annotated[
         float, typer.Option("--warmup-epochs", min=0, help="Epochs of rising rate.")
@@ -189,8 +197,10 @@ def train(
             weight_decay=weight_decay,
             schedule=schedule.value,
             decay_every=lr_decay_every,
+            decay_first=lr_decay_first,
             warmup_epochs=warmup_epochs,
             new_layer_rate=new_layer_lr,
+            fast_layers=tuple(fast_layer or ()),
             max_gradient_norm=max_gradient_norm or None,
             precision=precision.value,
             seed=seed,
@@ -229,7 +239,7 @@ def train(
             record = run.run(
                 resume=resume,
                 track=track_training if processes.is_first else no_progress,
-                on_epoch=_print_epoch,
+                on_epoch=print_epoch,
             )
         except KeyboardInterrupt:
             if processes.is_first:
@@ -282,15 +292,6 @@ def _selection(
         coco=metric.startswith("coco"),
     )
     return Selection(open_data(data, root, images, masks, split, None), options, metric, every)
-
-
-def _print_epoch(epoch: "Epoch", is_best: bool) -> None:
-    selection = "" if epoch.selection is None else f"  selection {epoch.selection:.2f}"
-    MESSAGES.print(
-        f"epoch {epoch.epoch}: loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.2f} %  "
-        f"{epoch.seconds:.1f} s{selection}{'  best so far' if is_best else ''}",
-        highlight=False,
-    )
 
 
 def _print_result(record: "TrainingRecord", out: Path) -> None:

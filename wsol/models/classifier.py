@@ -89,9 +89,7 @@ class Classifier:
         generator = torch.Generator().manual_seed(0)
         probe = torch.rand(2, 3, side, side, generator=generator).to(first.device)
         self._head = find_head(self.network, probe, name)
-        with torch.no_grad():
-            logits, _ = self.forward(probe[:1])
-        self.num_classes = logits.shape[1]
+        self.num_classes = self._head.classes
         if self.classes is not None and len(self.classes) != self.num_classes:
             raise InputError(
                 f"{name}: {len(self.classes)} class names for {self.num_classes} logits."

@@ -18,10 +18,12 @@ class TrainingOptions:
     Attributes:
         batch_size: images a step, in all processes together.
         learning_rate: the highest of the schedule.
-        schedule: `cosine`, or `step`: a tenth after every `decay_every` epochs.
+        schedule: `cosine`, or `step`: a tenth after the first `decay_first` epochs (None: as many
+            as `decay_every`), and again after every `decay_every`.
         warmup_epochs: epochs of rising learning rate; may be a fraction.
         new_layer_rate: how many times the learning rate layers get that start from random
             weights in a network whose other layers do not.
+        fast_layers: names of further layers that get the rate of new ones, such as `layer4`.
         max_gradient_norm: longer gradients are shortened to this; networks without batch
             normalization need it. None leaves them as they are.
         precision: arithmetic of the forward pass; weights are float32, and gradients of `fp16`
@@ -38,8 +40,10 @@ class TrainingOptions:
     weight_decay: float = 1e-4
     schedule: Schedule = "cosine"
     decay_every: int | None = None
+    decay_first: int | None = None
     warmup_epochs: float = 0.0
     new_layer_rate: float = 10.0
+    fast_layers: tuple[str, ...] = ()
     max_gradient_norm: float | None = 5.0
     precision: Precision = "fp32"
     seed: int = 0
@@ -65,6 +69,8 @@ class TrainingOptions:
             raise InputError("Momentum and weight decay lie between 0 and 1, without 1.")
         if self.schedule == "step" and (self.decay_every is None or self.decay_every < 1):
             raise InputError("A step schedule needs the number of epochs between two steps.")
+        if self.decay_first is not None and (self.schedule != "step" or self.decay_first < 1):
+            raise InputError("The epochs before the first step belong to a step schedule.")
         if self.cache and self.workers:
             raise InputError("Decoded images are kept by one process: use workers = 0 with cache.")
 
@@ -73,7 +79,10 @@ class TrainingOptions:
         warmup = round(self.warmup_epochs * steps_per_epoch)
         if self.schedule == "step":
             assert self.decay_every is not None
-            share = step_rate(step, self.decay_every * steps_per_epoch, warmup)
+            first = self.decay_first or self.decay_every
+            share = step_rate(
+                step, first * steps_per_epoch, self.decay_every * steps_per_epoch, warmup
+            )
         else:
             share = cosine_rate(step, self.epochs * steps_per_epoch, warmup)
         return self.learning_rate * share

@@ -23,7 +23,13 @@ from wsol.errors import InputError
 from wsol.files import atomic_path
 from wsol.models.checkpoint import save_checkpoint
 from wsol.provenance import dataset_fingerprint, environment, weights_fingerprint
-from wsol.results.training import Chosen, Epoch, TrainingRecord, write_training_record
+from wsol.results.training import (
+    Chosen,
+    Epoch,
+    TrainingRecord,
+    read_training_record,
+    write_training_record,
+)
 from wsol.training.methods import Method
 from wsol.training.options import TrainingOptions
 from wsol.training.processes import Processes
@@ -156,6 +162,29 @@ class TrainingRun:
         self._finish()
         return self._record
 
+    @property
+    def training(self) -> Training:
+        """The steps, loader and optimizer of the run."""
+        return self._training
+
+    @property
+    def images(self) -> int:
+        """The number of images in all steps of the run."""
+        return self._training.steps * self._training.options.batch_size
+
+    def is_finished(self) -> bool:
+        """Whether the folder holds this very run, finished, with its chosen checkpoint.
+
+        Raises:
+            InputError: when the folder holds a run with other settings, or a damaged record.
+        """
+        path = self._folder / "train.json"
+        if not path.exists():
+            return False
+        record = read_training_record(path)
+        self._require_same(path, record.settings)
+        return record.finished and (self._folder / "best.pt").exists()
+
     def _require_new(self) -> None:
         found = [name for name in _FILES if (self._folder / name).exists()]
         if found:
@@ -170,7 +199,14 @@ class TrainingRun:
             self._require_new()
             return
         saved = _read_state(path)
-        then, now = json.loads(saved["settings"]), self._record.settings
+        self._require_same(path, json.loads(saved["settings"]))
+        self._training.load_state(saved["training"])
+        self._record.epochs = [Epoch(**epoch) for epoch in json.loads(saved["epochs"])]
+        chosen = json.loads(saved["chosen"])
+        self._record.chosen = None if chosen is None else Chosen(**chosen)
+
+    def _require_same(self, path: Path, then: dict[str, Any]) -> None:
+        now = self._record.settings
         differing = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
         if differing:
             told = "; ".join(
@@ -181,10 +217,6 @@ class TrainingRun:
                 f"{path}: is of a run with other settings ({told}); repeat that command, or name "
                 "another folder."
             )
-        self._training.load_state(saved["training"])
-        self._record.epochs = [Epoch(**epoch) for epoch in json.loads(saved["epochs"])]
-        chosen = json.loads(saved["chosen"])
-        self._record.chosen = None if chosen is None else Chosen(**chosen)
 
     def _finish_epochs(self, on_epoch: Callable[[Epoch, bool], None]) -> None:
         """Select and save after an epoch, unless that was done before an interruption."""

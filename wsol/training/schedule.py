@@ -17,8 +17,9 @@ def cosine_rate(step: int, steps: int, warmup: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
-def step_rate(step: int, decay_every: int, warmup: int) -> float:
-    """Like `cosine_rate`, but a tenth of the rate before after every `decay_every` steps."""
+def step_rate(step: int, first: int, every: int, warmup: int) -> float:
+    """Like `cosine_rate`, but a tenth of the rate before after `first` steps, and every `every`
+    from there on."""
     if step < warmup:
         return (step + 1) / warmup
-    return STEP_FACTOR ** (step // decay_every)
+    return STEP_FACTOR ** (0 if step < first else 1 + (step - first) // every)

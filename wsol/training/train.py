@@ -93,6 +93,7 @@ class Training:
     Attributes:
         step: the number of finished steps.
         history: one result a finished epoch.
+        optimizer: its groups have `rate_factor`, what the schedule's rate is multiplied by.
     """
 
     def __init__(
@@ -149,8 +150,10 @@ class Training:
         network = classifier.to(self._device).network
         self._memory_format = _memory_format(network, self._device)
         network.to(memory_format=self._memory_format)
-        self._optimizer = torch.optim.SGD(
-            _parameter_groups(network, new_parameters, options.new_layer_rate),
+        self.optimizer = torch.optim.SGD(
+            _parameter_groups(
+                network, new_parameters | _named(network, options.fast_layers), options
+            ),
             lr=options.learning_rate,
             momentum=options.momentum,
             weight_decay=options.weight_decay,
@@ -215,7 +218,7 @@ class Training:
             self._network.train()
         self._seed_step()
         rate = options.rate(self.step, self.steps_per_epoch)
-        for group in self._optimizer.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate_factor"]
         loss, right = self._update(pixels, labels)
         self.step += 1
@@ -258,14 +261,14 @@ class Training:
                 f"{self.steps} (epoch {len(self.history) + 1}); use a lower learning rate than "
                 f"{options.learning_rate:g} or a longer warm-up."
             )
-        self._optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(output.loss).backward()
         if options.max_gradient_norm is not None:
-            self._scaler.unscale_(self._optimizer)
+            self._scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(
                 self.classifier.network.parameters(), options.max_gradient_norm
             )
-        self._scaler.step(self._optimizer)
+        self._scaler.step(self.optimizer)
         self._scaler.update()
         return loss_sum / self._processes.count, right_sum
 
@@ -288,7 +291,7 @@ class Training:
             "epoch": asdict(self._epoch),
             "history": [asdict(result) for result in self.history],
             "network": network.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
         }
 
@@ -298,7 +301,7 @@ class Training:
         self._epoch = _Sums(**state["epoch"])
         self.history = [EpochResult(**result) for result in state["history"]]
         self.classifier.network.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
 
 
@@ -329,8 +332,25 @@ def _memory_format(network: nn.Module, device: torch.device) -> torch.memory_for
     return torch.contiguous_format if affected else torch.channels_last
 
 
+def _named(network: nn.Module, layers: tuple[str, ...]) -> frozenset[str]:
+    """The names of the parameters of some layers.
+
+    Raises:
+        InputError: when the network has no such layer.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    found: set[str] = set()
+    for layer in layers:
+        own = {name for name in names if name.startswith(f"{layer}.")}
+        if not own:
+            there = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
+            raise InputError(f"{layer}: the network has no such layer; there are {there}.")
+        found |= own
+    return frozenset(found)
+
+
 def _parameter_groups(
-    network: nn.Module, new: frozenset[str], new_layer_rate: float
+    network: nn.Module, new: frozenset[str], options: TrainingOptions
 ) -> list[dict[str, Any]]:
     """The parameters with their share of the learning rate; all alike where all are new."""
     named = dict(network.named_parameters())
@@ -342,5 +362,5 @@ def _parameter_groups(
     fresh = [parameter for name, parameter in named.items() if name in new]
     return [
         {"params": old, "rate_factor": 1.0},
-        {"params": fresh, "rate_factor": new_layer_rate},
+        {"params": fresh, "rate_factor": options.new_layer_rate},
     ]
