@@ -228,7 +228,7 @@ def test_a_good_file_survives_a_failed_run(place, tmp_path):
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_run_resumes_to_the_identical_record(tmp_path, kill):
     """A protocol data set large enough to be killed in the middle of."""
-    count = 5000
+    count = 2000
     root = tmp_path / "annotations"
     root.mkdir()
     ids = [f"{number}.jpg" for number in range(count)]
@@ -242,11 +242,13 @@ def test_a_killed_run_resumes_to_the_identical_record(tmp_path, kill):
     (tmp_path / "maps.txt").write_text("".join(f"{i}\n" for i in ids))
     command = [
         sys.executable, "-m", "wsol", "score", "maps.npy", "--data", "protocol",
-        "--root", "annotations", "--curves", "--save-every", "0",
+        "--root", "annotations", "--curves",
     ]  # fmt: skip
 
     process = subprocess.Popen(
-        [*command, "--json", "killed.json"], cwd=tmp_path, stderr=subprocess.PIPE
+        [*command, "--json", "killed.json", "--save-every", "0"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
     )
     progress = tmp_path / "killed.json.progress" / "score.progress.npz"
     deadline = time.monotonic() + 120
