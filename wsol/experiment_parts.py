@@ -83,7 +83,8 @@ class RecipePart(Part):
     """How to train; see `wsol.training.options.TrainingOptions`.
 
     `weights` are those to start from; `size` is the side of the crops, which without it is that
-    of the weights, or 224; `method_options` are of the method.
+    of the weights, or 224; `method_options` are of the method; `head_offset` is added to the last
+    layer's weights, see `wsol.models.classifier.Classifier.shift_head`.
     """
 
     method: Literal["cam", "has", "acol", "spg", "adl", "cutmix"] = "cam"
@@ -101,6 +102,7 @@ class RecipePart(Part):
     warmup_epochs: float = Field(default=0.0, ge=0)
     new_layer_lr: float = Field(default=10.0, gt=0)
     fast_layers: tuple[str, ...] = ()
+    head_offset: float = 0.0
     max_gradient_norm: float | None = Field(default=5.0, gt=0)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     seed: int = Field(default=0, ge=0)

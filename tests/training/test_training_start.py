@@ -137,3 +137,28 @@ def test_narrow_shortcuts_keep_the_usual_memory_format():
     wide = network(3, width=0.25).classifier.network
     assert _memory_format(narrow, cpu) is torch.contiguous_format
     assert _memory_format(wide, cpu) is _memory_format(narrow, cuda) is torch.channels_last
+
+
+def test_an_offset_of_the_head_changes_maps_and_no_probability():
+    plain, shifted = (
+        starting_network("resnet18", images_of(5), CAM, arguments=NARROW, size=64, head_offset=o)
+        for o in (0.0, 0.5)
+    )
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    classes = torch.tensor([[0, 3], [4, 1]])
+    outputs = []
+    for made in (plain, shifted):
+        with torch.no_grad():
+            logits, features = made.classifier.forward(images)
+            outputs.append((logits, features, made.classifier.class_maps(features, classes)))
+    (logits, features, maps), (other_logits, other_features, other_maps) = outputs
+    assert torch.equal(features, other_features)
+    torch.testing.assert_close(logits.softmax(1), other_logits.softmax(1))
+    added = 0.5 * features.sum(1, keepdim=True).expand_as(maps)
+    torch.testing.assert_close(other_maps, maps + added)
+    assert (plain.head_offset, shifted.head_offset) == (0.0, 0.5)
+
+
+def test_a_network_without_a_linear_layer_has_no_head_to_shift():
+    with pytest.raises(InputError, match="no last linear layer"):
+        starting_network("squeezenet1_1", images_of(5), CAM, size=96, head_offset=0.5)

@@ -117,6 +117,14 @@ def train(
         list[str] | None,
         typer.Option("--fast-layer", help="Gets the rate of new layers, as layer4; repeatable."),
     ] = None,
+    head_offset: Annotated[
+        float,
+        typer.Option(
+            "--head-offset",
+            help="Added to the last layer's first weights: no probability changes by it, every "
+            "class's map gets that much of the sum of all features.",
+        ),
+    ] = 0.0,
     schedule: Annotated[ScheduleName, typer.Option("--schedule")] = ScheduleName.COSINE,
     lr_decay_every: Annotated[
         int | None,
@@ -224,6 +232,7 @@ def train(
             | ({} if width == 1 else {"width": width}),
             size=size,
             seed=seed,
+            head_offset=head_offset,
         )
         run = TrainingRun(
             out,

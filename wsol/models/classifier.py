@@ -118,6 +118,25 @@ class Classifier:
         self._weight = captured.weight
         return captured.logits, captured.features
 
+    def shift_head(self, offset: float) -> None:
+        """Add a constant to every weight of the last linear layer, in place.
+
+        All logits of an image then rise by the same amount: softmax and cross-entropy do not see
+        it, and no training by them changes it. The class activation maps do see it: `offset` times
+        the sum of all features is added to every class's map. A softmax classifier's maps are
+        defined up to such a common map, and which one they have is left over from the start.
+
+        Raises:
+            InputError: when the averaged features are the logits, without a linear layer.
+        """
+        side = self.preprocessing.size
+        with torch.no_grad():
+            device = next(self.network.parameters()).device
+            self.forward(torch.zeros(1, 3, side, side, device=device))
+            if self._weight is None:
+                raise InputError(f"{self.name}: has no last linear layer that could be shifted.")
+            self._weight.add_(offset)
+
     def class_maps(self, features: Tensor, classes: Tensor) -> Tensor:
         """CAMs (B, n, h, w) float32 of `classes` (B, n), indices of logits, after `forward`."""
         return class_maps(features, self._weight, classes)

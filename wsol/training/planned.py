@@ -59,6 +59,7 @@ class PlannedTraining:
             arguments=dict(self.model.arguments),
             size=recipe.size,
             seed=recipe.seed,
+            head_offset=recipe.head_offset,
         )
         return TrainingRun(
             self.folder,

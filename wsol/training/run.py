@@ -295,6 +295,7 @@ def _settings(
         "arguments": start.arguments,
         "weights": start.weights,
         "new_parameters": sorted(start.new_parameters),
+        "head_offset": start.head_offset,
         "weights_fingerprint": weights_fingerprint(network.state_dict().items()),
         "preprocessing": start.classifier.preprocessing.model_dump(mode="json"),
         "dataset_fingerprint": dataset_fingerprint(dataset),

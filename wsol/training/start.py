@@ -23,6 +23,7 @@ class Start:
         arguments: of its builder, the method's included.
         weights: `none`, `default`, or the name of a file.
         new_parameters: names of the parameters with random values, where others are trained.
+        head_offset: what was added to the weights of the last linear layer.
     """
 
     classifier: Classifier
@@ -30,6 +31,7 @@ class Start:
     arguments: dict[str, Any]
     weights: str
     new_parameters: frozenset[str]
+    head_offset: float = 0.0
 
 
 def starting_network(
@@ -41,6 +43,7 @@ def starting_network(
     arguments: dict[str, Any] | None = None,
     size: int | None = None,
     seed: int = 0,
+    head_offset: float = 0.0,
 ) -> Start:
     """Build a network for the classes of a data set, and give it weights to start from.
 
@@ -51,6 +54,7 @@ def starting_network(
         arguments: for the builder, such as `{"width": 0.25}`; the method may add its own.
         size: side of the input in pixels; None takes that of the trained weights, or 224.
         seed: of random values.
+        head_offset: added to the weights of the last linear layer, see `Classifier.shift_head`.
 
     Raises:
         InputError: when the name is unknown, or weights cannot be had or do not fit.
@@ -76,8 +80,10 @@ def starting_network(
     new: frozenset[str] = frozenset()
     if tensors:
         new = _put(classifier, tensors, weights)
+    if head_offset:
+        classifier.shift_head(head_offset)
     name = weights if weights in ("none", "default") else Path(weights).name
-    return Start(classifier, spec, arguments, name, new)
+    return Start(classifier, spec, arguments, name, new, head_offset)
 
 
 def _from_file(
