@@ -41,4 +41,4 @@ def test_the_experiment_file_is_one(tmp_path, monkeypatch):
     monkeypatch.setenv("DATA", "/data")
     (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     (tmp_path / "shown.yaml").write_text(text)
-    assert len(read_experiment(tmp_path / "shown.yaml").models) == 2
+    assert len(read_experiment(tmp_path / "shown.yaml").models) == 3

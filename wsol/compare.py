@@ -347,4 +347,4 @@ def _plot(records: list[ResultRecord], out: Path, tail: str) -> None:
 
 def _plain(text: str) -> str:
     """Text as a part of a file name anywhere."""
-    return re.sub(r"[^A-Za-z0-9_. -]+", "-", text)[:80].strip("-. ") or "unnamed"
+    return re.sub(r" *[^A-Za-z0-9_. -]+ *", "-", text)[:80].strip("-. ") or "unnamed"
