@@ -330,6 +330,26 @@ def test_spg_shows_masks_of_three_depths_and_the_labels_map(name):
     assert all(p.grad is None for p in spg.late.parameters())
 
 
+SPG_PLACES = {
+    "resnet50": ("layer3.0", "layer3.5"),
+    "vgg16_gap": ("features.23", "features.29"),
+    "inception_v3": ("Mixed_5d", "Mixed_6d"),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_spg_looks_at_the_protocols_places(name):
+    network = build(name, "spg").eval()
+    seen = {}
+    for key in (*SPG_PLACES[name], "spg.early", "spg.late"):
+        network.get_submodule(key).register_forward_hook(
+            lambda module, args, output, key=key: seen.update({key: (args[0], output)})
+        )
+    network(torch.randn(1, 3, 64, 64, generator=seeded()), SpgStep(torch.tensor([2])))
+    for place, part in zip(SPG_PLACES[name], ("spg.early", "spg.late"), strict=True):
+        assert torch.equal(seen[place][1], seen[part][0]), place
+
+
 def test_spg_parts_work_in_a_step_alone():
     for name in NETWORKS:
         network = build(name, "spg").eval()

@@ -52,7 +52,8 @@ class GapInception(nn.Module):
       and `cam_conv.4`, then the average and `fc`, a linear layer. The paper's 1x1 convolution
       before the average (`SPG_A4` in the released weights, (C, 1024, 1, 1)) is the same function.
       Dropout of one half surrounds the convolutions, except for ADL, which drops by itself.
-    - SPG: the same, and `spg` (`SpgParts`), which training alone uses.
+    - SPG: the same, and `spg` (`SpgParts`), which training alone uses; its masks look at
+      `Mixed_5d`, `Mixed_6d` and `cam_conv`, as in the code released with Choe et al. (CVPR 2020).
     - ACoL: `acol` (`AcolHead`) on `Mixed_6e` instead of both.
     """
 
@@ -109,13 +110,13 @@ class GapInception(nn.Module):
         x = self.maxpool2(self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x)))
         x = attend_or_drop(self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(x))), step)
         early = self.reduction(x)
-        x = self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(early))))
-        late = attend_or_drop(self.Mixed_6e(x), step)
+        middle = self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(early))))
+        late = attend_or_drop(self.Mixed_6e(middle), step)
         if self.method == "acol":
             return self.acol(late, step)
         x = attend_or_drop(self.cam_conv(late), step)
         if isinstance(step, SpgStep):
-            return self.spg(early, late, x, self.fc, step)
+            return self.spg(early, middle, x, self.fc, step)
         return self.fc(torch.flatten(self.avgpool(x), 1))
 
 
