@@ -2,11 +2,14 @@
 
 import os
 import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
+from wsol.errors import InputError
 from wsol.protocol import Protocol
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
@@ -220,6 +223,24 @@ class Experiment(Part):
             if model.train is not None and self.training is None:
                 raise ValueError(f"{model.label} has a `train`; say in `training` on which data")
         return self
+
+    def with_only(self, wanted: Iterable[str]) -> "Experiment":
+        """The same with fewer models: those whose label is one of `wanted`, or matches its `*`.
+
+        Raises:
+            InputError: when one of them is nobody's.
+        """
+        chosen: set[str] = set()
+        labels = [model.label for model in self.models]
+        for pattern in wanted:
+            found = {label for label in labels if label == pattern or fnmatchcase(label, pattern)}
+            if not found:
+                raise InputError(
+                    f"{pattern}: no model is called so; there are {', '.join(labels)}."
+                )
+            chosen |= found
+        models = tuple(model for model in self.models if model.label in chosen)
+        return self.model_copy(update={"models": models})
 
     def recipe_of(self, model: ModelPart) -> RecipePart:
         """How a model with a `train` is trained."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 `wsol compare experiments/tiny-imagenet-lite.yaml --limit 100 --out first-look`
 
-`wsol compare experiments/cub-methods.yaml`: trains 18 networks, then evaluates them
+`wsol compare experiments/cub-methods.yaml --only "ResNet-50*"`: trains six networks of it
 """
 )
 def compare(
@@ -36,6 +36,14 @@ def compare(
             "--out",
             help="Folder for records, tables, plots and page; default: the file's `out`, "
             "else results/NAME; with --limit N, `-first-N` behind either.",
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="MODEL",
+            help="Only models called so in the file; * stands for anything; repeatable.",
         ),
     ] = None,
     limit: LimitOption = None,
@@ -62,6 +70,8 @@ def compare(
     from wsol.results.table import terminal_table
 
     read = read_experiment(experiment)
+    if only:
+        read = read.with_only(only)
     device = usable_device(read.options.device)
     tasks = plan(read, device=device, workers=default_workers(device), limit=limit)
     results = []
