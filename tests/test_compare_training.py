@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from wsol.compare import plan, run_tasks, write_outputs
@@ -134,6 +135,27 @@ def test_an_interrupted_training_goes_on(run, tmp_path):
         path.rename(path.with_name(f"old {path.name}"))
     whole = run()
     assert whole[0].record.metrics == resumed[0].record.metrics
+
+
+def test_a_training_that_another_process_is_at(run, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    with FileLock(tmp_path / "checkpoints" / "Narrow.lock"):
+        results = run()
+    assert states(results) == ["failed", "evaluated", "evaluated"]
+    assert results[0].reason.startswith("Narrow in training: another process is at it")
+    assert states(run()) == ["evaluated", "stored", "stored"]
+    assert not list((tmp_path / "checkpoints").glob("*.lock"))
+
+
+def test_some_models_alone(tmp_path):
+    path = tmp_path / "experiment.yaml"
+    path.write_text(EXPERIMENT)
+    experiment = read_experiment(path)
+    labels = [m.label for m in experiment.with_only(["Narrow", "cen*"]).models]
+    assert labels == ["Narrow", "center"]
+    assert experiment.with_only(["*"]).models == experiment.models
+    with pytest.raises(InputError, match=r"wide\*: no model is called so; there are Narrow, "):
+        experiment.with_only(["Narrow", "wide*"])
 
 
 def test_a_first_look_has_its_own_folder(run, tmp_path):

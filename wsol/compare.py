@@ -4,6 +4,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -186,7 +187,10 @@ def _trained(task: Task, dry_run: bool, track: TrainingTrack, on_epoch: OnEpoch)
     if not run.is_finished():
         if dry_run:
             return Result(task, "missing", reason=f"after training on {run.images:,} images")
-        run.run(resume=True, track=track, on_epoch=on_epoch)
+        folder = training.folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _held(folder.with_name(f"{folder.name}.lock"), f"{task.model.label} in training"):
+            run.run(resume=True, track=track, on_epoch=on_epoch)
     chosen = {} if training.selection is None else read_thresholds(training.record)
     # The checkpoint brings the builder's arguments along.
     model = task.model.model_copy(update={"weights": str(training.checkpoint), "arguments": {}})
@@ -205,15 +209,7 @@ def _result(task: Task, store: Store, dry_run: bool, track: Track) -> Result:
         return Result(task, "missing")
     folder = store.folder / ".running" / key
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_suffix(".lock"))
-    try:
-        held = lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InputError(
-            f"{task.title}: another process is at it; wait for its result, or name another "
-            "results folder with --store."
-        ) from error
-    with held:
+    with _held(folder.with_suffix(".lock"), task.title):
         # A run that is made again keeps what it had, so that it takes the other's place.
         options, per_image = task.options, task.per_image
         if entry is not None:
@@ -232,8 +228,26 @@ def _result(task: Task, store: Store, dry_run: bool, track: Track) -> Result:
         )
         added = store.add(record, folder / f"run{OUTCOMES_SUFFIX}" if per_image else None)
         shutil.rmtree(folder, ignore_errors=True)
-    folder.with_suffix(".lock").unlink(missing_ok=True)
     return Result(task, "evaluated", added.entry)
+
+
+@contextmanager
+def _held(path: Path, title: str) -> Iterator[None]:
+    """Keep other processes away from what this one is at.
+
+    Raises:
+        InputError: when another one is at it.
+    """
+    lock = FileLock(path)
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"{title}: another process is at it; wait for its result, or name another folder."
+        ) from error
+    with held:
+        yield
+    path.unlink(missing_ok=True)
 
 
 def _key(task: Task, model: Classifier | str, weights: str | None) -> str:
