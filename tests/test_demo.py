@@ -3,9 +3,13 @@
 import io
 
 import pytest
+import torch
 from rich.console import Console
 
 from wsol import demo
+from wsol.datasets.shapes import generate_shapes, read_shapes
+from wsol.errors import InputError
+from wsol.models.checkpoint import read_checkpoint
 from wsol.results.record import read_records
 
 
@@ -42,3 +46,32 @@ def test_again_it_trains_and_evaluates_nothing(small, tmp_path, monkeypatch):
     assert [record.environment.date for record in again] == [
         record.environment.date for record in first
     ]
+
+
+def test_networks_are_the_same_trained_at_once_or_in_turn(small, tmp_path, monkeypatch):
+    generate_shapes(tmp_path / "shapes", train=64, val=1, test=1, size=64, seed=0)
+    data = read_shapes(tmp_path / "shapes", "train")
+    recipes = (
+        demo.Recipe("vgg16_gap", 0.0625, epochs=2, learning_rate=0.01),
+        demo.Recipe("resnet50", 0.0625, epochs=2, learning_rate=0.01),
+    )
+    kept = []
+    for cores in (1, 2):
+        monkeypatch.setattr(demo, "usable_cores", lambda cores=cores: cores)
+        paths = demo._trained(recipes, data, tmp_path / str(cores), 5, "cpu")
+        kept.append([read_checkpoint(path)[0] for path in paths])
+    for alone, at_once in zip(*kept, strict=True):
+        assert alone.keys() == at_once.keys()
+        for name, values in alone.items():
+            torch.testing.assert_close(at_once[name], values, rtol=1e-3, atol=1e-5)
+
+
+def test_a_network_that_fails_ends_the_others(small, tmp_path, monkeypatch):
+    generate_shapes(tmp_path / "shapes", train=64, val=1, test=1, size=64, seed=0)
+    data = read_shapes(tmp_path / "shapes", "train")
+    data.samples[3].path.write_bytes(b"broken")
+    recipes = tuple(demo.Recipe("resnet50", width, 2, 0.01) for width in (0.0625, 0.125))
+    monkeypatch.setattr(demo, "usable_cores", lambda: 2)
+    with pytest.raises(InputError, match=data.samples[3].path.name):
+        demo._trained(recipes, data, tmp_path / "nets", 5, "cpu")
+    assert not list((tmp_path / "nets").glob("*.pt"))

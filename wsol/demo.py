@@ -1,7 +1,12 @@
 """The whole thing, offline and small: make data, train, evaluate, tabulate, draw."""
 
+import multiprocessing
+import signal
 import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 import torch
@@ -16,6 +21,7 @@ from wsol.files import write_text
 from wsol.models.checkpoint import read_checkpoint, save_checkpoint
 from wsol.models.classifier import Preprocessing
 from wsol.models.registry import build_classifier
+from wsol.pipeline import usable_cores
 from wsol.progress import track
 from wsol.results.plots import plot_parameters, plot_threshold_curves
 from wsol.results.record import ResultRecord
@@ -30,6 +36,7 @@ _IMAGES = {"train": 2400, "val": 0, "test": 600}
 _IMAGE_SIDE = 128
 _INPUT_SIDE = 112
 _EXAMPLES = 60
+_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +95,7 @@ def run_demo(
     training, test = read_shapes(data, "train"), read_shapes(data, "test")
 
     console.print("[bold]2/4[/bold] Training from labels alone; no box is read")
-    checkpoints = [
-        _trained(recipe, training, out / f"checkpoints-seed-{seed}", seed, device)
-        for recipe in recipes
-    ]
+    checkpoints = _trained(recipes, training, out / f"checkpoints-seed-{seed}", seed, device)
 
     console.print("[bold]3/4[/bold] Evaluating the networks and the baselines")
     folder = out / "records"
@@ -131,12 +135,89 @@ def run_demo(
     return records
 
 
-def _trained(recipe: Recipe, data: Dataset, folder: Path, seed: int, device: str) -> Path:
-    """The checkpoint of a recipe, trained unless it is there."""
-    path = folder / recipe.file_name
-    if path.exists():
-        read_checkpoint(path)  # a damaged file is named here, not in the middle of the evaluation
-        return path
+def _trained(
+    recipes: tuple[Recipe, ...], data: Dataset, folder: Path, seed: int, device: str
+) -> list[Path]:
+    """The checkpoints of the recipes; those that are not there are trained."""
+    paths = [folder / recipe.file_name for recipe in recipes]
+    missing = []
+    for recipe, path in zip(recipes, paths, strict=True):
+        if path.exists():
+            read_checkpoint(
+                path
+            )  # a damaged file is named here, not in the middle of the evaluation
+        else:
+            missing.append((recipe, data, path, seed, device))
+    # Narrow networks keep one core busy, but not two: so there is one a core.
+    at_once = min(len(missing), usable_cores()) if device == "cpu" else 1
+    images = sum(recipe.epochs * _steps(data) * _BATCH for recipe, *_ in missing)
+    with track("images", images) as advance:
+        if at_once > 1:
+            _train_at_once(missing, at_once, advance)
+        else:
+            for job in missing:
+                _train(*job, advance)
+    return paths
+
+
+_Job = tuple[Recipe, Dataset, Path, int, str]
+
+
+def _train_at_once(jobs: list[_Job], processes: int, advance: Callable[[int], None]) -> None:
+    """Train in so many processes, which share the cores."""
+    context = multiprocessing.get_context("spawn")
+    finished = context.Value("q", 0)
+    shown = 0
+    with ProcessPoolExecutor(
+        processes, context, _begin, (finished, max(1, usable_cores() // processes))
+    ) as pool:
+        waiting = {pool.submit(_train_and_count, *job) for job in jobs}
+        try:
+            while waiting:
+                done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+                count = finished.value
+                advance(count - shown)
+                shown = count
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+_finished: "Synchronized[int]"  # images of all processes together; set where a process begins
+
+
+def _begin(finished: "Synchronized[int]", threads: int) -> None:
+    global _finished
+    _finished = finished
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and ends this one
+    torch.set_num_threads(threads)
+
+
+def _train_and_count(recipe: Recipe, data: Dataset, path: Path, seed: int, device: str) -> None:
+    def advance(images: int) -> None:
+        with _finished.get_lock():
+            _finished.value += images
+
+    _train(recipe, data, path, seed, device, advance)
+
+
+def _steps(data: Dataset) -> int:
+    """Steps of an epoch."""
+    return len(data) // _BATCH
+
+
+def _train(
+    recipe: Recipe,
+    data: Dataset,
+    path: Path,
+    seed: int,
+    device: str,
+    advance: Callable[[int], None],
+) -> None:
+    """Train one network and write its checkpoint."""
     torch.manual_seed(seed)
     classifier = build_classifier(
         recipe.spec,
@@ -147,7 +228,7 @@ def _trained(recipe: Recipe, data: Dataset, folder: Path, seed: int, device: str
     )
     options = TrainingOptions(
         epochs=recipe.epochs,
-        batch_size=32,
+        batch_size=_BATCH,
         learning_rate=recipe.learning_rate,
         weight_decay=5e-4,
         warmup_epochs=1,
@@ -155,12 +236,9 @@ def _trained(recipe: Recipe, data: Dataset, folder: Path, seed: int, device: str
         device=device,
         cache=True,
     )
-    steps = recipe.epochs * (len(data) // options.batch_size)
-    with track(classifier.name, steps * options.batch_size) as advance:
 
-        def progress(report: StepReport) -> None:
-            advance(options.batch_size)
+    def progress(report: StepReport) -> None:
+        advance(_BATCH)
 
-        train_classifier(classifier, data, options, progress=progress)
+    train_classifier(classifier, data, options, progress=progress)
     save_checkpoint(classifier, path, spec=recipe.spec, arguments=recipe.arguments)
-    return path
