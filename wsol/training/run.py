@@ -295,12 +295,13 @@ def _settings(
         "arguments": start.arguments,
         "weights": start.weights,
         "new_parameters": sorted(start.new_parameters),
-        "head_offset": start.head_offset,
         "weights_fingerprint": weights_fingerprint(network.state_dict().items()),
         "preprocessing": start.classifier.preprocessing.model_dump(mode="json"),
         "dataset_fingerprint": dataset_fingerprint(dataset),
         "classes": len(dataset.classes),
         "selection": None if selection is None else selection.settings(),
+        # What changes nothing is not told, so that runs of before this option can go on.
+        **({"head_offset": start.head_offset} if start.head_offset else {}),
     } | {key: value for key, value in asdict(options).items() if key not in _INDIFFERENT}
 
 
