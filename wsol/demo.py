@@ -34,7 +34,7 @@ from wsol.training.train import StepReport, train_classifier
 
 _IMAGES = {"train": 2400, "val": 0, "test": 600}
 _IMAGE_SIDE = 128
-_INPUT_SIDE = 112
+_INPUT_SIDE = 96
 _EXAMPLES = 60
 _BATCH = 32
 
@@ -106,7 +106,7 @@ def run_demo(
         ),
         *map(ModelRequest, BASELINES),
     ]
-    options = Options(size=_INPUT_SIDE, device=device, curves=True)
+    options = Options(size=_INPUT_SIDE, device=device, coco=False, curves=True)
     records = evaluate_models(
         requests, test, options, folder=folder, resume=True, per_image=True, track=track
     )
