@@ -164,9 +164,10 @@ def run_tasks(
     """
     if str(modules) not in sys.path:
         sys.path.insert(0, str(modules))
+    to_come = {task.training.checkpoint for task in tasks if task.training is not None}
     for task in tasks:
         try:
-            weights = _trained(task, dry_run, track_training, on_epoch)
+            weights = _trained(task, dry_run, to_come, track_training, on_epoch)
             if isinstance(weights, Result):
                 yield weights
             else:
@@ -178,11 +179,19 @@ def run_tasks(
             yield Result(task, "failed", reason=f"{kind}{error}")
 
 
-def _trained(task: Task, dry_run: bool, track: TrainingTrack, on_epoch: OnEpoch) -> Task | Result:
-    """The task with trained weights and chosen thresholds, or what a dry run says of it."""
+def _trained(
+    task: Task, dry_run: bool, to_come: set[Path], track: TrainingTrack, on_epoch: OnEpoch
+) -> Task | Result:
+    """The task with trained weights and chosen thresholds, or what a dry run says of it.
+
+    `to_come` are the checkpoints that trainings of this experiment make.
+    """
     training = task.training
     if training is None:
         return task
+    start = Path(training.recipe.weights)
+    if dry_run and start in to_come and not start.exists():
+        return Result(task, "missing", reason=f"after a training that begins with {start}")
     run = training.prepared()
     if not run.is_finished():
         if dry_run:

@@ -213,10 +213,10 @@ def inception(w, x, kind, side, labels):
         F.max_pool2d(x, 3, 1, 1),
     ], 1)  # fmt: skip
     for name, c in (("Mixed_6b", 128), ("Mixed_6c", 160), ("Mixed_6d", 160), ("Mixed_6e", 192)):
-        x = block_c(x, name, c)
+        late, x = x, block_c(x, name, c)
     if kind == "acol":
         return acol_heads(w, x, labels)
-    late, units = x, 1024 // SHARE
+    units = 1024 // SHARE
     x = F.relu(w.conv(F.relu(w.conv(x, "SPG_A3_1b.0", units)), "SPG_A3_2b.0", units))
     masks = spg_masks(w, early, late, x, 512 // SHARE, 512 // SHARE) if kind == "spg" else {}
     return {**filter_head(w, x, "SPG_A4"), **masks}
