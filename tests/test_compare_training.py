@@ -311,9 +311,9 @@ def test_the_recipe_for_tiny_imagenet(shared_data, tmp_path, monkeypatch):
     tasks = plan(read_experiment(path), device="cpu", workers=0)
     assert all(len(task.dataset) == 10_000 for task in tasks)
     trained = [task.training for task in tasks if task.training is not None]
-    assert len(trained) == 7 and all(len(training.dataset) == 20_000 for training in trained)
+    assert len(trained) == 6 and all(len(training.dataset) == 20_000 for training in trained)
     results = list(
         run_tasks(tasks, Store(tmp_path / "store"), modules=tmp_path, dry_run=True, fail_fast=True)
     )
-    assert states(results) == ["missing"] * 9
+    assert states(results) == ["missing"] * 8
     assert sum("begins with" in (result.reason or "") for result in results) == 2
