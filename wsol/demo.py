@@ -34,7 +34,7 @@ from wsol.training.train import StepReport, train_classifier
 
 _IMAGES = {"train": 2400, "val": 0, "test": 600}
 _IMAGE_SIDE = 128
-_INPUT_SIDE = 96
+_INPUT_SIDE = 112
 _EXAMPLES = 60
 _BATCH = 32
 
