@@ -6,6 +6,10 @@ from pathlib import Path
 import cv2
 import pytest
 
+from wsol.compare import plan, run_tasks
+from wsol.experiment import read_experiment
+from wsol.results.store import Store
+
 _BESIDE_THE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -16,6 +20,38 @@ def shared_data() -> Path:
     if not (root / "tiny-imagenet-200").is_dir():
         pytest.skip(f"real test data not found at {root} (set WSOL_TEST_DATA to its folder)")
     return root
+
+
+@pytest.fixture(scope="session")
+def run_experiment():
+    """Run an experiment's text in a folder, with its results in `store`; the tasks' results."""
+
+    def run(folder, text, limit=None, **options):
+        path = folder / "experiment.yaml"
+        path.write_text(text)
+        tasks = plan(read_experiment(path), device="cpu", workers=0, limit=limit)
+        return list(run_tasks(tasks, Store(folder / "store"), modules=folder, **options))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def write_annotations():
+    """Write the protocol's four files, with the same size and box for all images."""
+
+    def write(folder, image_ids, labels, size, box):
+        folder.mkdir(parents=True)
+        rows = list(zip(image_ids, labels, strict=True))
+        for name, tail in (
+            ("image_ids", lambda label: ""),
+            ("class_labels", lambda label: f",{label}"),
+            ("image_sizes", lambda label: f",{size}"),
+            ("localization", lambda label: f",{box}"),
+        ):
+            lines = "".join(f"{image_id}{tail(label)}\n" for image_id, label in rows)
+            (folder / f"{name}.txt").write_text(lines)
+
+    return write
 
 
 def boxes_at_level(levels, level, contours):

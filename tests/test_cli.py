@@ -226,16 +226,11 @@ def test_a_good_file_survives_a_failed_run(place, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills with a POSIX signal")
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_run_resumes_to_the_identical_record(tmp_path, kill):
+def test_a_killed_run_resumes_to_the_identical_record(tmp_path, kill, write_annotations):
     """A protocol data set large enough to be killed in the middle of."""
     count = 2000
-    root = tmp_path / "annotations"
-    root.mkdir()
     ids = [f"{number}.jpg" for number in range(count)]
-    (root / "image_ids.txt").write_text("".join(f"{i}\n" for i in ids))
-    (root / "class_labels.txt").write_text("".join(f"{i},0\n" for i in ids))
-    (root / "image_sizes.txt").write_text("".join(f"{i},300,200\n" for i in ids))
-    (root / "localization.txt").write_text("".join(f"{i},30,40,200,150\n" for i in ids))
+    write_annotations(tmp_path / "annotations", ids, [0] * count, "300,200", "30,40,200,150")
     rng = np.random.default_rng(0)
     stack = rng.random((count, 14, 14), dtype=np.float32)
     np.save(tmp_path / "maps.npy", (stack * 255).astype(np.uint8))

@@ -70,14 +70,9 @@ def place(tmp_path, shapes):
 
 
 @pytest.fixture
-def run(place):
-    """Run an experiment's text; returns the tasks' results."""
-
-    def results(text=EXPERIMENT, limit=None, **options):
-        path = place / "experiment.yaml"
-        path.write_text(text)
-        tasks = plan(read_experiment(path), device="cpu", workers=0, limit=limit)
-        return list(run_tasks(tasks, Store(place / "store"), modules=place, **options))
+def run(place, run_experiment):
+    def results(text=EXPERIMENT, **options):
+        return run_experiment(place, text, **options)
 
     return results
 

@@ -51,14 +51,11 @@ def shapes(tmp_path_factory):
 
 
 @pytest.fixture
-def run(tmp_path, shapes):
+def run(tmp_path, shapes, run_experiment):
     (tmp_path / "shapes").symlink_to(shapes)
 
-    def results(text=EXPERIMENT, limit=None, **options):
-        path = tmp_path / "experiment.yaml"
-        path.write_text(text)
-        tasks = plan(read_experiment(path), device="cpu", workers=0, limit=limit)
-        return list(run_tasks(tasks, Store(tmp_path / "store"), modules=tmp_path, **options))
+    def results(text=EXPERIMENT, **options):
+        return run_experiment(tmp_path, text, **options)
 
     return results
 
@@ -193,31 +190,22 @@ def picture(path, side=40):
     Image.fromarray(np.zeros((side, side, 3), dtype=np.uint8)).save(path, format="JPEG")
 
 
-def annotations(folder, images, labels):
-    """A four-file folder of the protocol."""
-    folder.mkdir(parents=True)
-    rows = list(zip(images, labels, strict=True))
-    (folder / "image_ids.txt").write_text("".join(f"{name}\n" for name, _ in rows))
-    (folder / "class_labels.txt").write_text("".join(f"{n},{label}\n" for n, label in rows))
-    (folder / "image_sizes.txt").write_text("".join(f"{name},40,40\n" for name, _ in rows))
-    (folder / "localization.txt").write_text("".join(f"{name},2,2,30,30\n" for name, _ in rows))
-
-
 @pytest.fixture
-def real_layouts(tmp_path, monkeypatch):
+def real_layouts(tmp_path, monkeypatch, write_annotations):
     """ILSVRC, ImageNetV2, CUB and CUBV2 as people have them on disk, with very few images."""
     wnids = [wnid for wnid, _ in imagenet_classes()]
     metadata = tmp_path / "metadata"
+    square = "40,40", "2,2,30,30"
     for wnid in wnids[:40]:
         picture(tmp_path / "ILSVRC" / "train" / wnid / f"{wnid}_1.JPEG")
     whole = [f"val2/{label}/0.jpeg" for label in range(1000)]
     for name in whole:
         picture(tmp_path / "ILSVRC" / name, 8)
-    annotations(metadata / "ILSVRC" / "val", whole, range(1000))
+    write_annotations(metadata / "ILSVRC" / "val", whole, range(1000), *square)
     names = ["val/ILSVRC2012_val_00000001.JPEG", "val/ILSVRC2012_val_00000002.JPEG"]
     for name in names:
         picture(tmp_path / "ILSVRC" / name)
-    annotations(metadata / "ILSVRC" / "test", names, [65, 970])
+    write_annotations(metadata / "ILSVRC" / "test", names, [65, 970], *square)
 
     cub = tmp_path / "CUB_200_2011"
     classes = [f"{number:03}.Bird_{number}" for number in range(1, 201)]
@@ -235,7 +223,7 @@ def real_layouts(tmp_path, monkeypatch):
     others = [f"{name}/{number}.jpg" for number, name in enumerate(classes)]
     for name in others:
         picture(tmp_path / "CUBV2" / name, 8)
-    annotations(metadata / "CUB" / "val", others, range(200))
+    write_annotations(metadata / "CUB" / "val", others, range(200), *square)
     for variable, path in (
         ("ILSVRC", tmp_path / "ILSVRC"),
         ("CUB", cub),

@@ -26,11 +26,10 @@ from wsol.results.sources import read_sources
 from wsol.results.store import Entry, Store, run_key
 from wsol.results.table import to_csv, to_html, to_latex, to_markdown
 from wsol.results.thresholds import read_thresholds
-from wsol.results.training import Epoch
 from wsol.runs import ModelRequest, Track, evaluate_model, load_model, no_progress, weights_name
 from wsol.training.planned import PlannedTraining, open_part, plan_trainings
+from wsol.training.run import OnEpoch, ignore_epoch
 from wsol.training.run import Track as TrainingTrack
-from wsol.training.run import ignore_epoch
 from wsol.training.run import no_progress as no_training_progress
 
 _TABLES: dict[str, tuple[str, Callable[..., str]]] = {
@@ -39,10 +38,6 @@ _TABLES: dict[str, tuple[str, Callable[..., str]]] = {
     "latex": ("tex", to_latex),
     "html": ("html", to_html),
 }
-
-
-OnEpoch = Callable[[Epoch, bool], None]
-"""Called after every epoch of a training, with whether its checkpoint is the best so far."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,10 +245,7 @@ class Experiment(Part):
     def recipe_of(self, model: ModelPart) -> RecipePart:
         """How a model with a `train` is trained."""
         assert self.training is not None and model.train is not None
-        shared = {name: getattr(self.training, name) for name in RecipePart.model_fields}
-        return RecipePart.model_validate(
-            shared | model.train.model_dump(exclude_unset=True), context={"folder": Path()}
-        )
+        return self.training.model_copy(update=model.train.model_dump(exclude_unset=True))
 
     def protocol_on(self, data: DataPart) -> Protocol:
         """The experiment's protocol with what the data set replaces of it."""

@@ -148,18 +148,10 @@ def test_a_store_without_a_name(monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills with a POSIX signal")
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_run_goes_on_to_the_identical_outcomes(tmp_path, kill):
+def test_a_killed_run_goes_on_to_the_identical_outcomes(tmp_path, kill, write_annotations):
     count = 500
-    root = tmp_path / "annotations"
-    root.mkdir()
     ids = [f"{number}.jpg" for number in range(count)]
-    for name, tail in (
-        ("image_ids", ""),
-        ("class_labels", ",0"),
-        ("image_sizes", ",300,200"),
-        ("localization", ",30,40,200,150"),
-    ):
-        (root / f"{name}.txt").write_text("".join(f"{i}{tail}\n" for i in ids))
+    write_annotations(tmp_path / "annotations", ids, [0] * count, "300,200", "30,40,200,150")
     stack = np.random.default_rng(0).integers(0, 256, (count, 14, 14), dtype=np.uint8)
     np.save(tmp_path / "maps.npy", stack.repeat(16, 1).repeat(16, 2))
     (tmp_path / "maps.txt").write_text("".join(f"{i}\n" for i in ids))

@@ -145,11 +145,12 @@ def find_head(network: nn.Module, probe: Tensor, name: str) -> Head:
         logits = network(probe)
     if not isinstance(logits, Tensor) or logits.flatten(1).ndim != 2:
         raise InputError(f"{name}: gives {type(logits).__name__} instead of one tensor of logits.")
+    classes = logits.flatten(1).shape[1]
     if id(logits) in watch.linear_of:
         linear, pooling = watch.linear_of[id(logits)]
-        head = Head(pooling, linear, logits.flatten(1).shape[1])
+        head = Head(pooling, linear, classes)
     elif id(logits) in watch.average_of:
-        head = Head(watch.average_of[id(logits)], None, logits.flatten(1).shape[1])
+        head = Head(watch.average_of[id(logits)], None, classes)
     elif watch.pooled_one_position:
         height, width = probe.shape[2:]
         raise InputError(

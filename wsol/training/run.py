@@ -46,6 +46,9 @@ Track = Callable[[str, int, int], AbstractContextManager[Callable[[int, str], No
 """Shows progress: called with the network's name, the number of images and how many of them are
 done, it gives a function to call with the images since the last call and a note on them."""
 
+OnEpoch = Callable[[Epoch, bool], None]
+"""Called after every epoch, with whether its checkpoint is the best so far."""
+
 
 def no_progress(
     name: str, total: int, done: int
@@ -121,13 +124,12 @@ class TrainingRun:
         *,
         resume: bool = False,
         track: Track = no_progress,
-        on_epoch: Callable[[Epoch, bool], None] = ignore_epoch,
+        on_epoch: OnEpoch = ignore_epoch,
     ) -> TrainingRecord:
         """Train to the end.
 
         Args:
             resume: go on from `last.pt` if there is one, else start anew.
-            on_epoch: called after every epoch, with whether its checkpoint is the best so far.
 
         Raises:
             InputError: when the folder holds a run and `resume` is not set, or holds a run with
@@ -218,7 +220,7 @@ class TrainingRun:
                 "another folder."
             )
 
-    def _finish_epochs(self, on_epoch: Callable[[Epoch, bool], None]) -> None:
+    def _finish_epochs(self, on_epoch: OnEpoch) -> None:
         """Select and save after an epoch, unless that was done before an interruption."""
         if len(self._record.epochs) == len(self._training.history):
             return
