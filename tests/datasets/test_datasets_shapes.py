@@ -30,6 +30,28 @@ def test_the_same_arguments_give_the_same_bytes(shapes, tmp_path):
     assert digest(tmp_path / "other") != digest(shapes)
 
 
+def test_several_processes_give_the_same_bytes(shapes, tmp_path):
+    seen = []
+    generate_shapes(
+        tmp_path / "again", train=16, val=8, test=160, size=64, seed=3, processes=2,
+        progress=lambda done, total: seen.append((done, total)),
+    )  # fmt: skip
+    assert digest(tmp_path / "again") == digest(shapes)
+    assert seen == [(done, 184) for done in range(1, 185)]
+
+
+def test_an_interruption_leaves_nothing_behind(tmp_path):
+    def interrupted(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate_shapes(
+            tmp_path / "shapes", train=200, test=1, size=64, seed=3, processes=2,
+            progress=interrupted,
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_existing_copy_is_left_alone_and_another_refused(shapes):
     before = {p: p.stat().st_mtime_ns for p in shapes.rglob("*")}
     generate_shapes(shapes, train=16, val=8, test=160, size=64, seed=3)

@@ -97,6 +97,25 @@ def test_the_terminal_shows_hostile_names_as_they_are():
     assert "[red]x[/red]" in console.export_text()
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
+def test_a_terminal_too_narrow_for_the_table_loses_nothing(width):
+    values = {name: 10.25 + i for i, name in enumerate(("top1_loc", "max_box_acc_v2", "pxap"))}
+    values |= {"gt_known_loc": 31.5, "max_box_acc": 32.75, "top1_cls": 99.5, "top5_cls": 98.5}
+    long = make("a network (of a long, long name, and more)", 25_557_032, **values)
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(terminal_table([long, make("short", 7, **values)]))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    words = " ".join(lines).split()
+    for value in values.values():
+        assert words.count(f"{value:.2f}") == 2
+    for heading in ("MaxBoxAccV2", "MaxBoxAcc", "PxAP", "GT-known"):
+        assert words.count(heading) == 1
+    assert words.count("25.56") == 1
+    assert words.count("Model") == words.count("short")
+    assert (words.count("Model") == 1) == (width == 160)
+
+
 def test_a_single_row_is_not_marked():
     _, ((model, parameters, value),) = table_cells([make("a", 1, top1_loc=1.0)])
     assert value.rank is None and parameters.rank is None and model.text == "a"

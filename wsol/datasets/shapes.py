@@ -16,10 +16,15 @@ import csv
 import hashlib
 import io
 import json
+import multiprocessing
 import shutil
+import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -48,6 +53,10 @@ Colour = NDArray[np.float32]
 """(3, 1, 1) red, green, blue in [0, 1]."""
 Points = NDArray[np.float64]
 """(n, 2) corners of a polygon as x, y."""
+_Name = tuple[Split, int, str]
+"""Split, number and file of a picture."""
+_Drawn = tuple[int, tuple[int, int, int, int]]
+"""Label and box of a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +370,7 @@ def _digest(root: Path, images: Iterator[str]) -> str:
     return digest.hexdigest()
 
 
-def _names(parameters: ShapesParameters) -> Iterator[tuple[Split, int, str]]:
+def _names(parameters: ShapesParameters) -> Iterator[_Name]:
     for split in get_args(Split):
         for number in range(getattr(parameters, split)):
             yield split, number, f"{split}/{number:06d}.png"
@@ -405,6 +414,7 @@ def generate_shapes(
     size: int,
     seed: int,
     val: int = 0,
+    processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write the data set to the folder `root`: the whole folder appears at once, or nothing.
@@ -415,7 +425,9 @@ def generate_shapes(
     Args:
         train, val, test: number of images of each split; the classes take turns.
         size: side of the square images in pixels.
-        progress: called with the images done and the images in all after every image.
+        processes: that draw at once.
+        progress: called with the images done and the images in all after every image, or once
+            where they are there.
 
     Raises:
         InputError: for arguments out of range, or when `root` holds anything else.
@@ -426,6 +438,8 @@ def generate_shapes(
     if total == 0:
         raise InputError("shapes: every split is empty; ask for at least one image.")
     if _is_complete(root, parameters):
+        if progress is not None:
+            progress(total, total)
         return
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
@@ -433,7 +447,7 @@ def generate_shapes(
     except OSError as error:
         raise InputError(f"{root}: cannot be written ({error.strerror}).") from error
     try:
-        _write(temporary, parameters, progress)
+        _write(temporary, parameters, processes, progress)
         temporary.chmod(root.parent.stat().st_mode & 0o777)
         temporary.replace(root)
     except OSError as error:
@@ -443,7 +457,10 @@ def generate_shapes(
 
 
 def _write(
-    root: Path, parameters: ShapesParameters, progress: Callable[[int, int], None] | None
+    root: Path,
+    parameters: ShapesParameters,
+    processes: int,
+    progress: Callable[[int, int], None] | None,
 ) -> None:
     names = list(_names(parameters))
     for split in {split for split, _, _ in names}:
@@ -453,13 +470,13 @@ def _write(
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(_COLUMNS)
     size = parameters.size
-    for done, (split, number, name) in enumerate(names, start=1):
-        label, pixels, mask = render(parameters, split, number)
-        Image.fromarray(pixels).save(root / "images" / name, compress_level=1)
-        Image.fromarray(np.where(mask, 255, 0).astype(np.uint8)).save(root / "masks" / name)
-        writer.writerow([name, CLASSES[label], size, size, *mask_box(mask)])
-        if progress is not None:
-            progress(done, len(names))
+    with _drawn(partial(_draw, root, parameters), names, processes) as pictures:
+        for done, ((_, _, name), (label, box)) in enumerate(
+            zip(names, pictures, strict=True), start=1
+        ):
+            writer.writerow([name, CLASSES[label], size, size, *box])
+            if progress is not None:
+                progress(done, len(names))
     (root / "annotations.csv").write_text(table.getvalue(), encoding="utf-8")
     header = {
         "format": FORMAT,
@@ -468,6 +485,36 @@ def _write(
         "sha256": _digest(root, (name for _, _, name in names)),
     }
     (root / "shapes.json").write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+
+
+def _draw(root: Path, parameters: ShapesParameters, picture: _Name) -> _Drawn:
+    """Write one picture and its mask; its label and box."""
+    split, number, name = picture
+    label, pixels, mask = render(parameters, split, number)
+    Image.fromarray(pixels).save(root / "images" / name, compress_level=1)
+    Image.fromarray(np.where(mask, 255, 0).astype(np.uint8)).save(root / "masks" / name)
+    return label, mask_box(mask)
+
+
+@contextmanager
+def _drawn(
+    draw: Callable[[_Name], _Drawn], names: list[_Name], processes: int
+) -> Iterator[Iterable[_Drawn]]:
+    """What `draw` returns for each name, in their order."""
+    if processes == 1:
+        yield map(draw, names)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _leave_interrupts) as pool:
+        try:
+            yield pool.map(draw, names, chunksize=16)
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C no picture is begun
+
+
+def _leave_interrupts() -> None:
+    """The parent is told, and ends its processes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def read_shapes(root: Path, split: Split = "test") -> Dataset:

@@ -209,7 +209,7 @@ def _write(
             ha=horizontal, va=vertical, fontsize=7.5, **look,
         )  # fmt: skip
         box = note.get_window_extent()
-        outside = not (axes.bbox.containsy(box.y0) and axes.bbox.containsy(box.y1))
+        outside = not (axes.bbox.contains(*box.min) and axes.bbox.contains(*box.max))
         tried.append((sum(box.overlaps(other) for other in taken) + outside, note, box))
         if tried[-1][0] == 0:
             break

@@ -2,17 +2,18 @@
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from rich.console import Group
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from wsol.results import escaping
 from wsol.results.cells import (
     Cell,
-    Column,
     Layout,
     Section,
     arranged,
@@ -26,6 +27,8 @@ from wsol.results.cells import (
 from wsol.results.record import ResultRecord
 
 _PLAIN = Layout()
+_PADDING = 2  # of a terminal's column
+_NAME_WIDTH = 12  # that is left to models on a narrow terminal
 
 
 def to_csv(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
@@ -135,31 +138,71 @@ def to_html(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
 
 
 def terminal_table(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> Group:
-    """The table for a terminal, one a section; headings break over two lines."""
-    parts: list[Table | Text] = []
-    styles = {None: "", 1: "bold", 2: "underline"}
+    """The table for a terminal, one a section; one that is too wide goes on below."""
+    parts: list[_Fitted | Text] = []
     for section in sections(records, layout):
-        table = Table(
-            title=Text(escaping.printable(section.title)),
-            title_justify="left",
-            box=None,
-            header_style="bold",
-        )
-        for column in section.columns:
+        if parts:
+            parts.append(Text())
+        parts.append(_Fitted(section))
+        parts += [Text(escaping.printable(note), "dim") for note in section.footnotes]
+    return Group(*parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A section as wide as the terminal: its columns stand below each other where they have to."""
+
+    section: Section
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(escaping.printable(self.section.title), "italic")
+        columns = self.section.columns
+        texts = [
+            [escaping.printable(row[place].text) for row in self.section.rows]
+            for place in range(len(columns))
+        ]
+        cells = [max(map(cell_len, column)) for column in texts]
+        whole = [
+            max(width, cell_len(column.heading))
+            for width, column in zip(cells, columns, strict=True)
+        ]
+        if sum(whole) + _PADDING * len(whole) <= options.max_width:
+            yield self._block(range(len(columns)), whole)
+            return
+        # Headings break at their spaces and the names anywhere; figures stay whole.
+        narrow = [
+            max(width, *map(cell_len, column.heading.split()))
+            for width, column in zip(cells, columns, strict=True)
+        ]
+        name = next((i for i, column in enumerate(columns) if column.name == "model"), 0)
+        narrow[name] = min(narrow[name], max(_NAME_WIDTH, options.max_width // 3))
+        places = [place for place in range(len(columns)) if place != name]
+        while places:
+            room = options.max_width - narrow[name] - _PADDING
+            block = [name]
+            while places and (len(block) == 1 or narrow[places[0]] + _PADDING <= room):
+                place = places.pop(0)
+                room -= narrow[place] + _PADDING
+                block.append(place)
+            yield self._block(sorted(block), narrow)
+            if places:
+                yield Text()
+
+    def _block(self, places: Sequence[int], widths: Sequence[int]) -> Table:
+        table = Table(box=None, header_style="bold")
+        for place in places:
+            column = self.section.columns[place]
             table.add_column(
                 Text(column.heading),
                 justify="left" if column.is_text else "right",
-                # Figures stay whole; where the terminal is too narrow, the name gives way.
-                no_wrap=column.is_text,
-                min_width=_width(section, column),
+                width=widths[place],
+                overflow="fold",
             )
-        for row in section.rows:
-            table.add_row(*(Text(escaping.printable(cell.text), styles[cell.rank]) for cell in row))
-        if parts:
-            parts.append(Text())
-        parts.append(table)
-        parts += [Text(escaping.printable(note), "dim") for note in section.footnotes]
-    return Group(*parts)
+        styles = {None: "", 1: "bold", 2: "underline"}
+        for row in self.section.rows:
+            cells = (row[place] for place in places)
+            table.add_row(*(Text(escaping.printable(c.text), styles[c.rank]) for c in cells))
+        return table
 
 
 def table_cells(records: Sequence[ResultRecord]) -> tuple[list[str], list[list[Cell]]]:
@@ -182,14 +225,6 @@ def _rendered(
 
     headings = [escape(column.heading) for column in section.columns]
     return headings, [[render(cell) for cell in row] for row in section.rows]
-
-
-def _width(section: Section, column: Column) -> int:
-    """Room that a column of the terminal's table needs at least."""
-    if column.name == "model":
-        return 8
-    cells = [row[section.columns.index(column)] for row in section.rows]
-    return max(6 if not column.is_text else 4, *(len(cell.text) for cell in cells))
 
 
 def _markdown_row(cells: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:
