@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from wsol.baselines import BASELINES, baseline_map
-from wsol.boxes.all_levels import boxes_at
+from wsol.boxes.one_level import largest_box_at
 from wsol.datasets.base import Dataset, Sample
 from wsol.datasets.loading import open_image
 from wsol.errors import InputError
@@ -391,7 +391,7 @@ def fixed_foreground(maps: Tensor, protocol: Protocol) -> Tensor:
 
 
 def _largest_box(foreground: NDArray[np.uint8], protocol: Protocol) -> NDArray[np.float64]:
-    boxes = boxes_at(foreground, 0, "largest", protocol.convention)
+    boxes = largest_box_at(foreground, 0, protocol.convention)
     return boxes[0].astype(np.float64) if len(boxes) else np.zeros(4)
 
 

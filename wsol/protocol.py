@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wsol.boxes.all_levels import both_box_runs, box_runs, boxes_at
+from wsol.boxes.all_levels import both_box_runs, box_runs
 from wsol.boxes.geometry import exact_ground_truth, protocol_ground_truth
 from wsol.boxes.levels import (
     exact_levels,
@@ -20,6 +20,7 @@ from wsol.boxes.levels import (
     protocol_threshold_levels,
     threshold_grid,
 )
+from wsol.boxes.one_level import largest_box_at
 from wsol.boxes.runs import BoxRuns, Contours, Convention
 from wsol.cam.score_map import score_maps
 from wsol.datasets.base import Boxes, MaskFiles
@@ -194,7 +195,7 @@ def prepare(score_map: NDArray[Any], protocol: Protocol) -> PreparedMap:
     if fixed_levels is levels:
         fixed_boxes = found["largest"].at(fixed)
     else:
-        fixed_boxes = boxes_at(fixed_levels, fixed, "largest", protocol.convention)
+        fixed_boxes = largest_box_at(fixed_levels, fixed, protocol.convention)
     runs = {kind: found[kind] for kind in protocol.contour_kinds}
     return PreparedMap(score_map, runs, threshold_levels, fixed_boxes)
 

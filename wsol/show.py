@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from wsol.boxes.all_levels import boxes_at
 from wsol.boxes.levels import exact_levels
+from wsol.boxes.one_level import largest_box_at
 from wsol.datasets.classes import imagenet_classes
 from wsol.errors import InputError
 from wsol.framing import ResizeMode, fit, maps_on_grid
@@ -82,7 +82,7 @@ def look(
             cams, [upright.size], preprocessing.size, resize_mode, _GRID
         )[0, 0].cpu().numpy()  # fmt: skip
     names = class_names(classifier)
-    boxes = boxes_at(exact_levels(score_map, np.array([threshold])), 0, "largest", "exact")
+    boxes = largest_box_at(exact_levels(score_map, np.array([threshold])), 0, "exact")
     return Shown(
         image=np.asarray(upright),
         predictions=[

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.measure import label, regionprops
 
-from wsol.boxes.all_levels import both_box_runs, box_runs, boxes_at
+from wsol.boxes.all_levels import both_box_runs, box_runs
 from wsol.boxes.levels import exact_levels, threshold_grid
 
 SHAPES = st.tuples(st.integers(1, 14), st.integers(1, 14))
@@ -120,17 +120,6 @@ def test_ten_thousand_levels():
     for level in (0, 4999, 9998):
         count = label(levels > level, connectivity=2).max()
         assert len(runs.at(level)) == count
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    levels_maps(), st.sampled_from(["largest", "all"]), st.sampled_from(["wsolevaluation", "exact"])
-)
-def test_one_level_alone_is_the_same(levels, contours, convention):
-    runs = box_runs(levels, contours, convention)
-    for level in range(int(levels.max()) + 1):
-        alone = boxes_at(levels, level, contours, convention)
-        assert sorted(alone.tolist()) == sorted(runs.at(level).tolist())
 
 
 @settings(max_examples=200, deadline=None)

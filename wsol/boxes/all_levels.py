@@ -1,4 +1,4 @@
-"""Score map to boxes, at all thresholds in one pass and at one threshold."""
+"""Score map to boxes, at all thresholds in one pass."""
 
 import numpy as np
 from numba import njit
@@ -42,13 +42,6 @@ def both_box_runs(levels: NDArray[np.integer], convention: Convention) -> tuple[
     levels = np.ascontiguousarray(levels)
     outer = outer_components(levels)
     return _largest(levels, outer, convention), _all(levels, outer, convention)
-
-
-def boxes_at(
-    levels: NDArray[np.integer], level: int, contours: Contours, convention: Convention
-) -> NDArray[np.int32]:
-    """The boxes at one level alone; (m, 4) int32 as in `BoxRuns`, m = 0 without foreground."""
-    return box_runs((levels > level).astype(np.uint8), contours, convention).boxes
 
 
 def _largest(
