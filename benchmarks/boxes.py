@@ -16,7 +16,6 @@ import torch.nn.functional as F
 import typer
 from numpy.typing import NDArray
 
-from wsol.boxes.levels import threshold_grid
 from wsol.boxes.runs import Contours
 from wsol.metrics.box_accuracy import BoxAccuracy, best_iou_per_threshold
 from wsol.protocol import Protocol, prepare
@@ -80,43 +79,59 @@ def opencv_best_iou(
     return np.maximum.reduceat(iou, np.r_[0, np.cumsum(counts)[:-1]])
 
 
-def main(maps: Annotated[int, typer.Option()] = 200) -> None:
-    """Measure, check that the counts agree, and print ratios."""
+def main(
+    maps: Annotated[int, typer.Option()] = 200, rounds: Annotated[int, typer.Option()] = 3
+) -> None:
+    """Measure, check that the counts agree, and print ratios of the best rounds."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     score_maps, truths = cam_like_maps(maps), true_boxes(maps)
     kinds: tuple[Contours, ...] = ("largest", "all")
     for kind in (*kinds, "both"):  # compile before the clock runs
         prepare(score_maps[0], Protocol(contours=kind))
-    print(f"{maps} CAM-like maps of {SIDE}x{SIDE}, one core, OpenCV {cv2.__version__}")
+    print(
+        f"{maps} CAM-like maps of {SIDE}x{SIDE}, one core, OpenCV {cv2.__version__}, "
+        f"the best of {rounds} rounds"
+    )
     print("step    contours   one pass   OpenCV     ratio")
+
+    def one_pass(protocol: Protocol, names: tuple[Contours, ...]) -> dict[Contours, BoxAccuracy]:
+        found = {name: BoxAccuracy(protocol.thresholds, IOU_LEVELS) for name in names}
+        for score_map, truth in zip(score_maps, truths, strict=True):
+            prepared = prepare(score_map, protocol)
+            for name in names:
+                best = best_iou_per_threshold(
+                    prepared.runs[name], truth, prepared.threshold_levels, "wsolevaluation"
+                )
+                found[name].update(best)
+        return found
+
+    def opencv(protocol: Protocol, names: tuple[Contours, ...]) -> dict[Contours, BoxAccuracy]:
+        found = {name: BoxAccuracy(protocol.thresholds, IOU_LEVELS) for name in names}
+        for name in names:
+            for score_map, truth in zip(score_maps, truths, strict=True):
+                found[name].update(opencv_best_iou(score_map, truth, protocol.thresholds, name))
+        return found
+
     for step in (0.001, 0.01):
-        thresholds = threshold_grid(step)
         for kind in (*kinds, "both"):
             protocol = Protocol(threshold_step=step, contours=kind)
             names = kinds if kind == "both" else (kind,)
-            ours = {name: BoxAccuracy(thresholds, IOU_LEVELS) for name in names}
-            start = time.perf_counter()
-            for score_map, truth in zip(score_maps, truths, strict=True):
-                prepared = prepare(score_map, protocol)
-                for name in names:
-                    best = best_iou_per_threshold(
-                        prepared.runs[name], truth, prepared.threshold_levels, "wsolevaluation"
-                    )
-                    ours[name].update(best)
-            seconds = (time.perf_counter() - start) / maps
-            reference_seconds = 0.0
-            for name in names:
-                reference = BoxAccuracy(thresholds, IOU_LEVELS)
-                start = time.perf_counter()
-                for score_map, truth in zip(score_maps, truths, strict=True):
-                    reference.update(opencv_best_iou(score_map, truth, thresholds, name))
-                reference_seconds += (time.perf_counter() - start) / maps
-                if reference.curves() != ours[name].curves():
-                    raise SystemExit(f"step {step}, {name}: the counts differ")
+            seconds = {one_pass: float("inf"), opencv: float("inf")}
+            for _ in range(rounds):
+                counts = []
+                for way in seconds:
+                    start = time.perf_counter()
+                    found = way(protocol, names)
+                    seconds[way] = min(seconds[way], (time.perf_counter() - start) / maps)
+                    counts.append({name: found[name].curves() for name in names})
+                if counts[0] != counts[1]:
+                    raise SystemExit(f"step {step}, {kind}: the counts differ")
+            ours, reference = seconds.values()
             print(
-                f"{step:<7} {kind:<8} {1e3 * seconds:7.2f} ms {1e3 * reference_seconds:7.1f} ms"
-                f" {reference_seconds / seconds:7.1f}x"
+                f"{step:<7} {kind:<8} {1e3 * ours:7.2f} ms {1e3 * reference:7.1f} ms"
+                f" {reference / ours:7.1f}x",
+                flush=True,
             )
     print("Every count at every threshold and IoU level is equal.")
 

@@ -5,17 +5,18 @@ from numba import njit
 from numpy.typing import NDArray
 
 from wsol.boxes.components import (
-    AREA2,
     FIRST,
     HOLES,
     LAST,
-    PIXELS,
+    SIZE,
     START,
     X0,
     X1,
     Y0,
     Y1,
+    LevelMap,
     holes,
+    level_map,
     outer_components,
 )
 from wsol.boxes.runs import BoxRuns, Contours, Convention
@@ -30,38 +31,35 @@ def box_runs(levels: NDArray[np.integer], contours: Contours, convention: Conven
         contours: `largest` keeps one component a level, `all` keeps each.
         convention: see `wsol.boxes.runs.Convention`.
     """
-    levels = np.ascontiguousarray(levels)
-    outer = outer_components(levels)
+    of = level_map(levels)
+    outer = outer_components(of, convention)
     if contours == "largest":
-        return _largest(levels, outer, convention)
-    return _all(levels, outer, convention)
+        return _largest(of, outer, convention)
+    return _all(of, outer, convention)
 
 
 def both_box_runs(levels: NDArray[np.integer], convention: Convention) -> tuple[BoxRuns, BoxRuns]:
     """`box_runs` of `largest` and of `all`, sharing the pass over the pixels."""
-    levels = np.ascontiguousarray(levels)
-    outer = outer_components(levels)
-    return _largest(levels, outer, convention), _all(levels, outer, convention)
+    of = level_map(levels)
+    outer = outer_components(of, convention)
+    return _largest(of, outer, convention), _all(of, outer, convention)
 
 
-def _largest(
-    levels: NDArray[np.integer], outer: NDArray[np.int32], convention: Convention
-) -> BoxRuns:
-    top = int(levels.max())
+def _largest(of: LevelMap, outer: NDArray[np.int32], convention: Convention) -> BoxRuns:
     beyond = convention == "wsolevaluation"
-    winners = _largest_polygon(levels, outer, top) if beyond else _most_pixels(outer, top)
-    height, width = levels.shape
+    winners = _largest_polygon(of.levels, outer, of.top) if beyond else _most_pixels(outer, of.top)
+    height, width = of.levels.shape
     boxes, first, last = _winning_boxes(outer, winners, height, width, beyond)
-    return BoxRuns(boxes, first, last, top)
+    return BoxRuns(boxes, first, last, of.top)
 
 
-def _all(levels: NDArray[np.integer], outer: NDArray[np.int32], convention: Convention) -> BoxRuns:
+def _all(of: LevelMap, outer: NDArray[np.int32], convention: Convention) -> BoxRuns:
     beyond = convention == "wsolevaluation"
     # Contour search finds a contour around every hole, too.
-    inner = holes(levels) if beyond and (outer[:, HOLES] > 0).any() else _NO_HOLES
-    height, width = levels.shape
+    inner = holes(of) if beyond and (outer[:, HOLES] > 0).any() else _NO_HOLES
+    height, width = of.levels.shape
     boxes, first, last = _every_box(outer, inner, height, width, beyond)
-    return BoxRuns(boxes, first, last, int(levels.max()))
+    return BoxRuns(boxes, first, last, of.top)
 
 
 _NO_HOLES = np.empty((0, 6), dtype=np.int32)
@@ -140,8 +138,8 @@ def _most_pixels(outer, top):  # type: ignore[no-untyped-def]
             w = winners[level]
             if (
                 w < 0
-                or outer[i, PIXELS] > outer[w, PIXELS]
-                or (outer[i, PIXELS] == outer[w, PIXELS] and outer[i, START] < outer[w, START])
+                or outer[i, SIZE] > outer[w, SIZE]
+                or (outer[i, SIZE] == outer[w, SIZE] and outer[i, START] < outer[w, START])
             ):
                 winners[level] = i
     return winners
@@ -163,11 +161,11 @@ def _largest_polygon(levels, outer, top):  # type: ignore[no-untyped-def]
     lower = np.full(top, -1, np.int64)
     for i in range(len(outer)):
         for level in range(outer[i, FIRST], outer[i, LAST] + 1):
-            lower[level] = max(lower[level], outer[i, AREA2])
+            lower[level] = max(lower[level], outer[i, SIZE])
     candidates = np.zeros(top, np.int64)
     upper = np.empty(len(outer), np.int64)
     for i in range(len(outer)):
-        upper[i] = outer[i, AREA2]
+        upper[i] = outer[i, SIZE]
         if outer[i, HOLES] > 0:
             upper[i] = 2 * (outer[i, X1] - outer[i, X0]) * (outer[i, Y1] - outer[i, Y0])
         for level in range(outer[i, FIRST], outer[i, LAST] + 1):
@@ -183,7 +181,7 @@ def _largest_polygon(levels, outer, top):  # type: ignore[no-untyped-def]
                 winners[level] = i
                 continue
             if area[i] < 0:
-                area[i] = outer[i, AREA2]
+                area[i] = outer[i, SIZE]
                 if outer[i, HOLES] > 0:
                     area[i] = _polygon_area2(levels, outer[i, FIRST], outer[i, START])
             w = winners[level]

@@ -12,56 +12,89 @@ border. So their cost is that of the pixels that are ever in a hole, which a smo
 """
 
 import threading
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from wsol.boxes.neighbours import DIRECT, GROUPS_8, INCREMENTS
+from wsol.boxes.neighbours import BLOCK_AREA, DIRECT, GROUPS_8, PIXEL_COUNT
+from wsol.boxes.runs import Convention
 
 # Labels of pixels that belong to no hole, while holes are flooded.
 _OUTSIDE = np.uint32(0)
 _WAITING = np.uint32(0xFFFFFFFE)
 _DRY = np.uint32(0xFFFFFFFF)
+_LOW = np.int64(0xFFFFFFFF)
 _DIRECT = np.uint8(sum(1 << bit for bit in DIRECT))
 
 # Columns of the array that `outer_components` returns.
-X0, Y0, X1, Y1, FIRST, LAST, AREA2, HOLES, START, PIXELS = range(10)
+X0, Y0, X1, Y1, FIRST, LAST, SIZE, HOLES, START = range(9)
+
+_SIZES = {"wsolevaluation": BLOCK_AREA, "exact": PIXEL_COUNT}
 
 
-def outer_components(levels: NDArray[np.integer]) -> NDArray[np.int32]:
+class LevelMap(NamedTuple):
+    """A map of levels and what components and holes both need of it; see `level_map`."""
+
+    levels: NDArray[np.integer]
+    top: int
+    padded: NDArray[np.integer]
+    earlier: NDArray[np.uint8]
+
+
+def level_map(levels: NDArray[np.integer]) -> LevelMap:
+    """Look at every pixel's neighbours once.
+
+    Args:
+        levels: (H, W) non-negative integers, neither side above 65,535.
+    """
+    levels = np.ascontiguousarray(levels)
+    padded = _padded(levels)
+    return LevelMap(levels, int(levels.max()), padded, _earlier_neighbours(padded))
+
+
+def outer_components(of: LevelMap, convention: Convention) -> NDArray[np.int32]:
     """The 8-connected components of `levels > l` for every l from 0 to below the maximum.
 
     Args:
-        levels: (H, W) non-negative integers, C-contiguous, neither side above 65,535.
+        of: from `level_map`.
+        convention: what the size is.
 
     Returns:
-        (n, 10) int32, one row for every component and run of levels: tight inclusive corners
-        x0, y0, x1, y1; first and last level; twice the summed area of its 2x2 blocks (the area of
-        its outer polygon if it has no hole, else less); number of holes; index of its first pixel
-        in raster order; number of pixels.
+        (n, 9) int32, one row for every component and run of levels: tight inclusive corners
+        x0, y0, x1, y1; first and last level; its size: `exact` its number of pixels,
+        `wsolevaluation` twice the summed area of its 2x2 blocks (the area of its outer polygon if
+        it has no hole, else less); number of holes; index of its first pixel in raster order.
     """
-    memory = _MEMORY.of(levels.shape)
+    memory = _MEMORY.of(of.levels.shape)
     runs: NDArray[np.int32] = _outer_runs(
-        levels, GROUPS_8, INCREMENTS, memory.order, memory.label, memory.state, memory.sums,
-        memory.union, memory.runs,
+        of.levels, of.top, of.earlier, GROUPS_8, _SIZES[convention], memory.order, memory.label,
+        memory.state, memory.sums, memory.union, memory.runs,
     )  # fmt: skip
     return runs
 
 
-def holes(levels: NDArray[np.integer]) -> NDArray[np.int32]:
+def holes(of: LevelMap) -> NDArray[np.int32]:
     """The holes of `levels > l`: 4-connected components of its complement inside the image.
 
     Args:
-        levels: as for `outer_components`.
+        of: from `level_map`.
 
     Returns:
         (n, 6) int32, one row for every hole and run of levels: tight inclusive corners x0, y0, x1,
         y1; first and last level.
     """
-    memory = _MEMORY.of(levels.shape)
+    memory = _MEMORY.of(of.levels.shape)
     runs: NDArray[np.int32] = _hole_runs(
-        levels, memory.order, memory.label, memory.state, memory.union, memory.runs
+        of.padded,
+        of.top,
+        of.earlier,
+        memory.order,
+        memory.label,
+        memory.state,
+        memory.union,
+        memory.runs,
     )
     return runs
 
@@ -85,11 +118,11 @@ class _Memory(threading.local):
             labels = pixels // 2 + 2
             self.order = np.empty(pixels, dtype=np.uint32)
             self.label = np.empty(pixels, dtype=np.uint32)
-            self.state = np.empty((labels, 6), dtype=np.int64)
+            self.state = np.empty((labels, 5), dtype=np.int64)
             self.sums = np.empty(labels, dtype=np.int64)
             self.union = np.empty(labels, dtype=np.uint32)
             # Each run that is written was opened by a pixel of its own.
-            self.runs = np.empty((pixels, 10), dtype=np.int32)
+            self.runs = np.empty((pixels, 9), dtype=np.int32)
         return self
 
 
@@ -105,10 +138,10 @@ def _root(union, label):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _padded(levels, border):  # type: ignore[no-untyped-def]
-    """The map with one more pixel of the value `border` on every side."""
+def _padded(levels):  # type: ignore[no-untyped-def]
+    """The map with one more pixel of level 0 on every side."""
     height, width = levels.shape
-    padded = np.full((height + 2, width + 2), border, levels.dtype)
+    padded = np.zeros((height + 2, width + 2), levels.dtype)
     for y in range(height):
         for x in range(width):
             padded[y + 1, x + 1] = levels[y, x]
@@ -116,19 +149,20 @@ def _padded(levels, border):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _earlier_neighbours(levels):  # type: ignore[no-untyped-def]
+def _earlier_neighbours(padded):  # type: ignore[no-untyped-def]
     """Which neighbours precede each pixel when the highest come first, raster order among equals.
 
-    Bits as in `wsol.boxes.neighbours`. Free of branches, so that it runs on whole vectors.
+    Takes a map with a border and returns a flat array of its size, of which the border has no
+    meaning. Bits as in `wsol.boxes.neighbours`. Free of branches, so that it runs on whole vectors.
     """
-    height, width = levels.shape
-    padded = _padded(levels, 0)
-    earlier = np.empty((height, width), np.uint8)
-    for y in range(height):
-        above, row, below = padded[y], padded[y + 1], padded[y + 2]
-        for x in range(width):
+    height, width = padded.shape
+    earlier = np.empty(padded.size, np.uint8)
+    for y in range(1, height - 1):
+        above, row, below = padded[y - 1], padded[y], padded[y + 1]
+        patterns = earlier[y * width + 1 : (y + 1) * width - 1]
+        for x in range(width - 2):
             own = row[x + 1]
-            earlier[y, x] = (
+            patterns[x] = (
                 np.uint8(above[x] >= own)
                 | np.uint8(above[x + 1] >= own) << 1
                 | np.uint8(above[x + 2] >= own) << 2
@@ -147,38 +181,50 @@ def _sort_pixels(levels, top, order):  # type: ignore[no-untyped-def]
 
     Returns how many each level has.
 
-    The upper and the lower half of the map are counted side by side: neighbours tend to be equal,
-    and two counters in turn do not have to wait for each other.
+    Four quarters of the map are counted side by side: neighbours tend to be equal, and four
+    counters in turn do not have to wait for each other.
     """
     height, width = levels.shape
-    middle = height // 2
-    place = np.zeros((2, top + 1), np.int64)
+    rows = height // 4
+    place = np.zeros((4, top + 1), np.int64)
+    place_a, place_b, place_c, place_d = place[0], place[1], place[2], place[3]
     flat = levels.ravel()
-    half = middle * width
-    for i in range(half):
-        place[0, flat[i]] += 1
-        place[1, flat[i + half]] += 1
-    for i in range(2 * half, height * width):
-        place[1, flat[i]] += 1
-    count = place[0] + place[1]
+    n = rows * width
+    for i in range(n):
+        place_a[flat[i]] += 1
+        place_b[flat[i + n]] += 1
+        place_c[flat[i + 2 * n]] += 1
+        place_d[flat[i + 3 * n]] += 1
+    for i in range(4 * n, height * width):
+        place_d[flat[i]] += 1
+    count = np.empty(top + 1, np.int64)
     total = 0
     for level in range(top, -1, -1):
-        above = place[0, level]
-        place[0, level] = total
-        place[1, level] = total + above
-        total += count[level]
-    for y in range(middle):
+        before = total
+        for quarter in range(4):
+            own = place[quarter, level]
+            place[quarter, level] = total
+            total += own
+        count[level] = total - before
+    for y in range(rows):
+        y_b, y_c, y_d = y + rows, y + 2 * rows, y + 3 * rows
         for x in range(width):
-            upper, lower = levels[y, x], levels[y + middle, x]
-            order[np.uint64(place[0, upper])] = y << 16 | x
-            order[np.uint64(place[1, lower])] = (y + middle) << 16 | x
-            place[0, upper] += 1
-            place[1, lower] += 1
-    for y in range(2 * middle, height):
+            a, b, c, d = levels[y, x], levels[y_b, x], levels[y_c, x], levels[y_d, x]
+            # No counter has to be read again after a pixel is written.
+            k_a, k_b, k_c, k_d = place_a[a], place_b[b], place_c[c], place_d[d]
+            place_a[a] = k_a + 1
+            place_b[b] = k_b + 1
+            place_c[c] = k_c + 1
+            place_d[d] = k_d + 1
+            order[np.uint64(k_a)] = y << 16 | x
+            order[np.uint64(k_b)] = y_b << 16 | x
+            order[np.uint64(k_c)] = y_c << 16 | x
+            order[np.uint64(k_d)] = y_d << 16 | x
+    for y in range(4 * rows, height):
         for x in range(width):
-            lower = levels[y, x]
-            order[place[1, lower]] = y << 16 | x
-            place[1, lower] += 1
+            d = levels[y, x]
+            order[np.uint64(place_d[d])] = y << 16 | x
+            place_d[d] += 1
     return count
 
 
@@ -192,29 +238,27 @@ def _write_outer(runs, row, state, sums, s, below, width):  # type: ignore[no-un
     runs[row, 3] = state[s, 3] >> 16
     runs[row, 4] = below
     runs[row, 5] = state[s, 4] - 1
-    area = np.int64(np.int32(sums[s] & 0xFFFFFFFF))
-    runs[row, 6] = area
-    runs[row, 7] = 1 - ((sums[s] - area) >> 32) // 4
+    runs[row, 6] = sums[s] & _LOW
+    runs[row, 7] = 1 - (sums[s] >> 32) // 4
     runs[row, 8] = (start >> 16) * width + (start & 65535)
-    runs[row, 9] = state[s, 5]
 
 
 @njit(cache=True, nogil=True)
 def _outer_runs(  # type: ignore[no-untyped-def]
-    levels, groups, increments, order, label, state, sums, union, runs
+    levels, top, earlier, groups, increments, order, label, state, sums, union, runs
 ):
     """See `outer_components`; all arguments from `order` on are memory to work in.
 
-    `state` holds x0, x1, first and last pixel (y << 16 | x, so that they hold y0 and y1), the
-    level above which a component is unchanged, and its number of pixels.
+    `state` holds x0, x1, first and last pixel (y << 16 | x, so that they hold y0 and y1), and the
+    level above which a component is unchanged.
     """
     width = levels.shape[1]
-    padded = width + 2
+    stride = width + 2
     offsets = np.array(
-        [-padded - 1, -padded, -padded + 1, -1, 1, padded - 1, padded, padded + 1]
+        [-stride - 1, -stride, -stride + 1, -1, 1, stride - 1, stride, stride + 1]
     ).astype(np.uint64)
-    top = np.int64(levels.max())
-    earlier = _earlier_neighbours(levels)
+    touching = (groups & np.uint32(15)).astype(np.uint8)  # how many groups each pattern has
+    nearest = offsets[(groups >> np.uint32(4)) & np.uint32(7)]  # the first one's representative
     count = _sort_pixels(levels, top, order)
     labels = 0
     written = 0
@@ -227,11 +271,9 @@ def _outer_runs(  # type: ignore[no-untyped-def]
             k += np.uint64(1)
             pixel = np.int64(packed)
             y, x = pixel >> 16, pixel & 65535
-            p = np.uint64((y + 1) * padded + x + 1)
-            pattern = earlier[packed >> np.uint64(16), packed & np.uint64(65535)]
-            info = groups[pattern]
-            touching = info & np.uint32(15)
-            if touching == 0:
+            p = np.uint64((y + 1) * stride + x + 1)
+            pattern = earlier[p]
+            if touching[pattern] == 0:
                 s = np.uint64(labels)
                 labels += 1
                 union[s] = s
@@ -241,12 +283,12 @@ def _outer_runs(  # type: ignore[no-untyped-def]
                 state[s, 2] = pixel
                 state[s, 3] = pixel
                 state[s, 4] = level
-                state[s, 5] = 1
                 sums[s] = increments[pattern]
                 continue
-            near = np.uint64(label[p + offsets[np.uint64((info >> np.uint32(4)) & np.uint32(15))]])
+            near = np.uint64(label[p + nearest[pattern]])
             s = np.uint64(union[near])
-            if s != near:
+            # Whether `near` is a root itself cannot be predicted; that its parent is one can.
+            if union[s] != s:
                 s = _root(union, s)
                 union[near] = s
             label[p] = s
@@ -262,11 +304,11 @@ def _outer_runs(  # type: ignore[no-untyped-def]
                 state[s, 2] = pixel
             elif pixel > state[s, 3]:
                 state[s, 3] = pixel
-            state[s, 5] += 1
             sums[s] += increments[pattern]
-            for j in range(1, touching):
-                far = np.uint32(4 * (j + 1))
-                bit = np.uint64((info >> far) & np.uint32(15))
+            if touching[pattern] == 1:
+                continue
+            for j in range(1, touching[pattern]):
+                bit = np.uint64((groups[pattern] >> np.uint32(4 * (j + 1))) & np.uint32(15))
                 t = _root(union, np.uint64(label[p + offsets[bit]]))
                 if t == s:
                     continue
@@ -274,7 +316,7 @@ def _outer_runs(  # type: ignore[no-untyped-def]
                 if state[t, 4] != level:
                     _write_outer(runs, written, state, sums, t, level, width)
                     written += 1
-                if state[t, 5] > state[s, 5]:
+                if sums[t] & _LOW > sums[s] & _LOW:
                     s, t = t, s
                 union[t] = s
                 state[s, 0] = min(state[s, 0], state[t, 0])
@@ -282,7 +324,6 @@ def _outer_runs(  # type: ignore[no-untyped-def]
                 state[s, 2] = min(state[s, 2], state[t, 2])
                 state[s, 3] = max(state[s, 3], state[t, 3])
                 state[s, 4] = level
-                state[s, 5] += state[t, 5]
                 sums[s] += sums[t]
     for i in range(labels):
         s = np.uint64(i)
@@ -292,8 +333,14 @@ def _outer_runs(  # type: ignore[no-untyped-def]
     return runs[:written].copy()
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _ranked(label):  # type: ignore[no-untyped-def]
+    """Labels in their order, with those of unflooded pixels below them instead of above."""
+    return np.uint32(label + np.uint32(2))
+
+
 @njit(cache=True, nogil=True)
-def _hole_runs(levels, after, label, state, union, runs):  # type: ignore[no-untyped-def]
+def _hole_runs(padded, top, earlier, after, label, state, union, runs):  # type: ignore[no-untyped-def]
     """See `holes`: a flood from every regional minimum inside, in the order of levels.
 
     All arguments after the first are memory to work in. `state` holds x0, y0, x1, y1 and the
@@ -303,12 +350,10 @@ def _hole_runs(levels, after, label, state, union, runs):  # type: ignore[no-unt
     touches the border, or holds an unflooded pixel below (every lower pixel of a hole would have
     been flooded before, from that hole's own minimum).
     """
-    height, width = levels.shape
-    top = np.int64(levels.max())
+    height, width = padded.shape[0] - 2, padded.shape[1] - 2
     stride = width + 2
     size = (height + 2) * stride
-    flat = _padded(levels, 0).ravel()
-    earlier = _earlier_neighbours(levels)
+    flat = padded.ravel()
     # What is around the map is outside from the beginning.
     label[:size] = _OUTSIDE
     # Pixels waiting at each level, as linked lists that end in 0, a place outside.
@@ -316,69 +361,90 @@ def _hole_runs(levels, after, label, state, union, runs):  # type: ignore[no-unt
     for y in range(height):
         first = (y + 1) * stride + 1
         label[first : first + width] = _DRY
-        for x in range(width):
+        if y in (0, height - 1):  # No hole is at the border.
+            continue
+        patterns = earlier[first : first + width]
+        for x in range(1, width - 1):
             # The last pixel of a regional minimum, in raster order.
-            if earlier[y, x] & _DIRECT == _DIRECT:
-                p = first + x
-                after[p] = head[flat[p]]
-                head[flat[p]] = p
-                label[p] = _WAITING
+            if patterns[x] & _DIRECT == _DIRECT:
+                own = first + x
+                after[own] = head[flat[own]]
+                head[flat[own]] = own
+                label[own] = _WAITING
 
     union[_OUTSIDE] = _OUTSIDE
     labels = 1
     written = 0
-    steps = (-stride, -1, 1, stride)
+    up, one = np.uint64(stride), np.uint64(1)
     for level in range(top):
         while head[level] > 0:
-            p = np.int64(head[level])
+            p = np.uint64(head[level])
             head[level] = after[p]
-            outside = False
+            q0, q1, q2, q3 = p - up, p - one, p + one, p + up
+            l0, l1, l2, l3 = label[q0], label[q1], label[q2], label[q3]
+            outside = (
+                ((l0 >= _WAITING) & (flat[q0] < level))
+                | ((l1 >= _WAITING) & (flat[q1] < level))
+                | ((l2 >= _WAITING) & (flat[q2] < level))
+                | ((l3 >= _WAITING) & (flat[q3] < level))
+            )
+            # Nearly always one basin at most is near: this tells without a branch a neighbour.
+            smallest = min(min(l0, l1), min(l2, l3))
+            largest = max(max(_ranked(l0), _ranked(l1)), max(_ranked(l2), _ranked(l3)))
             s = np.uint64(0)
-            for step in steps:
-                q = p + step
-                if label[q] >= _WAITING:
-                    outside |= flat[q] < level
-                    continue
-                t = _root(union, np.uint64(label[q]))
-                if t == _OUTSIDE:
-                    outside = True
-                    continue
-                if t == s:
-                    continue
-                if state[t, 4] != level:
-                    _write_hole(runs, written, state, t, level)
-                    written += 1
-                    state[t, 4] = level
-                if s == 0:
-                    s = t
-                    continue
-                union[t] = s
-                state[s, 0] = min(state[s, 0], state[t, 0])
-                state[s, 1] = min(state[s, 1], state[t, 1])
-                state[s, 2] = max(state[s, 2], state[t, 2])
-                state[s, 3] = max(state[s, 3], state[t, 3])
+            if _ranked(smallest) == largest:
+                if smallest < _WAITING:
+                    s = _root(union, np.uint64(smallest))
+                    if s == _OUTSIDE:
+                        outside = True
+                    elif state[s, 4] != level:
+                        _write_hole(runs, written, state, s, level)
+                        written += 1
+                        state[s, 4] = level
+            else:
+                for q in (q0, q1, q2, q3):
+                    if label[q] >= _WAITING:
+                        continue
+                    t = _root(union, np.uint64(label[q]))
+                    if t == _OUTSIDE:
+                        outside = True
+                        continue
+                    if t == s:
+                        continue
+                    if state[t, 4] != level:
+                        _write_hole(runs, written, state, t, level)
+                        written += 1
+                        state[t, 4] = level
+                    if s == 0:
+                        s = t
+                        continue
+                    union[t] = s
+                    state[s, 0] = min(state[s, 0], state[t, 0])
+                    state[s, 1] = min(state[s, 1], state[t, 1])
+                    state[s, 2] = max(state[s, 2], state[t, 2])
+                    state[s, 3] = max(state[s, 3], state[t, 3])
             if outside:
                 label[p] = _OUTSIDE
                 union[s] = _OUTSIDE
                 continue
-            y, x = p // stride - 1, p % stride - 1
+            row = p // up
+            y0, x0 = np.int64(row) - 1, np.int64(p - row * up) - 1
             if s == 0:
                 s = np.uint64(labels)
                 labels += 1
                 union[s] = s
-                state[s, 0] = x
-                state[s, 1] = y
-                state[s, 2] = x
-                state[s, 3] = y
+                state[s, 0] = x0
+                state[s, 1] = y0
+                state[s, 2] = x0
+                state[s, 3] = y0
                 state[s, 4] = level
             else:
-                state[s, 0] = min(state[s, 0], x)
-                state[s, 1] = min(state[s, 1], y)
-                state[s, 2] = max(state[s, 2], x)
-                state[s, 3] = max(state[s, 3], y)
+                state[s, 0] = min(state[s, 0], x0)
+                state[s, 1] = min(state[s, 1], y0)
+                state[s, 2] = max(state[s, 2], x0)
+                state[s, 3] = max(state[s, 3], y0)
             label[p] = s
-            for step in steps:
-                q = p + step
+            for q in (q0, q1, q2, q3):
                 if label[q] == _DRY:
                     label[q] = _WAITING
                     at = flat[q]

@@ -5,6 +5,7 @@ x0 to x1, so it is x1 - x0 + 1 wide. pycocotools wants x, y, width, height with 
 """
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Boxes = NDArray[np.float64]
@@ -12,8 +13,17 @@ Boxes = NDArray[np.float64]
 
 def to_xywh(boxes: NDArray[np.floating] | NDArray[np.integer]) -> Boxes:
     """Inclusive corners (n, 4) to x, y, width, height with continuous edges, for pycocotools."""
-    xywh = np.array(boxes, dtype=np.float64).reshape(-1, 4)
-    xywh[:, 2:] += 1 - xywh[:, :2]
+    xywh: Boxes = _xywh(np.asarray(boxes).reshape(-1, 4))
+    return xywh
+
+
+@njit(cache=True, nogil=True)
+def _xywh(boxes):  # type: ignore[no-untyped-def]
+    xywh = np.empty(boxes.shape)
+    for i in range(len(boxes)):
+        for low in range(2):
+            xywh[i, low] = boxes[i, low]
+            xywh[i, low + 2] = np.float64(boxes[i, low + 2]) + (1 - np.float64(boxes[i, low]))
     return xywh
 
 

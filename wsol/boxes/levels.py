@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 
@@ -18,7 +19,19 @@ def protocol_levels(score_map: NDArray[Any]) -> NDArray[np.uint8]:
     """
     if score_map.dtype == np.uint8:
         return score_map
-    return np.multiply(score_map, 255.0, dtype=np.float64).astype(np.uint8)
+    if score_map.dtype == np.float16:  # which the compiler does not know
+        score_map = score_map.astype(np.float32)
+    levels: NDArray[np.uint8] = _quantized(np.ascontiguousarray(score_map))
+    return levels
+
+
+@njit(cache=True, nogil=True)
+def _quantized(score_map):  # type: ignore[no-untyped-def]
+    levels = np.empty(score_map.shape, np.uint8)
+    values, whole = score_map.ravel(), levels.ravel()
+    for i in range(len(values)):
+        whole[i] = np.uint8(np.int32(np.float64(values[i]) * 255.0))
+    return levels
 
 
 def protocol_threshold_levels(thresholds: NDArray[np.float64], max_level: int) -> NDArray[np.int64]:

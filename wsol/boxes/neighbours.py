@@ -32,8 +32,11 @@ def _block_value(pattern: int) -> tuple[int, int]:
     return {0: (0, 0), 1: (0, 1), 2: (0, 0), 3: (1, -1), 4: (2, 0)}[filled]
 
 
-def _increments() -> NDArray[np.int64]:
-    """For each neighbourhood, what the new pixel adds: 2 * area + (4 * Euler number << 32)."""
+def _increments(*, count: bool) -> NDArray[np.int64]:
+    """For each neighbourhood, what the new pixel adds: size + (4 * Euler number << 32).
+
+    The size is 2 * area, or the `count` of pixels.
+    """
     table = np.zeros(256, dtype=np.int64)
     for pattern in range(256):
         nw, n, ne, w, e, sw, s, se = (pattern >> bit & 1 for bit in range(8))
@@ -49,7 +52,11 @@ def _increments() -> NDArray[np.int64]:
                 _block_value(before | own),
                 _block_value(before),
             )
-            table[pattern] += (area - area_before) + ((euler - euler_before) << _SHIFT)
+            table[pattern] += (euler - euler_before) << _SHIFT
+            if not count:
+                table[pattern] += area - area_before
+        if count:
+            table[pattern] += 1
     return table
 
 
@@ -82,5 +89,6 @@ def _groups() -> NDArray[np.uint32]:
     return table
 
 
-INCREMENTS = _increments()
+BLOCK_AREA = _increments(count=False)
+PIXEL_COUNT = _increments(count=True)
 GROUPS_8 = _groups()

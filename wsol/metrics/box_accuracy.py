@@ -101,14 +101,16 @@ def best_iou_per_threshold(
     Returns:
         (T,) float64.
     """
-    nothing = 0.0
-    if convention == "wsolevaluation":
-        nothing = float(iou_matrix(np.zeros((1, 4)), true_boxes).max())
     # One place more than there are levels: everything from the maximum on has no foreground.
-    best = np.full(runs.max_level + 1, nothing)
-    if len(runs.boxes):
-        ious = iou_matrix(runs.boxes, true_boxes).max(axis=1)
+    best = np.zeros(runs.max_level + 1)
+    boxes: NDArray[np.int32] = runs.boxes
+    if convention == "wsolevaluation":
+        boxes = np.concatenate([boxes, np.zeros((1, 4), np.int32)])
+    if len(boxes):
+        ious = iou_matrix(boxes, true_boxes).max(axis=1)
         best[: runs.max_level] = _max_over_runs(ious, runs.first, runs.last, runs.max_level)
+        if convention == "wsolevaluation":
+            best[runs.max_level] = ious[-1]
     return best[np.minimum(threshold_levels, runs.max_level)]
 
 
@@ -116,7 +118,7 @@ def best_iou_per_threshold(
 def _max_over_runs(values, first, last, count):  # type: ignore[no-untyped-def]
     """The greatest value of any run at each level; every level has one."""
     best = np.zeros(count)
-    for i in range(len(values)):
+    for i in range(len(first)):
         for level in range(first[i], last[i] + 1):
             if values[i] > best[level]:
                 best[level] = values[i]
