@@ -1,7 +1,7 @@
 """Conversions between box conventions, by hand."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsol.boxes.geometry import exact_ground_truth, protocol_ground_truth, to_xywh
@@ -28,6 +28,29 @@ def test_exact_scaling_keeps_the_covered_part():
 def test_quantization_truncates_in_double_precision():
     values = np.array([[0, 0.5, 1, 1 / 255, np.nextafter(1 / 255, 0)]])
     assert protocol_levels(values).tolist() == [[0, 127, 255, 1, 0]]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from([np.float16, np.float32, np.float64]), st.integers(0, 2**31), st.booleans())
+def test_quantization_is_numpys_for_every_type(kind, seed, transposed):
+    rng = np.random.default_rng(seed)
+    values = np.concatenate([rng.random(60), np.arange(256) / 255, [0, 1]]).astype(kind)
+    values = values.reshape(-1, 6).T if transposed else values.reshape(6, -1)
+    expected = np.multiply(values, 255.0, dtype=np.float64).astype(np.uint8)
+    found = protocol_levels(values)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**31), st.integers(0, 5), st.booleans())
+def test_widths_and_heights_are_those_of_the_corners(seed, count, whole):
+    corners = np.random.default_rng(seed).uniform(0, 300, (count, 4))
+    corners = corners.astype(np.int32) if whole else corners
+    found = to_xywh(corners)
+    assert found.dtype == np.float64 and found.shape == (count, 4)
+    np.testing.assert_array_equal(found[:, :2], corners[:, :2])
+    np.testing.assert_array_equal(found[:, 2:], corners[:, 2:] + (1 - corners[:, :2]))
 
 
 def test_threshold_levels_are_those_of_the_protocol():
