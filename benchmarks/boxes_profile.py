@@ -61,7 +61,7 @@ def main(maps: Annotated[int, typer.Option()] = 200) -> None:
     state, sums = np.zeros((1, 5), np.int64), np.zeros(1, np.int64)
 
     def sort(i: int) -> None:
-        _sort_pixels(levels[i], int(levels[i].max()), memory.order)
+        _sort_pixels(levels[i], maps_of[i].top, memory.order)
 
     def components(i: int) -> None:
         outer_components(maps_of[i], "wsolevaluation")
@@ -77,7 +77,7 @@ def main(maps: Annotated[int, typer.Option()] = 200) -> None:
         runs = [
             join(one, found, "wsolevaluation") for one, found in zip(maps_of, outer, strict=True)
         ]
-        asked = [protocol_threshold_levels(thresholds, int(one.max())) for one in levels]
+        asked = [protocol_threshold_levels(thresholds, one.top) for one in maps_of]
 
         def measured(i: int) -> None:
             best_iou_per_threshold(runs[i], truths[i], asked[i], "wsolevaluation")

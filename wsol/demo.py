@@ -1,7 +1,6 @@
 """The whole thing, offline and small: make data, train, evaluate, tabulate, draw."""
 
 import multiprocessing
-import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
@@ -21,7 +20,7 @@ from wsol.files import write_text
 from wsol.models.checkpoint import read_checkpoint, save_checkpoint
 from wsol.models.classifier import Preprocessing
 from wsol.models.registry import build_classifier
-from wsol.pipeline import usable_cores
+from wsol.pipeline import leave_interrupts, usable_cores
 from wsol.progress import track
 from wsol.results.plots import plot_parameters, plot_threshold_curves
 from wsol.results.record import ResultRecord
@@ -89,20 +88,13 @@ def run_demo(
     data = out / f"shapes-seed-{seed}"
     console.print(f"[bold]1/4[/bold] Drawing {sum(_IMAGES.values()):,} pictures of shapes")
     with track("pictures", sum(_IMAGES.values())) as advance:
-        shown = 0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal shown
-            advance(done - shown)
-            shown = done
-
         generate_shapes(
             data,
             **_IMAGES,
             size=_IMAGE_SIDE,
             seed=seed,
             processes=usable_cores(),
-            progress=progress,
+            advance=advance,
         )
     training, test = read_shapes(data, "train"), read_shapes(data, "test")
 
@@ -160,16 +152,17 @@ def _trained(
             )  # a damaged file is named here, not in the middle of the evaluation
         else:
             missing.append((recipe, data, path, seed, device))
-    if missing:
-        # Narrow networks keep one core busy, but not two: so there is one a core.
-        at_once = min(len(missing), usable_cores()) if device == "cpu" else 1
-        images = sum(recipe.epochs * _steps(data) * _BATCH for recipe, *_ in missing)
-        with track("images", images) as advance:
-            if at_once > 1:
-                _train_at_once(missing, at_once, advance)
-            else:
-                for job in missing:
-                    _train(*job, advance)
+    if not missing:
+        return paths
+    # Narrow networks keep one core busy, but not two: so there is one a core.
+    at_once = min(len(missing), usable_cores()) if device == "cpu" else 1
+    images = sum(recipe.epochs * _steps(data) * _BATCH for recipe, *_ in missing)
+    with track("images", images) as advance:
+        if at_once > 1:
+            _train_at_once(missing, at_once, advance)
+        else:
+            for job in missing:
+                _train(*job, advance)
     return paths
 
 
@@ -205,7 +198,7 @@ _finished: "Synchronized[int]"  # images of all processes together; set where a 
 def _begin(finished: "Synchronized[int]", threads: int) -> None:
     global _finished
     _finished = finished
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told, and ends this one
+    leave_interrupts()
     torch.set_num_threads(threads)
 
 

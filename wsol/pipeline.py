@@ -1,6 +1,7 @@
-"""Work handed to threads with a bound on what is in flight."""
+"""Work handed to threads with a bound on what is in flight, and what workers share."""
 
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,6 +17,11 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def leave_interrupts() -> None:
+    """Begin a worker process: of a Ctrl-C its parent is told, and ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class Pipeline(Generic[Result]):

@@ -5,23 +5,15 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
+from test_boxes_all_levels import levels_maps
 
 from wsol.boxes import one_level
 from wsol.boxes.all_levels import box_runs
 from wsol.boxes.one_level import largest_box_at
 
-SHAPES = st.tuples(st.integers(1, 14), st.integers(1, 14))
-
-
-def maps():
-    return st.sampled_from([1, 2, 255]).flatmap(
-        lambda top: hnp.arrays(np.uint8, SHAPES, elements=st.integers(0, top), fill=st.nothing())
-    )
-
 
 @settings(max_examples=1000, deadline=None)
-@given(maps(), st.sampled_from(["wsolevaluation", "exact"]))
+@given(levels_maps(), st.sampled_from(["wsolevaluation", "exact"]))
 @example(np.zeros((1, 1), np.uint8), "exact")
 @example(np.eye(9, dtype=np.uint8), "wsolevaluation")
 @example(np.indices((9, 9)).sum(0).astype(np.uint8) % 2, "wsolevaluation")

@@ -66,7 +66,7 @@ _NO_HOLES = np.empty((0, 6), dtype=np.int32)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _corners(boxes, row, x0, y0, x1, y1, height, width, beyond):  # type: ignore[no-untyped-def]
+def write_corners(boxes, row, x0, y0, x1, y1, height, width, beyond):  # type: ignore[no-untyped-def]
     """Write tight inclusive corners as the convention has them: the far one lies one pixel
     `beyond` the object in the published protocol, but within the map."""
     boxes[row, 0] = x0
@@ -92,7 +92,7 @@ def _winning_boxes(outer, winners, height, width, beyond):  # type: ignore[no-un
             or outer[w, X1] != outer[previous, X1]
             or outer[w, Y1] != outer[previous, Y1]
         ):
-            _corners(
+            write_corners(
                 boxes, rows, outer[w, X0], outer[w, Y0], outer[w, X1], outer[w, Y1],
                 height, width, beyond,
             )  # fmt: skip
@@ -111,7 +111,7 @@ def _every_box(outer, inner, height, width, beyond):  # type: ignore[no-untyped-
     first = np.empty(rows, np.int32)
     last = np.empty(rows, np.int32)
     for i in range(len(outer)):
-        _corners(
+        write_corners(
             boxes, i, outer[i, X0], outer[i, Y0], outer[i, X1], outer[i, Y1],
             height, width, beyond,
         )  # fmt: skip
@@ -120,7 +120,7 @@ def _every_box(outer, inner, height, width, beyond):  # type: ignore[no-untyped-
     for j in range(len(inner)):
         i = len(outer) + j
         # A hole's contour runs through the pixels around it, one further on every side.
-        _corners(
+        write_corners(
             boxes, i, inner[j, X0] - 1, inner[j, Y0] - 1, inner[j, X1] + 1, inner[j, Y1] + 1,
             height, width, beyond,
         )  # fmt: skip

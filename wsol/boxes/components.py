@@ -25,7 +25,7 @@ from wsol.boxes.runs import Convention
 _OUTSIDE = np.uint32(0)
 _WAITING = np.uint32(0xFFFFFFFE)
 _DRY = np.uint32(0xFFFFFFFF)
-_LOW = np.int64(0xFFFFFFFF)
+_LOW = np.int64(0xFFFFFFFF)  # the size in a component's sums, see `wsol.boxes.neighbours`
 _DIRECT = np.uint8(sum(1 << bit for bit in DIRECT))
 
 # Columns of the array that `outer_components` returns.
@@ -87,15 +87,9 @@ def holes(of: LevelMap) -> NDArray[np.int32]:
     """
     memory = _MEMORY.of(of.levels.shape)
     runs: NDArray[np.int32] = _hole_runs(
-        of.padded,
-        of.top,
-        of.earlier,
-        memory.order,
-        memory.label,
-        memory.state,
-        memory.union,
+        of.padded, of.top, of.earlier, memory.order, memory.label, memory.state, memory.union,
         memory.runs,
-    )
+    )  # fmt: skip
     return runs
 
 
@@ -130,7 +124,8 @@ _MEMORY = _Memory()
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _root(union, label):  # type: ignore[no-untyped-def]
+def root_of(union, label):  # type: ignore[no-untyped-def]
+    """The label that stands for the united set of `label` (uint64), whose path is shortened."""
     while union[label] != label:
         union[label] = union[union[label]]
         label = np.uint64(union[label])
@@ -289,7 +284,7 @@ def _outer_runs(  # type: ignore[no-untyped-def]
             s = np.uint64(union[near])
             # Whether `near` is a root itself cannot be predicted; that its parent is one can.
             if union[s] != s:
-                s = _root(union, s)
+                s = root_of(union, s)
                 union[near] = s
             label[p] = s
             if state[s, 4] != level:
@@ -309,7 +304,7 @@ def _outer_runs(  # type: ignore[no-untyped-def]
                 continue
             for j in range(1, touching[pattern]):
                 bit = np.uint64((groups[pattern] >> np.uint32(4 * (j + 1))) & np.uint32(15))
-                t = _root(union, np.uint64(label[p + offsets[bit]]))
+                t = root_of(union, np.uint64(label[p + offsets[bit]]))
                 if t == s:
                     continue
                 # It ends here, unless it has changed at this level.
@@ -343,7 +338,7 @@ def _ranked(label):  # type: ignore[no-untyped-def]
 def _hole_runs(padded, top, earlier, after, label, state, union, runs):  # type: ignore[no-untyped-def]
     """See `holes`: a flood from every regional minimum inside, in the order of levels.
 
-    All arguments after the first are memory to work in. `state` holds x0, y0, x1, y1 and the
+    All arguments from `after` on are memory to work in. `state` holds x0, y0, x1, y1 and the
     level from which a hole is unchanged.
 
     A pixel outside every hole at its own level is one from which water could run off: its basin
@@ -394,7 +389,7 @@ def _hole_runs(padded, top, earlier, after, label, state, union, runs):  # type:
             s = np.uint64(0)
             if _ranked(smallest) == largest:
                 if smallest < _WAITING:
-                    s = _root(union, np.uint64(smallest))
+                    s = root_of(union, np.uint64(smallest))
                     if s == _OUTSIDE:
                         outside = True
                     elif state[s, 4] != level:
@@ -405,7 +400,7 @@ def _hole_runs(padded, top, earlier, after, label, state, union, runs):  # type:
                 for q in (q0, q1, q2, q3):
                     if label[q] >= _WAITING:
                         continue
-                    t = _root(union, np.uint64(label[q]))
+                    t = root_of(union, np.uint64(label[q]))
                     if t == _OUTSIDE:
                         outside = True
                         continue

@@ -4,7 +4,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from wsol.boxes.all_levels import box_runs
+from wsol.boxes.all_levels import box_runs, write_corners
+from wsol.boxes.components import root_of
 from wsol.boxes.runs import Convention
 
 
@@ -17,18 +18,15 @@ def largest_box_at(
     of the rows. The others go to `box_runs`, so that the answer is the same.
     """
     levels = np.ascontiguousarray(levels)
-    beyond = convention == "wsolevaluation"
-    components, box = _clear_winner(levels, level, beyond)
-    if components == 0:
-        return np.empty((0, 4), np.int32)
-    if components > 0:
+    clear, box = _clear_winner(levels, level, convention == "wsolevaluation")
+    if clear:
         return box
     return box_runs((levels > level).astype(np.uint8), "largest", convention).boxes
 
 
 @njit(cache=True, nogil=True)
 def _clear_winner(levels, level, beyond):  # type: ignore[no-untyped-def]
-    """The number of 8-connected components and the box of the largest; -1 where it is unclear.
+    """Whether it is clear which 8-connected component is the largest, and its box if there is one.
 
     Largest is the one with the most pixels or, `beyond`, the one whose outline encloses the
     largest polygon between pixel centres. That is at least its number of squares of 2x2
@@ -46,7 +44,7 @@ def _clear_winner(levels, level, beyond):  # type: ignore[no-untyped-def]
     start = np.empty(most, np.int32)  # of each run of foreground pixels, with its row's others
     end = np.empty(most, np.int32)
     runs = 0
-    above, above_end = 0, 0  # the runs of the row before
+    above = 0  # the first run of the row before
     for y in range(height):
         first = runs
         x = 0
@@ -62,19 +60,16 @@ def _clear_winner(levels, level, beyond):  # type: ignore[no-untyped-def]
             start[run], end[run], parent[run] = begin, x, run
             left[run], right[run], upper[run], lower[run] = begin, x - 1, y, y
             size[run] = 0 if beyond else x - begin
-            root = run
+            root = np.int64(run)
             # Runs above that end before this one's left neighbour touch no later one either.
-            while above < above_end and end[above] < begin:
+            while above < first and end[above] < begin:
                 above += 1
             other = above
-            while other < above_end and start[other] <= x:
+            while other < first and start[other] <= x:
                 if beyond:
                     shared = min(end[other], x) - max(start[other], begin)
                     size[root] += max(shared - 1, 0)
-                base = other
-                while parent[base] != base:
-                    parent[base] = parent[parent[base]]
-                    base = parent[base]
+                base = np.int64(root_of(parent, np.uint64(other)))
                 if base != root:
                     kept, gone = min(base, root), max(base, root)
                     parent[gone] = kept
@@ -85,25 +80,23 @@ def _clear_winner(levels, level, beyond):  # type: ignore[no-untyped-def]
                     size[kept] += size[gone]
                     root = kept
                 other += 1
-        above, above_end = first, runs
+        above = first
     box = np.empty((1, 4), np.int32)
-    components = 0
-    winner = 0
+    nothing = np.empty((0, 4), np.int32)
+    if runs == 0:
+        return True, nothing
+    winner = 0  # the first run is the root of its component
     for run in range(runs):
-        if parent[run] == run:
-            components += 1
-            if components == 1 or size[run] > size[winner]:
-                winner = run
-    if components == 0:
-        return 0, box
+        if parent[run] == run and size[run] > size[winner]:
+            winner = run
     for run in range(runs):
         if parent[run] == run and run != winner:
             rival = size[run]
             if beyond:
                 rival = (right[run] - left[run]) * (lower[run] - upper[run])
             if rival >= size[winner]:
-                return -1, box
-    box[0, 0], box[0, 1] = left[winner], upper[winner]
-    box[0, 2] = min(right[winner] + beyond, width - 1)
-    box[0, 3] = min(lower[winner] + beyond, height - 1)
-    return components, box
+                return False, nothing
+    write_corners(
+        box, 0, left[winner], upper[winner], right[winner], lower[winner], height, width, beyond
+    )
+    return True, box

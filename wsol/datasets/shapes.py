@@ -18,7 +18,6 @@ import io
 import json
 import multiprocessing
 import shutil
-import signal
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -35,6 +34,7 @@ from PIL import Image, ImageDraw
 from wsol.datasets.base import Dataset, MaskFiles, Sample
 from wsol.errors import InputError
 from wsol.files import inside, require_file, require_folder
+from wsol.pipeline import leave_interrupts
 
 Split = Literal["train", "val", "test"]
 
@@ -415,7 +415,7 @@ def generate_shapes(
     seed: int,
     val: int = 0,
     processes: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> None:
     """Write the data set to the folder `root`: the whole folder appears at once, or nothing.
 
@@ -426,8 +426,8 @@ def generate_shapes(
         train, val, test: number of images of each split; the classes take turns.
         size: side of the square images in pixels.
         processes: that draw at once.
-        progress: called with the images done and the images in all after every image, or once
-            where they are there.
+        advance: called with the number of images that have been finished since the last call;
+            with all of them where they are there.
 
     Raises:
         InputError: for arguments out of range, or when `root` holds anything else.
@@ -438,8 +438,7 @@ def generate_shapes(
     if total == 0:
         raise InputError("shapes: every split is empty; ask for at least one image.")
     if _is_complete(root, parameters):
-        if progress is not None:
-            progress(total, total)
+        advance(total)
         return
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
@@ -447,7 +446,7 @@ def generate_shapes(
     except OSError as error:
         raise InputError(f"{root}: cannot be written ({error.strerror}).") from error
     try:
-        _write(temporary, parameters, processes, progress)
+        _write(temporary, parameters, processes, advance)
         temporary.chmod(root.parent.stat().st_mode & 0o777)
         temporary.replace(root)
     except OSError as error:
@@ -460,7 +459,7 @@ def _write(
     root: Path,
     parameters: ShapesParameters,
     processes: int,
-    progress: Callable[[int, int], None] | None,
+    advance: Callable[[int], None],
 ) -> None:
     names = list(_names(parameters))
     for split in {split for split, _, _ in names}:
@@ -471,12 +470,9 @@ def _write(
     writer.writerow(_COLUMNS)
     size = parameters.size
     with _drawn(partial(_draw, root, parameters), names, processes) as pictures:
-        for done, ((_, _, name), (label, box)) in enumerate(
-            zip(names, pictures, strict=True), start=1
-        ):
+        for (_, _, name), (label, box) in zip(names, pictures, strict=True):
             writer.writerow([name, CLASSES[label], size, size, *box])
-            if progress is not None:
-                progress(done, len(names))
+            advance(1)
     (root / "annotations.csv").write_text(table.getvalue(), encoding="utf-8")
     header = {
         "format": FORMAT,
@@ -505,16 +501,11 @@ def _drawn(
         yield map(draw, names)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _leave_interrupts) as pool:
+    with ProcessPoolExecutor(processes, context, leave_interrupts) as pool:
         try:
             yield pool.map(draw, names, chunksize=16)
         finally:
             pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C no picture is begun
-
-
-def _leave_interrupts() -> None:
-    """The parent is told, and ends its processes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def read_shapes(root: Path, split: Split = "test") -> Dataset:

@@ -101,16 +101,13 @@ def best_iou_per_threshold(
     Returns:
         (T,) float64.
     """
+    # The last box is what the published protocol predicts where there is no foreground.
+    boxes = np.concatenate([runs.boxes, np.zeros((1, 4), np.int32)])
+    ious = iou_matrix(boxes, true_boxes).max(axis=1)
     # One place more than there are levels: everything from the maximum on has no foreground.
-    best = np.zeros(runs.max_level + 1)
-    boxes: NDArray[np.int32] = runs.boxes
-    if convention == "wsolevaluation":
-        boxes = np.concatenate([boxes, np.zeros((1, 4), np.int32)])
-    if len(boxes):
-        ious = iou_matrix(boxes, true_boxes).max(axis=1)
-        best[: runs.max_level] = _max_over_runs(ious, runs.first, runs.last, runs.max_level)
-        if convention == "wsolevaluation":
-            best[runs.max_level] = ious[-1]
+    best = np.empty(runs.max_level + 1)
+    best[:-1] = _max_over_runs(ious, runs.first, runs.last, runs.max_level)
+    best[-1] = ious[-1] if convention == "wsolevaluation" else 0.0
     return best[np.minimum(threshold_levels, runs.max_level)]
 
 

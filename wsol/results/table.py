@@ -157,23 +157,12 @@ class _Fitted:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text(escaping.printable(self.section.title), "italic")
         columns = self.section.columns
-        texts = [
-            [escaping.printable(row[place].text) for row in self.section.rows]
-            for place in range(len(columns))
-        ]
-        cells = [max(map(cell_len, column)) for column in texts]
-        whole = [
-            max(width, cell_len(column.heading))
-            for width, column in zip(cells, columns, strict=True)
-        ]
+        whole = self._widths(lambda heading: [heading])
         if sum(whole) + _PADDING * len(whole) <= options.max_width:
             yield self._block(range(len(columns)), whole)
             return
         # Headings break at their spaces and the names anywhere; figures stay whole.
-        narrow = [
-            max(width, *map(cell_len, column.heading.split()))
-            for width, column in zip(cells, columns, strict=True)
-        ]
+        narrow = self._widths(str.split)
         name = next((i for i, column in enumerate(columns) if column.name == "model"), 0)
         narrow[name] = min(narrow[name], max(_NAME_WIDTH, options.max_width // 3))
         places = [place for place in range(len(columns)) if place != name]
@@ -187,6 +176,16 @@ class _Fitted:
             yield self._block(sorted(block), narrow)
             if places:
                 yield Text()
+
+    def _widths(self, broken: Callable[[str], list[str]]) -> list[int]:
+        """Each column's width, with its heading broken into the lines that are given."""
+        cells = zip(*self.section.rows, strict=True)
+        return [
+            max(
+                map(cell_len, [*broken(column.heading), *(escaping.printable(c.text) for c in own)])
+            )
+            for column, own in zip(self.section.columns, cells, strict=True)
+        ]
 
     def _block(self, places: Sequence[int], widths: Sequence[int]) -> Table:
         table = Table(box=None, header_style="bold")
