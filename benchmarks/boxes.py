@@ -17,8 +17,8 @@ import typer
 from numpy.typing import NDArray
 
 from wsol.boxes.runs import Contours
+from wsol.evaluation.protocol import Protocol, prepare
 from wsol.metrics.box_accuracy import BoxAccuracy, best_iou_per_threshold
-from wsol.protocol import Protocol, prepare
 
 IOU_LEVELS = (0.3, 0.5, 0.7)
 SIDE = 224

@@ -19,7 +19,7 @@ import typer
 from PIL import Image
 
 from wsol.datasets.base import Dataset, Sample
-from wsol.evaluate import Options, evaluate
+from wsol.evaluation.loop import Options, evaluate
 from wsol.models.registry import load_classifier
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}

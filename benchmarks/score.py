@@ -16,9 +16,9 @@ import typer
 from boxes import SIDE, cam_like_maps, true_boxes
 
 from wsol.datasets.base import Dataset, Sample
-from wsol.evaluator import Evaluator
+from wsol.evaluation.evaluator import Evaluator
+from wsol.evaluation.protocol import Outcome
 from wsol.pipeline import Pipeline, usable_cores
-from wsol.protocol import Outcome
 
 
 def main(

@@ -29,8 +29,8 @@ from torchvision.transforms import v2
 
 from wsol.datasets.base import Dataset, Sample
 from wsol.models.classifier import Classifier, Preprocessing
+from wsol.models.precision import autocast
 from wsol.models.registry import build_classifier
-from wsol.precision import autocast
 from wsol.training.options import TrainingOptions
 from wsol.training.train import Training
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from wsol.compare import plan, run_tasks
-from wsol.experiment import read_experiment
-from wsol.results.store import Store
+from wsol.experiment.file import read_experiment
+from wsol.experiment.tasks import plan, run_tasks
+from wsol.records.store import Store
 
 _BESIDE_THE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"
 

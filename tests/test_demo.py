@@ -10,7 +10,7 @@ from wsol import demo
 from wsol.datasets.shapes import generate_shapes, read_shapes
 from wsol.errors import InputError
 from wsol.models.checkpoint import read_checkpoint
-from wsol.results.record import read_records
+from wsol.records.record import read_records
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer.main
 
 from wsol.cli import app
-from wsol.experiment import read_experiment
+from wsol.experiment.file import read_experiment
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -12,22 +12,22 @@ import torch
 from rich.console import Console
 from rich.markup import escape
 
-from wsol.baselines import BASELINES
 from wsol.datasets.base import Dataset
 from wsol.datasets.shapes import generate_shapes, read_shapes
-from wsol.evaluate import Options
+from wsol.evaluation.loop import Options
+from wsol.evaluation.models import ModelRequest, evaluate_models, file_names
 from wsol.files import write_text
+from wsol.maps.baselines import BASELINES
 from wsol.models.checkpoint import read_checkpoint, save_checkpoint
 from wsol.models.classifier import Preprocessing
 from wsol.models.registry import build_classifier
 from wsol.pipeline import leave_interrupts, usable_cores
 from wsol.progress import track
+from wsol.records.record import ResultRecord
 from wsol.results.plots import plot_parameters, plot_threshold_curves
-from wsol.results.record import ResultRecord
 from wsol.results.report import ReportOptions, write_report
 from wsol.results.sources import read_sources
 from wsol.results.table import terminal_table, to_csv, to_markdown
-from wsol.runs import ModelRequest, evaluate_models, file_names
 from wsol.training.options import TrainingOptions
 from wsol.training.train import StepReport, train_classifier
 

@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from wsol.results.training import Epoch
+    from wsol.records.training import Epoch
 
 MESSAGES = Console(stderr=True)
 

@@ -14,8 +14,8 @@ from wsol.cli import app
 from wsol.cli.app import _name_store
 from wsol.datasets.shapes import generate_shapes
 from wsol.errors import InputError
-from wsol.results.outcomes import read_outcomes
-from wsol.results.record import read_records
+from wsol.records.outcomes import read_outcomes
+from wsol.records.record import read_records
 
 
 @pytest.fixture(scope="module")

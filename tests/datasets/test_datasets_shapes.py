@@ -8,7 +8,7 @@ from PIL import Image
 
 from wsol.datasets.shapes import CLASSES, generate_shapes, read_shapes
 from wsol.errors import InputError
-from wsol.evaluate import evaluate
+from wsol.evaluation.loop import evaluate
 
 
 def digest(root):

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from wsol.cam.exact import class_maps
-from wsol.cam.head import find_head, run
 from wsol.errors import InputError
+from wsol.maps.exact import class_maps
+from wsol.maps.head import find_head, run
 from wsol.models.inception import inception_v3
 from wsol.models.parts import AcolStep, AdlStep, SpgStep, attend_or_drop, erase
 from wsol.models.registry import build_classifier, load_classifier

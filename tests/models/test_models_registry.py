@@ -182,7 +182,7 @@ def test_efficientnet_lite_recognizes_real_photographs(shared_data, monkeypatch)
     import numpy as np
 
     from wsol.datasets.loading import open_image
-    from wsol.framing import fit
+    from wsol.maps.framing import fit
 
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "experiments"))
     classifier = load_classifier("efficientnet_lite:lite0")

@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from outcome_rows import facts, generated
 
 from wsol.errors import InputError
 from wsol.results.breakdown import break_down
+
+from support.outcome_rows import facts, generated
 
 NAMES = ("tench", "goldfish", "<b>shark</b>")
 

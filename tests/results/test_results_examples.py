@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from PIL import Image
-from test_results_tables import make
 
 from wsol.errors import InputError
+from wsol.records.record import write_record
 from wsol.results.examples import (
     box_at,
     find_photograph,
@@ -14,65 +13,9 @@ from wsol.results.examples import (
     overlay,
     spread,
 )
-from wsol.results.outcomes import (
-    THUMBNAIL,
-    ImageOutcome,
-    OutcomeInfo,
-    switches_of,
-    write_outcomes,
-)
-from wsol.results.record import write_record
 from wsol.results.sources import read_sources
 
-INFO = OutcomeInfo(np.arange(0, 1, 0.01), (0.3, 0.5), ("largest", "all"), (224, 224), "exact")
-TURN = 50
-"""Where the box of `outcome` shrinks from the whole grid to its upper left quarter."""
-
-
-def outcome(number, *, image_id=None, path=None, class_name=None, right=True, score=0.8):
-    """An 80x40 photograph whose true box is the left upper quarter: IoU 1/4, from 0.5 on 1."""
-    ious = np.array([0.25, 1.0], dtype=np.float32)
-    correct = {level: np.repeat(ious >= level, [TURN, 100 - TURN]) for level in INFO.iou_levels}
-    return ImageOutcome(
-        image_id=image_id or f"{number}.png",
-        path=None if path is None else str(path),
-        label=number % 3,
-        class_name=class_name or ("cat", "dog", "bobcat")[number % 3],
-        size=(80, 40),
-        true_boxes=np.array([[0.0, 0, 39, 19]]),
-        rank=0 if right else 3,
-        predicted=("cat", "dog"),
-        scores=np.array([score, 0.1]),
-        fixed_box=np.array([0.0, 0, 223, 223]),
-        fixed_iou=0.25,
-        switches={
-            f"{kind}@{level:g}": switches_of(correct[level])
-            for kind in INFO.kinds
-            for level in INFO.iou_levels
-        },
-        box_starts=np.array([0, TURN], dtype=np.uint16),
-        boxes=np.array([[0, 0, 223, 223], [0, 0, 111, 111]], dtype=np.int16),
-        ious=ious,
-        score_map=np.linspace(0, 255, THUMBNAIL**2).astype(np.uint8).reshape(THUMBNAIL, THUMBNAIL),
-    )
-
-
-def write_run(folder, name, outcomes, *, parameters=1_000_000, **metrics):
-    """A record and its outcomes in a folder; returns the record's path."""
-    record = make(name, parameters, max_box_acc_v2=50.0, **metrics)
-    record = record.model_copy(
-        update={"num_images": len(outcomes), "settings": {"convention": "exact", "num_images": 12}}
-    )
-    path = folder / f"{name}.json"
-    write_record(record, path)
-    write_outcomes(outcomes, INFO, folder / f"{name}.outcomes.parquet")
-    return path
-
-
-def write_photographs(folder, count):
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        Image.new("RGB", (80, 40), (20 * number, 90, 200)).save(folder / f"{number}.png")
+from support.records import INFO, TURN, make, outcome, write_run
 
 
 def test_examples_are_spread_over_classes():

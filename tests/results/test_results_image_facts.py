@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from outcome_rows import KEYS, SIZES, facts, facts_table, generated, info
 
 from wsol.errors import InputError
 from wsol.metrics.box_accuracy import BoxAccuracy
 from wsol.metrics.classification import LocalizationCounts
+from wsol.records.outcomes import write_outcomes
 from wsol.results.image_facts import (
     BOXED,
     best_thresholds,
@@ -21,8 +21,9 @@ from wsol.results.image_facts import (
     metric_values,
     read_facts,
 )
-from wsol.results.outcomes import write_outcomes
 from wsol.results.statistics import resample_weights
+
+from support.outcome_rows import KEYS, SIZES, facts, facts_table, generated, info
 
 
 def by_accumulators(rows, matrices, weights, thresholds):

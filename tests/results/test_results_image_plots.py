@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from PIL import Image
-from test_results_examples import INFO, TURN, outcome, write_photographs, write_run
 
 from wsol.errors import InputError
+from wsol.records.outcomes import read_outcomes
 from wsol.results.example_grid import GridOptions, _choose, plot_examples
 from wsol.results.image_plots import (
     Answers,
@@ -16,8 +16,9 @@ from wsol.results.image_plots import (
     read_answers,
     wilson,
 )
-from wsol.results.outcomes import read_outcomes
 from wsol.results.sources import read_sources
+
+from support.records import INFO, TURN, outcome, write_photographs, write_run
 
 
 def run(folder):

@@ -2,11 +2,12 @@
 
 import matplotlib.pyplot as plt
 import pytest
-from test_results_tables import make
 
 from wsol.errors import InputError
+from wsol.records.record import Curves
 from wsol.results.plots import plot_parameters, plot_threshold_curves
-from wsol.results.record import Curves
+
+from support.records import make
 
 
 def records():

@@ -1,10 +1,11 @@
 """Published numbers are those of the papers, and meet only their own kind."""
 
 import pytest
-from test_results_tables import make
 
+from wsol.records.record import Metrics
 from wsol.results.published import compare, opposite, published_numbers
-from wsol.results.record import Metrics
+
+from support.records import make
 
 
 def number(metric, model, method, dataset):

@@ -6,13 +6,14 @@ import time
 from html.parser import HTMLParser
 
 import pytest
-from test_results_examples import outcome, write_photographs, write_run
 
 from wsol.errors import InputError
-from wsol.results.outcomes import read_outcomes
-from wsol.results.record import read_records, write_record
+from wsol.records.outcomes import read_outcomes
+from wsol.records.record import read_records, write_record
 from wsol.results.report import ReportOptions, _curves, write_report
 from wsol.results.sources import read_sources
+
+from support.records import outcome, write_photographs, write_run
 
 HOSTILE = "</script><script>alert(1)</script>\"'&\u2028$x"
 

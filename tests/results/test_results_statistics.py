@@ -4,12 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from outcome_rows import KEYS, facts, generated, info
 from scipy.stats import binom
 
 from wsol.errors import InputError
+from wsol.records.outcomes import write_outcomes
 from wsol.results.image_facts import metric_names, read_facts
-from wsol.results.outcomes import write_outcomes
 from wsol.results.statistics import (
     Bootstrap,
     compare_runs,
@@ -19,6 +18,8 @@ from wsol.results.statistics import (
     resampled_metrics,
     shared_images,
 )
+
+from support.outcome_rows import KEYS, facts, generated, info
 
 
 def test_interval_equals_resampled_rows(tmp_path):

@@ -7,16 +7,15 @@ import shutil
 
 import numpy as np
 import pytest
-from outcome_rows import generated, info
 from rich.console import Console
 
 from wsol.errors import InputError
+from wsol.records.outcomes import write_outcomes
+from wsol.records.record import Environment, Metrics, ResultRecord, Timing, read_records
+from wsol.records.record import write_record as write
 from wsol.results import statistics_table as tables
 from wsol.results.breakdown import break_down
 from wsol.results.image_facts import facts_of, metric_names, metric_values, read_facts
-from wsol.results.outcomes import write_outcomes
-from wsol.results.record import Environment, Metrics, ResultRecord, Timing, read_records
-from wsol.results.record import write_record as write
 from wsol.results.recorded_run import (
     differing_choices,
     paired_facts,
@@ -25,6 +24,8 @@ from wsol.results.recorded_run import (
     with_intervals,
 )
 from wsol.results.statistics import Bootstrap, Estimate, compare_runs, intervals
+
+from support.outcome_rows import generated, info
 
 HOSTILE = "=cmd|'<b>\x1b[31m[red]"
 

@@ -12,16 +12,12 @@ import pytest
 from rich.console import Console
 
 from wsol.errors import InputError
-from wsol.results.cells import Layout, frame
-from wsol.results.record import (
+from wsol.records.record import (
     Cost,
-    Environment,
-    Metrics,
-    ResultRecord,
-    Timing,
     read_records,
     write_record,
 )
+from wsol.results.cells import Layout, frame
 from wsol.results.table import (
     table_cells,
     terminal_table,
@@ -31,22 +27,7 @@ from wsol.results.table import (
     to_markdown,
 )
 
-
-def make(model, parameters, dataset="CUB", **metrics):
-    return ResultRecord(
-        model=model,
-        parameters=parameters,
-        dataset=dataset,
-        split="test",
-        num_images=5794,
-        cam_method="cam",
-        metrics=Metrics(**metrics),
-        settings={"convention": "wsolevaluation"},
-        environment=Environment(
-            python="3.11", platform="Linux", device="cpu", threads=2, date="2026-01-01", versions={}
-        ),
-        timing=Timing(data=1, forward=2, localization=3, total=4),
-    )
+from support.records import make
 
 
 def records():

@@ -16,12 +16,12 @@ from wsol.cli import app
 from wsol.datasets.shapes import generate_shapes, read_shapes
 from wsol.datasets.weak import open_training_set
 from wsol.errors import InputError
-from wsol.evaluate import Options, evaluate
+from wsol.evaluation.loop import Options, evaluate
+from wsol.evaluation.protocol import Protocol
 from wsol.models.checkpoint import read_checkpoint
 from wsol.models.registry import load_classifier
-from wsol.protocol import Protocol
-from wsol.results.thresholds import read_thresholds
-from wsol.results.training import read_training_record
+from wsol.records.thresholds import read_thresholds
+from wsol.records.training import read_training_record
 from wsol.training.methods import make_method
 from wsol.training.options import TrainingOptions
 from wsol.training.run import TrainingRun

@@ -57,7 +57,7 @@ def _name_store(arguments: list[str]) -> list[str]:
     named: list[str] = []
     for argument, following in zip(arguments, [*arguments[1:], "-"], strict=False):
         if argument == "--store" and following.startswith("-"):
-            from wsol.results.store import default_store
+            from wsol.records.store import default_store
 
             argument = f"--store={default_store()}"
         named.append(argument)

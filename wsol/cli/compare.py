@@ -12,7 +12,7 @@ from wsol.cli.output import OUTPUT
 from wsol.progress import MESSAGES, print_epoch, track, track_training
 
 if TYPE_CHECKING:
-    from wsol.compare import Result
+    from wsol.experiment.tasks import Result
 
 
 @app.command(
@@ -64,9 +64,9 @@ def compare(
     when it is repeated. A model that fails does not stop the others; it is told at the end, and
     the command exits with 2.
     """
-    from wsol.compare import first_look, plan, run_tasks, write_outputs
-    from wsol.experiment import read_experiment
-    from wsol.results.store import Store
+    from wsol.experiment.file import read_experiment
+    from wsol.experiment.tasks import first_look, plan, run_tasks, write_outputs
+    from wsol.records.store import Store
     from wsol.results.table import terminal_table
 
     read = read_experiment(experiment)

@@ -139,10 +139,10 @@ def evaluate(
     Boxes come from class activation maps of the ground-truth class; see the README for what each
     column means. Nothing is trained, and no box is seen by the network.
     """
-    from wsol.evaluate import Options, limited
-    from wsol.results.outcomes import OUTCOMES_SUFFIX
-    from wsol.results.thresholds import read_thresholds
-    from wsol.runs import evaluate_models, file_names, pair_weights
+    from wsol.evaluation.loop import Options, limited
+    from wsol.evaluation.models import evaluate_models, file_names, pair_weights
+    from wsol.records.outcomes import OUTCOMES_SUFFIX
+    from wsol.records.thresholds import read_thresholds
 
     if save_scoremaps is not None and len(models) > 1:
         raise InputError("--save-scoremaps takes one model at a time; evaluate them in turn.")

@@ -10,7 +10,7 @@ from wsol.errors import InputError
 
 if TYPE_CHECKING:
     from wsol.datasets.base import Dataset
-    from wsol.protocol import Protocol
+    from wsol.evaluation.protocol import Protocol
 
 
 class DataName(StrEnum):
@@ -121,7 +121,7 @@ ResumeOption = Annotated[
 
 
 def protocol_of(step: float, iou: str, compat: Compat, contours: ContourName) -> "Protocol":
-    from wsol.protocol import Protocol
+    from wsol.evaluation.protocol import Protocol
 
     try:
         levels = tuple(float(level) for level in iou.replace(",", " ").split())

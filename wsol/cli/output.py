@@ -14,7 +14,7 @@ from wsol.errors import InputError
 from wsol.progress import MESSAGES
 
 if TYPE_CHECKING:
-    from wsol.results.record import ResultRecord
+    from wsol.records.record import ResultRecord
 
 # A file or a pipe has no width of its own: there, no table is squeezed.
 OUTPUT = Console(width=None if sys.stdout.isatty() else 180)
@@ -43,7 +43,7 @@ def settle_outcomes(folder: Path, names: list[str], json_file: str, per_image: b
     `FILE.outcomes.parquet`, or `FILE.<model>.outcomes.parquet` where there are several. Without
     `per_image` those of an earlier run are removed: they tell other numbers than the new record.
     """
-    from wsol.results.outcomes import OUTCOMES_SUFFIX
+    from wsol.records.outcomes import OUTCOMES_SUFFIX
 
     path = Path(json_file)
     for name in names:
@@ -59,7 +59,7 @@ def add_to_store(
     records: "list[ResultRecord]", outcomes: "list[Path] | None", folder: Path | None
 ) -> None:
     """Add finished runs to the results folder that was asked for, and say what became of them."""
-    from wsol.results.store import Store
+    from wsol.records.store import Store
 
     if folder is None:
         return

@@ -16,7 +16,7 @@ from wsol.errors import InputError
 from wsol.progress import MESSAGES
 
 if TYPE_CHECKING:
-    from wsol.results.store import Entry, Store
+    from wsol.records.store import Entry, Store
 
 results_app = typer.Typer(
     help="List, show and remove the runs in a results folder (`--store`).",
@@ -139,7 +139,7 @@ def path(name: Annotated[str, _IdArgument], store: StoreOption = None) -> None:
 
 
 def _open(folder: Path | None) -> "Store":
-    from wsol.results.store import Store
+    from wsol.records.store import Store
 
     store = Store(folder)
     if not store.folder.is_dir():
@@ -166,7 +166,7 @@ def _day(text: str) -> datetime:
 
 
 def _require_metric(name: str) -> None:
-    from wsol.results.record import Metrics
+    from wsol.records.record import Metrics
 
     known = [name for name, field in Metrics.model_fields.items() if field.annotation != _BY_LEVEL]
     if name not in known:

@@ -94,11 +94,11 @@ def score(
     Maps are float16/32/64 within [0, 1], or uint8. A map of another size than 224x224 is resized
     bicubically and min-max normalized again.
     """
-    from wsol.evaluate import limited
+    from wsol.evaluation.loop import limited
+    from wsol.evaluation.precomputed import ScoreOptions
+    from wsol.evaluation.precomputed import score as score_maps
     from wsol.pipeline import usable_cores
-    from wsol.results.outcomes import OUTCOMES_SUFFIX
-    from wsol.score import ScoreOptions
-    from wsol.score import score as score_maps
+    from wsol.records.outcomes import OUTCOMES_SUFFIX
 
     folder = progress_folder(None, json_file, resume, per_image)
     options = ScoreOptions(

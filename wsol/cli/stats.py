@@ -73,10 +73,10 @@ def stats(
     exact McNemar test beside it. Object sizes are shares of the photograph that the largest true
     box covers; breakdowns keep the thresholds that are best over all images.
     """
+    from wsol.records.record import write_record
     from wsol.results import escaping
     from wsol.results import statistics_table as tables
     from wsol.results.breakdown import break_down
-    from wsol.results.record import write_record
     from wsol.results.recorded_run import (
         differing_choices,
         paired_facts,

@@ -98,9 +98,9 @@ def table(
     """
     from wsol.cli.output import OUTPUT
     from wsol.files import write_text
+    from wsol.records.record import find_records
     from wsol.results import table as tables
     from wsol.results.cells import Layout
-    from wsol.results.record import find_records
 
     if table_format is None:
         table_format = TableFormat.TERMINAL

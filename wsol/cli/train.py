@@ -15,7 +15,7 @@ from wsol.errors import InputError
 from wsol.progress import MESSAGES, print_epoch, track_training
 
 if TYPE_CHECKING:
-    from wsol.results.training import TrainingRecord
+    from wsol.records.training import TrainingRecord
     from wsol.training.selection import Selection
 
 
@@ -286,7 +286,7 @@ def _selection(
     every: int,
     training: Any,
 ) -> "Selection | None":
-    from wsol.evaluate import Options
+    from wsol.evaluation.loop import Options
     from wsol.training.selection import Selection
 
     if data is None or root is None:

@@ -43,7 +43,7 @@ class LocalizationCounts:
         self._counts += other._counts
 
     def compute(self) -> dict[str, float]:
-        """Percentages by the names of `wsol.results.record.Metrics`; absent where undefined."""
+        """Percentages by the names of `wsol.records.record.Metrics`; absent where undefined."""
         answered, top1, top5, boxed, localized, top1_loc, top5_loc = map(int, self._counts)
         result: dict[str, float] = {}
         if answered:

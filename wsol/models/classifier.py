@@ -7,9 +7,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from wsol.cam.exact import class_maps
-from wsol.cam.head import find_head, run
 from wsol.errors import InputError
+from wsol.maps.exact import class_maps
+from wsol.maps.head import find_head, run
 from wsol.models.parts import training_parts
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)

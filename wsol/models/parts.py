@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from wsol.cam.exact import class_maps
-from wsol.cam.score_map import normalize
 from wsol.errors import InputError
+from wsol.maps.exact import class_maps
+from wsol.maps.normalize import normalize
 
 PartsName = Literal["adl", "acol", "spg"]
 """What builders call `method`."""

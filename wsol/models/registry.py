@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from wsol.cam.head import find_head
 from wsol.datasets.classes import imagenet_classes
 from wsol.errors import InputError
+from wsol.maps.head import find_head
 from wsol.models.checkpoint import CheckpointInfo, load_tensors, read_checkpoint
 from wsol.models.classifier import Classifier, Preprocessing
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from wsol.errors import InputError
+from wsol.records.record import ResultRecord
 from wsol.results.published import Comparison, compare
-from wsol.results.record import ResultRecord
 
 DASH = "–"
 GROUPS = ("dataset", "convention", "images")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from wsol.datasets.loading import open_image
 from wsol.errors import InputError
+from wsol.records.outcomes import ImageOutcome, OutcomeInfo, read_outcomes, to_outcomes
 from wsol.results.escaping import printable
 from wsol.results.examples import (
     box_at,
@@ -27,7 +28,6 @@ from wsol.results.examples import (
     spread,
 )
 from wsol.results.image_plots import ious_at
-from wsol.results.outcomes import ImageOutcome, OutcomeInfo, read_outcomes, to_outcomes
 from wsol.results.plots import STYLE, save_figure
 from wsol.results.sources import Source
 

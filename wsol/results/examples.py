@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsol.files import inside
-from wsol.results.outcomes import ImageOutcome
+from wsol.records.outcomes import ImageOutcome
 
 COLOUR_MAP = "inferno"
 """Of score maps: equal steps look equal, also in grey and with any colour vision."""

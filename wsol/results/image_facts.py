@@ -14,8 +14,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from wsol.errors import InputError
-from wsol.results.outcomes import OutcomeInfo, read_outcomes
-from wsol.results.thresholds import positions
+from wsol.records.outcomes import OutcomeInfo, read_outcomes
+from wsol.records.thresholds import positions
 
 ANSWERED, TOP1, TOP5, BOXED, LOCALIZED, TOP1_LOC, TOP5_LOC = range(7)
 """Bits of an image's code."""
@@ -50,7 +50,7 @@ class ImageFacts:
         starts: (K, N + 1) int64: the switches of image i under key k are `switches` from
             `starts[k, i]` to `starts[k, i + 1]`.
         switches: (S,) uint16 thresholds at which an image turns right or wrong, see
-            `wsol.results.outcomes.ImageOutcome`.
+            `wsol.records.outcomes.ImageOutcome`.
         thresholds: (T,) float64.
         chosen: (K,) int64, the index of the threshold that was chosen for each key on another
             split; -1 where there is none.

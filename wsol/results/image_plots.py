@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from wsol.errors import InputError
+from wsol.records.outcomes import read_outcomes
 from wsol.results.examples import index_at
-from wsol.results.outcomes import read_outcomes
 from wsol.results.plots import COLOURS, STYLE, save_figure
 from wsol.results.sources import Source
 

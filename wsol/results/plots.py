@@ -14,7 +14,7 @@ from matplotlib.transforms import Bbox
 
 from wsol.errors import InputError
 from wsol.files import atomic_path
-from wsol.results.record import ResultRecord
+from wsol.records.record import ResultRecord
 
 # Okabe and Ito's palette, distinguishable with any colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -47,7 +47,7 @@ def plot_parameters(
 
     Args:
         path: its suffix decides the format: .png, .svg or .pdf.
-        metric: a name of `wsol.results.record.Metrics`.
+        metric: a name of `wsol.records.record.Metrics`.
 
     Raises:
         InputError: when no network's record has the metric.

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from wsol.results.record import ResultRecord
+from wsol.records.record import ResultRecord
 
 _ERROR = "_error"
 
@@ -63,7 +63,7 @@ class Published:
     """One published number.
 
     Attributes:
-        metric: a name of `wsol.results.record.Metrics`, or that with `_error` for 100 minus it.
+        metric: a name of `wsol.records.record.Metrics`, or that with `_error` for 100 minus it.
         settings: what a record's settings must say for its number to be comparable.
         model, method: as published; `names` are the record's names of the model.
         value: percent, printed with `decimals` places.
@@ -176,7 +176,7 @@ def compare(record: ResultRecord, metric: str) -> Comparison | None:
     """Set a record's number beside the published one, if there is one of the very same thing.
 
     Args:
-        metric: a number of `wsol.results.record.Metrics`, or that with `_error`.
+        metric: a number of `wsol.records.record.Metrics`, or that with `_error`.
     """
     reproduced = metric_value(record, metric)
     if reproduced is None:

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from wsol.errors import InputError
+from wsol.records.outcomes import OUTCOMES_SUFFIX, OutcomeInfo
+from wsol.records.record import ResultRecord, read_records
 from wsol.results.cells import column_values, frame
 from wsol.results.image_facts import ImageFacts, facts_of, metric_names, metric_values, read_facts
-from wsol.results.outcomes import OUTCOMES_SUFFIX, OutcomeInfo
-from wsol.results.record import ResultRecord, read_records
 from wsol.results.statistics import Bootstrap, Estimate, shared_images
 
 RECORD_LEVEL = 0.95

@@ -25,6 +25,7 @@ from wsol.boxes.geometry import to_xywh
 from wsol.datasets.loading import open_image
 from wsol.errors import InputError
 from wsol.files import write_text
+from wsol.records.outcomes import ImageOutcome, OutcomeInfo, read_outcomes, to_outcomes
 from wsol.results.escaping import printable
 from wsol.results.examples import (
     OVERLAY_STRENGTH,
@@ -34,7 +35,6 @@ from wsol.results.examples import (
     missing_photograph,
     spread,
 )
-from wsol.results.outcomes import ImageOutcome, OutcomeInfo, read_outcomes, to_outcomes
 from wsol.results.sources import Source
 from wsol.results.table import table_cells
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsol.errors import InputError
+from wsol.records.outcomes import OUTCOMES_SUFFIX
+from wsol.records.record import ResultRecord, read_records, record_files
 from wsol.results.cells import GROUPS, Layout, sections
-from wsol.results.outcomes import OUTCOMES_SUFFIX
-from wsol.results.record import ResultRecord, read_records, record_files
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from wsol.records.record import ResultRecord
 from wsol.results import escaping
 from wsol.results.breakdown import Group
 from wsol.results.cells import DASH, columns_of, frame
-from wsol.results.record import ResultRecord
 from wsol.results.recorded_run import WITHOUT_INTERVAL, recorded_values
 from wsol.results.statistics import Difference, Estimate
 

@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from wsol.records.record import ResultRecord
 from wsol.results import escaping
 from wsol.results.cells import (
     Cell,
@@ -24,7 +25,6 @@ from wsol.results.cells import (
     require_columns,
     sections,
 )
-from wsol.results.record import ResultRecord
 
 _PLAIN = Layout()
 _PADDING = 2  # of a terminal's column

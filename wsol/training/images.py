@@ -12,7 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 from wsol.datasets.base import Dataset
 from wsol.datasets.loading import open_image
 from wsol.errors import InputError
-from wsol.framing import fit
+from wsol.maps.framing import fit
 from wsol.training.processes import Processes
 
 _MARGIN = 256 / 224

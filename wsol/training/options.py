@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wsol.errors import InputError
-from wsol.precision import Precision
+from wsol.models.precision import Precision
 from wsol.training.schedule import cosine_rate, step_rate
 
 Schedule = Literal["cosine", "step"]

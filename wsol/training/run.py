@@ -20,10 +20,10 @@ import torch
 
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
+from wsol.evaluation.provenance import dataset_fingerprint, environment, weights_fingerprint
 from wsol.files import atomic_path
 from wsol.models.checkpoint import save_checkpoint
-from wsol.provenance import dataset_fingerprint, environment, weights_fingerprint
-from wsol.results.training import (
+from wsol.records.training import (
     Chosen,
     Epoch,
     TrainingRecord,

@@ -5,11 +5,11 @@ from typing import Any
 
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
-from wsol.evaluate import Options, evaluate
+from wsol.evaluation.loop import Options, evaluate
+from wsol.evaluation.provenance import dataset_fingerprint, weights_fingerprint
 from wsol.models.classifier import Classifier, match_classes
-from wsol.provenance import dataset_fingerprint, weights_fingerprint
-from wsol.results.record import Metrics
-from wsol.results.training import Chosen
+from wsol.records.record import Metrics
+from wsol.records.training import Chosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
 from wsol.models.classifier import Classifier
-from wsol.precision import autocast
+from wsol.models.precision import autocast
 from wsol.resume import unbroken
 from wsol.training.images import ShuffledBatches, TrainingImages
 from wsol.training.methods import Method, make_method

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wsol.cam.score_map import normalize
 from wsol.errors import InputError
+from wsol.maps.normalize import normalize
 from wsol.models.parts import SpgOutput, SpgStep
 from wsol.training.methods.base import Method, StepOutput
 

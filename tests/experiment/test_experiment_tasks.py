@@ -1,0 +1,256 @@
+"""Experiments as they are run: what is skipped, what is written, and what survives a failure."""
+
+import json
+import os
+import textwrap
+
+import pytest
+from filelock import FileLock
+from typer.testing import CliRunner
+
+from wsol.cli import app
+from wsol.datasets.registry import open_dataset
+from wsol.datasets.shapes import generate_shapes
+from wsol.errors import InputError
+from wsol.evaluation.loop import Options, evaluate
+from wsol.evaluation.protocol import Protocol
+from wsol.experiment.file import read_experiment
+from wsol.experiment.tasks import plan, run_tasks, write_outputs
+from wsol.records.outcomes import read_outcomes
+from wsol.records.record import read_records
+from wsol.records.store import Store
+
+NETWORKS = """
+import torch
+from torch import nn
+
+def net(width):
+    torch.manual_seed(width)
+    return nn.Sequential(
+        nn.Conv2d(3, width, 7, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(width, CLASSES),
+    )
+
+def small():
+    return net(4)
+
+def wide():
+    return net(8)
+
+def broken():
+    raise TypeError("no such thing")
+"""
+
+EXPERIMENT = """
+name: shapes
+title: Shapes
+data: {name: shapes, root: shapes}
+models:
+  - compared_networks:small
+  - {model: "compared_networks:wide", name: Wide}
+  - center
+protocol: {threshold_step: 0.1}
+options: {size: 64, workers: 0, curves: true, device: cpu}
+"""
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    generate_shapes(folder / "shapes", train=1, val=6, test=6, size=64, seed=0)
+    return folder / "shapes"
+
+
+@pytest.fixture
+def place(tmp_path, shapes):
+    (tmp_path / "shapes").symlink_to(shapes)
+    classes = len(open_dataset("shapes", shapes).classes)
+    (tmp_path / "compared_networks.py").write_text(NETWORKS.replace("CLASSES", str(classes)))
+    return tmp_path
+
+
+@pytest.fixture
+def run(place, run_experiment):
+    def results(text=EXPERIMENT, **options):
+        return run_experiment(place, text, **options)
+
+    return results
+
+
+def states(results):
+    return [result.state for result in results]
+
+
+def test_what_is_stored_is_not_run_again(run, shapes):
+    first = run()
+    assert states(first) == ["evaluated"] * 3
+    assert [result.record.model for result in first] == [
+        "compared_networks:small", "Wide", "center",
+    ]  # fmt: skip
+    again = run()
+    assert states(again) == ["stored"] * 3
+    assert [r.record for r in again] == [r.record for r in first]
+    assert states(run(EXPERIMENT.replace("name: Wide", "name: Other"))) == ["stored"] * 3
+    assert states(run(EXPERIMENT.replace("0.1", "0.2"))) == ["evaluated"] * 3
+    smaller = run(EXPERIMENT.replace("size: 64", "size: 32"))
+    assert states(smaller) == ["evaluated", "evaluated", "stored"]  # a baseline sees no input
+    alone = evaluate(
+        "center",
+        open_dataset("shapes", shapes),
+        Options(protocol=Protocol(threshold_step=0.1), curves=True),
+    )
+    assert alone.metrics == first[2].record.metrics
+
+
+def test_other_weights_are_another_run(run, place):
+    run()
+    module = place / "compared_networks.py"
+    module.write_text(module.read_text().replace("manual_seed(width)", "manual_seed(5)"))
+    import sys
+
+    del sys.modules["compared_networks"]
+    os.utime(module, (1, 1))
+    assert states(run()) == ["evaluated", "evaluated", "stored"]
+
+
+def test_a_run_that_lacks_something_is_made_again_and_loses_nothing(run):
+    run(EXPERIMENT.replace("curves: true", "per_image: true"))
+    results = run()
+    assert states(results) == ["evaluated"] * 3
+    assert all(r.entry.outcomes is not None and r.record.curves is not None for r in results)
+    assert states(run()) == states(run(EXPERIMENT.replace("curves", "per_image"))) == ["stored"] * 3
+
+
+def test_a_dry_run_makes_nothing(run, place):
+    assert states(run(dry_run=True)) == ["missing"] * 3
+    assert not (place / "store").exists()
+
+
+def test_a_failure_does_not_lose_the_others(run):
+    text = EXPERIMENT.replace("  - center", "  - compared_networks:broken\n  - nowhere\n  - center")
+    results = run(text)
+    assert states(results) == ["evaluated", "evaluated", "failed", "failed", "evaluated"]
+    assert results[2].reason == "TypeError: no such thing"
+    assert "nowhere" in results[3].reason
+    with pytest.raises(TypeError):
+        run(text, fail_fast=True)
+
+
+def test_a_run_that_another_process_is_at(run, place):
+    run()
+    (entry,) = [e for e in Store(place / "store").read()[0] if e.record.model == "center"]
+    Store(place / "store").remove(entry)
+    (place / "store" / ".running").mkdir(exist_ok=True)
+    with FileLock(place / "store" / ".running" / f"{entry.run_key}.lock"):
+        results = run()
+    assert states(results) == ["stored", "stored", "failed"]
+    assert "another process" in results[2].reason
+    assert states(run()) == ["stored", "stored", "evaluated"]
+    assert not list((place / "store" / ".running").iterdir())
+
+
+def test_an_interrupted_run_goes_on(run, place):
+    from contextlib import contextmanager
+
+    @contextmanager
+    def interrupting(name, total):
+        def advance(images):
+            raise KeyboardInterrupt
+
+        yield advance
+
+    with pytest.raises(KeyboardInterrupt):
+        run(track=interrupting)
+    assert list((place / "store" / ".running").rglob("*.npz"))
+    advanced = []
+
+    @contextmanager
+    def counting(name, total):
+        yield advanced.append
+
+    assert states(run(track=counting)) == ["evaluated"] * 3
+    assert advanced[0] == 1 and sum(advanced[:6]) == 6  # of the first model, one was kept
+    assert not list((place / "store" / ".running").rglob("*.npz"))
+
+
+def test_outputs(run, place):
+    text = EXPERIMENT + textwrap.dedent(
+        """
+        outputs:
+          tables: [markdown, csv, latex, html]
+          plots: [png, svg]
+          report: true
+          examples: 3
+        """
+    )
+    results = run(text)
+    out = place / "out"
+    write_outputs(results, read_experiment(place / "experiment.yaml"), out)
+    assert {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()} == {
+        "table.md", "table.csv", "table.tex", "table.html",
+        "parameters.png", "parameters.svg", "thresholds.png", "thresholds.svg",
+        "report/index.html",
+        *(f"records/shapes-{name}{suffix}"
+          for name in ("compared_networks-small", "Wide", "center")
+          for suffix in (".json", ".outcomes.parquet")),
+    }  # fmt: skip
+    (record,) = read_records(out / "records" / "shapes-Wide.json")
+    assert record.model == "Wide"
+    assert read_outcomes(out / "records" / "shapes-Wide.outcomes.parquet")[0].num_rows == 6
+    assert "Wide" in (out / "table.md").read_text()
+
+
+def test_several_data_sets_have_a_section_and_plots_each(run, place):
+    text = EXPERIMENT.replace(
+        "data: {name: shapes, root: shapes}",
+        "data:\n"
+        "  - {name: shapes, root: shapes}\n"
+        "  - {name: shapes, root: shapes, split: val, protocol: {compat: none}}\n"
+        "  - {name: shapes, root: shapes, split: val}",
+    )
+    results = run(text)
+    assert [result.record.settings["convention"] for result in results] == (
+        3 * ["wsolevaluation"] + 3 * ["exact"] + 3 * ["wsolevaluation"]
+    )
+    write_outputs(results, read_experiment(place / "experiment.yaml"), place / "out")
+    assert (place / "out" / "table.md").read_text().count("**shapes") == 3
+    assert len(list((place / "out" / "records").iterdir())) == 9
+    assert len(list((place / "out").glob("parameters-shapes-*.png"))) == 3
+
+
+def test_the_command(place, monkeypatch):
+    monkeypatch.chdir(place)
+    text = EXPERIMENT.replace("  - center", "  - compared_networks:broken\n  - center")
+    (place / "experiment.yaml").write_text(text)
+    arguments = ["compare", "experiment.yaml", "--store", "runs", "--limit", "4"]
+    done = CliRunner().invoke(app, [*arguments, "--dry-run"])
+    assert done.exit_code == 2 and not (place / "results").exists()
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert "1 of 4 failed" in done.output and "no such thing" in done.output
+    out = place / "results" / "shapes-first-4"
+    record = json.loads((out / "records" / "shapes-center.json").read_text())
+    assert record["num_images"] == 4
+    (place / "experiment.yaml").write_text(EXPERIMENT)
+    assert CliRunner().invoke(app, [*arguments, "--out", "here"]).exit_code == 0
+    assert (place / "here" / "table.tex").exists()
+    (place / "experiment.yaml").write_text("name: a")
+    assert isinstance(CliRunner().invoke(app, arguments).exception, InputError)
+
+
+def test_the_centre_baseline_of_this_project(shared_data, tmp_path, monkeypatch):
+    """The file gives the published 59.60 on CUB, and the numbers that lie in `results/`."""
+    from pathlib import Path
+
+    checkout = Path(__file__).parents[1]
+    monkeypatch.setenv("WSOL_METADATA", str(shared_data / "wsol-metadata"))
+    experiment = read_experiment(checkout / "experiments" / "center-baseline.yaml")
+    cub = experiment.model_copy(
+        update={"data": experiment.data[1:], "models": experiment.models[:1]}
+    )
+    (result,) = run_tasks(
+        plan(cub, device="cpu", workers=0), Store(tmp_path / "store"), modules=tmp_path
+    )
+    assert f"{result.record.metrics.box_acc['0.5']:.2f}" == "59.60"
+    kept = checkout / "results" / "center-baseline" / "records" / "CUB-center.json"
+    assert result.record.metrics == read_records(kept)[0].metrics

@@ -1,0 +1,307 @@
+"""Experiments that train: what is trained once, what is refused, and the files of this project."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from PIL import Image
+
+from wsol.datasets.classes import imagenet_classes
+from wsol.datasets.shapes import generate_shapes
+from wsol.errors import InputError
+from wsol.evaluation.loop import Options, evaluate
+from wsol.experiment.file import read_experiment
+from wsol.experiment.tasks import plan, run_tasks, write_outputs
+from wsol.models.classifier import Preprocessing
+from wsol.models.registry import load_classifier
+from wsol.models.vgg_gap import vgg16_gap
+from wsol.records.store import Store
+from wsol.records.training import read_training_record
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+
+EXPERIMENT = """
+name: trained
+data: {name: shapes, root: shapes}
+models:
+  - {model: resnet18, arguments: {width: 0.0625}, name: Narrow, train: {}}
+  - {model: resnet18, arguments: {width: 0.0625}, train: {method: has, lr: 0.02}}
+  - center
+training:
+  data: {name: shapes, root: shapes}
+  out: checkpoints
+  size: 48
+  epochs: 2
+  batch_size: 8
+  lr: 0.01
+  cache: true
+protocol: {threshold_step: 0.1}
+options: {device: cpu, workers: 0}
+"""
+
+SELECT = "  select: {data: {name: shapes, root: shapes, split: val}}\n  cache: true"
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    generate_shapes(folder / "shapes", train=16, val=4, test=6, size=48, seed=0)
+    return folder / "shapes"
+
+
+@pytest.fixture
+def run(tmp_path, shapes, run_experiment):
+    (tmp_path / "shapes").symlink_to(shapes)
+
+    def results(text=EXPERIMENT, **options):
+        return run_experiment(tmp_path, text, **options)
+
+    return results
+
+
+def states(results):
+    return [result.state for result in results]
+
+
+def test_networks_are_trained_once_and_then_evaluated(run, tmp_path, shapes):
+    epochs = []
+    first = run(on_epoch=lambda epoch, best: epochs.append(epoch.epoch))
+    assert [result.reason for result in first] == [None] * 3
+    assert states(first) == ["evaluated"] * 3 and epochs == [1, 2, 1, 2]
+    narrow, has, _ = (result.record for result in first)
+    assert (narrow.model, has.settings["training_method"]) == ("Narrow", "has")
+    assert narrow.settings["size"] == 48  # that of the checkpoint
+    trained = read_training_record(tmp_path / "checkpoints" / "Narrow" / "train.json")
+    assert trained.settings["learning_rate"] == 0.01 and trained.settings["epochs"] == 2
+    (other,) = (tmp_path / "checkpoints").glob("resnet18*has*/train.json")
+    assert read_training_record(other).settings["learning_rate"] == 0.02
+    alone = evaluate(
+        load_classifier("resnet18", str(tmp_path / "checkpoints" / "Narrow" / "best.pt")),
+        first[0].task.dataset,
+        Options(protocol=first[0].task.options.protocol),
+    )
+    assert alone.metrics == narrow.metrics
+    epochs.clear()
+    assert states(run(on_epoch=lambda epoch, best: epochs.append(epoch))) == ["stored"] * 3
+    assert epochs == []
+
+
+def test_the_training_is_told_beside_the_record(run, tmp_path):
+    results = run()
+    write_outputs(results, read_experiment(tmp_path / "experiment.yaml"), tmp_path / "out")
+    copied = read_training_record(tmp_path / "out" / "records" / "shapes-Narrow.training.json")
+    assert copied.finished and len(copied.epochs) == 2
+    assert not (tmp_path / "out" / "records" / "shapes-center.training.json").exists()
+
+
+def test_thresholds_are_those_of_the_selection_set(run, tmp_path):
+    (result, *_) = run(EXPERIMENT.replace("  cache: true", SELECT))
+    chosen = read_training_record(tmp_path / "checkpoints" / "Narrow" / "train.json").chosen
+    assert chosen.split == "val" and chosen.num_images == 4
+    assert result.record.settings["chosen_thresholds"]["all"] == chosen.thresholds
+    assert result.record.metrics.max_box_acc_v2_chosen is not None
+
+
+def test_a_dry_run_trains_nothing(run, tmp_path):
+    results = run(dry_run=True)
+    assert states(results) == ["missing"] * 3
+    assert results[0].reason == "after training on 32 images"
+    assert not (tmp_path / "checkpoints").exists() and not (tmp_path / "store").exists()
+    run()
+    assert states(run(dry_run=True)) == ["stored"] * 3
+
+
+def test_another_recipe_needs_another_folder(run):
+    run()
+    results = run(EXPERIMENT.replace("  lr: 0.01", "  lr: 0.03"))
+    assert states(results) == ["failed", "stored", "stored"]
+    assert "learning_rate was 0.01, now 0.03" in results[0].reason
+
+
+def test_an_interrupted_training_goes_on(run, tmp_path):
+    def interrupt(epoch, best):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(on_epoch=interrupt)
+    epochs = []
+    resumed = run(on_epoch=lambda epoch, best: epochs.append(epoch.epoch))
+    assert epochs == [2, 1, 2]
+    for path in (tmp_path / "checkpoints").iterdir():
+        path.rename(path.with_name(f"old {path.name}"))
+    whole = run()
+    assert whole[0].record.metrics == resumed[0].record.metrics
+
+
+def test_a_training_that_another_process_is_at(run, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    with FileLock(tmp_path / "checkpoints" / "Narrow.lock"):
+        results = run()
+    assert states(results) == ["failed", "evaluated", "evaluated"]
+    assert results[0].reason.startswith("Narrow in training: another process is at it")
+    assert states(run()) == ["evaluated", "stored", "stored"]
+    assert not list((tmp_path / "checkpoints").glob("*.lock"))
+
+
+def test_some_models_alone(tmp_path):
+    path = tmp_path / "experiment.yaml"
+    path.write_text(EXPERIMENT)
+    experiment = read_experiment(path)
+    labels = [m.label for m in experiment.with_only(["Narrow", "cen*"]).models]
+    assert labels == ["Narrow", "center"]
+    assert experiment.with_only(["*"]).models == experiment.models
+    with pytest.raises(InputError, match=r"wide\*: no model is called so; there are Narrow, "):
+        experiment.with_only(["Narrow", "wide*"])
+
+
+def test_a_first_look_has_its_own_folder(run, tmp_path):
+    assert states(run(limit=8)) == ["evaluated"] * 3
+    record = read_training_record(tmp_path / "checkpoints-first-8" / "Narrow" / "train.json")
+    assert record.num_images == 8
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mistake"),
+    [
+        ("train: {}", "train: {}, weights: a.pt", "models[0]: has both weights and train"),
+        ("  lr: 0.01", "  rate: 0.01", "training.rate: no such field; there are method, "),
+        ("train: {}", "train: {lr: -1}", "models[0].train.lr: should be greater than 0"),
+        ("train: {}", "train: {data: 1}", "train.data: no such field; there are method, "),
+        ("training:\n  data: {name: shapes", "training:\n  data: {nam: shapes",
+         "training.data.nam: no such field; there are name, root, images, split, limit"),
+        ("train: {}", "train: {method: magic}", "models[0].train.method: should be 'cam'"),
+    ],
+)  # fmt: skip
+def test_mistakes_in_a_file(run, old, new, mistake):
+    with pytest.raises(InputError) as caught:
+        run(EXPERIMENT.replace(old, new))
+    assert mistake in str(caught.value)
+
+
+def test_a_training_needs_data(run):
+    text = EXPERIMENT[: EXPERIMENT.index("training:")]
+    with pytest.raises(InputError, match="Narrow has a `train`; say in `training` on which data"):
+        run(text)
+
+
+def picture(path, side=40):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.zeros((side, side, 3), dtype=np.uint8)).save(path, format="JPEG")
+
+
+@pytest.fixture
+def real_layouts(tmp_path, monkeypatch, write_annotations):
+    """ILSVRC, ImageNetV2, CUB and CUBV2 as people have them on disk, with very few images."""
+    wnids = [wnid for wnid, _ in imagenet_classes()]
+    metadata = tmp_path / "metadata"
+    square = "40,40", "2,2,30,30"
+    for wnid in wnids[:40]:
+        picture(tmp_path / "ILSVRC" / "train" / wnid / f"{wnid}_1.JPEG")
+    whole = [f"val2/{label}/0.jpeg" for label in range(1000)]
+    for name in whole:
+        picture(tmp_path / "ILSVRC" / name, 8)
+    write_annotations(metadata / "ILSVRC" / "val", whole, range(1000), *square)
+    names = ["val/ILSVRC2012_val_00000001.JPEG", "val/ILSVRC2012_val_00000002.JPEG"]
+    for name in names:
+        picture(tmp_path / "ILSVRC" / name)
+    write_annotations(metadata / "ILSVRC" / "test", names, [65, 970], *square)
+
+    cub = tmp_path / "CUB_200_2011"
+    classes = [f"{number:03}.Bird_{number}" for number in range(1, 201)]
+    files = [f"{name}/{letter}.jpg" for name in classes for letter in "ab"]
+    for name in files:
+        picture(cub / "images" / name, 8)
+    numbered = list(enumerate(files, 1))
+    (cub / "images.txt").write_text("".join(f"{i} {name}\n" for i, name in numbered))
+    (cub / "classes.txt").write_text("".join(f"{i} {name}\n" for i, name in enumerate(classes, 1)))
+    (cub / "image_class_labels.txt").write_text(
+        "".join(f"{i} {(i + 1) // 2}\n" for i, _ in numbered)
+    )
+    (cub / "train_test_split.txt").write_text("".join(f"{i} {i % 2}\n" for i, _ in numbered))
+    (cub / "bounding_boxes.txt").write_text("".join(f"{i} 1 1 5 5\n" for i, _ in numbered))
+    others = [f"{name}/{number}.jpg" for number, name in enumerate(classes)]
+    for name in others:
+        picture(tmp_path / "CUBV2" / name, 8)
+    write_annotations(metadata / "CUB" / "val", others, range(200), *square)
+    for variable, path in (
+        ("ILSVRC", tmp_path / "ILSVRC"),
+        ("CUB", cub),
+        ("CUBV2", tmp_path / "CUBV2"),
+        ("WSOL_METADATA", metadata),
+    ):
+        monkeypatch.setenv(variable, str(path))
+
+
+@pytest.fixture
+def no_download(monkeypatch):
+    """ImageNet weights of the right names and shapes, without the download."""
+
+    def tensors(spec):
+        if spec == "vgg16_gap":
+            features = vgg16_gap(1000).features.state_dict()
+            return {f"features.{name}": value for name, value in features.items()}, Preprocessing()
+        return load_classifier(spec, "none").network.state_dict(), Preprocessing()
+
+    made = {spec: tensors(spec) for spec in ("vgg16_gap", "resnet50", "inception_v3")}
+    monkeypatch.setattr("wsol.training.start.pretrained_tensors", made.__getitem__)
+
+
+@pytest.mark.parametrize("name", ["ilsvrc-methods", "cub-methods"])
+def test_every_network_loader_and_optimizer_of_the_real_thing(
+    name, real_layouts, no_download, tmp_path
+):
+    experiment = read_experiment(EXPERIMENTS / f"{name}.yaml")
+    if name.startswith("cub"):  # small images for one of them: the probing passes take long
+        smaller = experiment.training.model_copy(update={"size": 96})
+        experiment = experiment.model_copy(update={"training": smaller})
+    tasks = plan(experiment, device="cpu", workers=0)
+    models = [task.training for task in tasks if task.training is not None]
+    assert len(models) == 18
+    assert {(m.model.model, m.recipe.method) for m in models} == {
+        (network, method)
+        for network in ("vgg16_gap", "inception_v3", "resnet50")
+        for method in ("cam", "has", "acol", "spg", "adl", "cutmix")
+    }
+    results = list(
+        run_tasks(tasks, Store(tmp_path / "store"), modules=tmp_path, dry_run=True, fail_fast=True)
+    )
+    assert states(results) == ["missing"] * 19
+    images = 10 * 32 if name.startswith("ilsvrc") else 50 * 192
+    assert results[0].reason == f"after training on {images:,} images"
+
+
+def test_the_protocols_schedule_and_fast_layers(real_layouts, no_download):
+    """As the released code counts: ILSVRC is at 1, 0.1, 0.01, 0.001 from epochs 1, 3, 6, 9."""
+    experiment = read_experiment(EXPERIMENTS / "ilsvrc-methods.yaml")
+    tasks = {task.model.label: task for task in plan(experiment, device="cpu", workers=0)}
+    run = tasks["ResNet-50 CAM"].training.prepared()
+    training = run.training
+    rates = [training.options.rate(100 * epoch, 100) for epoch in range(10)]
+    base = 0.00003108411
+    assert rates == pytest.approx(
+        [base, base, *3 * [base / 10], *3 * [base / 100], *2 * [base / 1000]]
+    )
+    slow, fast = training.optimizer.param_groups
+    assert (slow["rate_factor"], fast["rate_factor"]) == (1, 10)
+    network = training.classifier.network
+    expected = {id(p) for p in [*network.layer4.parameters(), *network.fc.parameters()]}
+    assert {id(p) for p in fast["params"]} == expected
+    assert slow["weight_decay"] == 1e-4 and slow["nesterov"]
+
+
+def test_the_recipe_for_tiny_imagenet(shared_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("TINY_IMAGENET", str(shared_data / "tiny-imagenet-200"))
+    # A copy elsewhere has no checkpoints.
+    (tmp_path / "experiments").mkdir()
+    path = tmp_path / "experiments" / "tiny-imagenet-training.yaml"
+    path.write_text((EXPERIMENTS / path.name).read_text())
+    tasks = plan(read_experiment(path), device="cpu", workers=0)
+    assert all(len(task.dataset) == 10_000 for task in tasks)
+    trained = [task.training for task in tasks if task.training is not None]
+    assert len(trained) == 6 and all(len(training.dataset) == 20_000 for training in trained)
+    results = list(
+        run_tasks(tasks, Store(tmp_path / "store"), modules=tmp_path, dry_run=True, fail_fast=True)
+    )
+    assert states(results) == ["missing"] * 8
+    assert sum("begins with" in (result.reason or "") for result in results) == 2

@@ -1,0 +1,67 @@
+"""Records of every schema, from files and folders."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from wsol.errors import InputError
+from wsol.records.record import Cost, find_records, read_records, write_record
+
+from support.records import make
+
+OLD = Path(__file__).parent / "record-1.json"
+"""A record as the first schema wrote it."""
+
+
+def test_a_record_of_the_first_schema_is_brought_up_to_date(tmp_path):
+    assert json.loads(OLD.read_text())["schema"] == "wsol.record/1"
+    (record,) = read_records(OLD)
+    assert record.schema_ == "wsol.record/2"
+    assert record.metrics.max_box_acc_v2 == 56.834656541249565
+    assert record.cost is None and record.intervals is None
+    write_record(record, tmp_path / "new.json")
+    written = json.loads((tmp_path / "new.json").read_text())
+    assert written == json.loads(OLD.read_text()) | {"schema": "wsol.record/2"}
+
+
+def test_the_first_schema_had_no_cost(tmp_path):
+    wrong = json.loads(OLD.read_text()) | {"surprise": 1}
+    (tmp_path / "r.json").write_text(json.dumps(wrong))
+    with pytest.raises(InputError, match=r"r\.json: record 0, field surprise"):
+        read_records(tmp_path / "r.json")
+
+
+def test_cost_and_intervals_survive_the_disk(tmp_path):
+    record = make("resnet50", 25_557_032, top1_loc=50.0)
+    record.cost = Cost(flops=8_178_368_512, map_size=(7, 8), latency_ms=3.25, latency_device="cpu")
+    record.intervals = {"top1_loc": (49.0, 51.5)}
+    write_record(record, tmp_path / "r.json")
+    assert read_records(tmp_path / "r.json") == [record]
+
+
+def test_records_are_found_in_folders(tmp_path):
+    a, b, c = make("a", 1), make("b", 2), make("c", 3)
+    write_record(b, tmp_path / "x" / "deep" / "b.json")
+    write_record(a, tmp_path / "x" / "a.json")
+    write_record(c, tmp_path / "c.json")
+    (tmp_path / "x" / "classes.json").write_text('{"0": "cat"}')
+    (tmp_path / "x" / "empty.json").write_text("[]")
+    shutil.copy(tmp_path / "c.json", tmp_path / "x" / ".half-written.json")
+    assert find_records([tmp_path / "c.json", tmp_path / "x"]) == [c, a, b]
+    # Named twice, read once.
+    assert find_records([tmp_path / "x" / "a.json", tmp_path / "x"]) == [a, b]
+
+
+def test_what_is_wrong_with_a_folder_is_said(tmp_path):
+    with pytest.raises(InputError, match="has no record in it"):
+        find_records([tmp_path])
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(InputError, match=r"a\.json: is not JSON"):
+        find_records([tmp_path])
+    (tmp_path / "a.json").write_text('{"schema": "wsol.record/3"}')
+    with pytest.raises(InputError, match=r"a\.json.*'wsol\.record/3', this version reads"):
+        find_records([tmp_path])
+    with pytest.raises(InputError, match=r"none\.json: cannot be read"):
+        find_records([tmp_path / "none.json"])

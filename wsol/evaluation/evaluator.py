@@ -1,0 +1,243 @@
+"""Adds up the outcomes of images into one set of metrics; the Python door for one's own loop."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsol.boxes.runs import Contours
+from wsol.datasets.base import Dataset, Sample
+from wsol.datasets.loading import image_size
+from wsol.errors import InputError
+from wsol.evaluation.protocol import (
+    Outcome,
+    PreparedMap,
+    Protocol,
+    compare,
+    prepare,
+    to_grid,
+    validate_map,
+)
+from wsol.metrics.box_accuracy import BoxAccuracy
+from wsol.metrics.classification import LocalizationCounts
+from wsol.metrics.coco import CocoAveragePrecision
+from wsol.metrics.pxap import PixelAveragePrecision
+from wsol.records.record import Curves, Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a classifier said about one image.
+
+    Attributes:
+        rank: how many classes scored above the label; 0 = top-1 right.
+        classes: (k,) labels of the highest logits, best first.
+        scores: (k,) softmax probabilities of `classes`.
+        boxes: (k, 4) the box of each of these classes' own map at the fixed threshold, inclusive
+            corners on the protocol's grid; None leaves COCO AP out.
+    """
+
+    rank: int
+    classes: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    boxes: NDArray[np.float64] | None
+
+
+class Evaluator:
+    """Metrics of one set of score maps against one data set.
+
+    Feed it maps in any order, each image once::
+
+        evaluator = Evaluator(open_dataset("protocol", "CUB/test"))
+        for image_id, score_map in my_maps():
+            evaluator.update(score_map, image_id)
+        print(evaluator.compute().max_box_acc_v2)
+
+    Evaluators over disjoint images `merge` into exactly what one over all of them would hold,
+    whatever the order: every state is a sum of integers or a set of rows sorted by image.
+    """
+
+    def __init__(self, dataset: Dataset, protocol: Protocol | None = None) -> None:
+        self.dataset = dataset
+        self.protocol = protocol = protocol or Protocol()
+        self._position = {sample.image_id: i for i, sample in enumerate(dataset.samples)}
+        self._seen = np.zeros(len(dataset), dtype=bool)
+        self._boxes = {
+            kind: BoxAccuracy(protocol.thresholds, protocol.iou_levels)
+            for kind in protocol.contour_kinds
+        }
+        self._counts = LocalizationCounts()
+        self._pixels = PixelAveragePrecision(protocol.thresholds)
+        self._coco = CocoAveragePrecision()
+
+    def update(self, score_map: NDArray[Any], image_id: str) -> None:
+        """Add one image's score map of its label.
+
+        Args:
+            score_map: (H, W) uint8, or floating and within [0, 1]; any size, see `to_grid`.
+            image_id: as the data set has it.
+
+        Raises:
+            InputError: naming the image: an unknown or repeated one, or a map that is not one.
+        """
+        if image_id not in self._position:
+            raise InputError(f"{image_id}: not an image of {self.dataset.name}.")
+        sample = self.dataset.samples[self._position[image_id]]
+        self.add(image_id, self.judge(score_map, sample))
+
+    def judge(
+        self,
+        score_map: NDArray[Any],
+        sample: Sample,
+        where: Callable[[str], str] = "the score map of {}".format,
+    ) -> Outcome:
+        """The outcome of one map, without adding it; pure, so any thread may call it.
+
+        `where` turns the image id into the map's name for messages.
+        """
+        return self.judge_prepared(self.prepare(score_map, sample, where), sample)
+
+    def prepare(
+        self,
+        score_map: NDArray[Any],
+        sample: Sample,
+        where: Callable[[str], str] = "the score map of {}".format,
+    ) -> PreparedMap:
+        """The boxes of one map, for `judge_prepared`; pure like `judge`."""
+        try:
+            valid = validate_map(score_map)
+        except ValueError as error:
+            raise InputError(f"{where(sample.image_id)}: {error}.") from error
+        return prepare(to_grid(valid, self.protocol.grid), self.protocol)
+
+    def judge_prepared(
+        self, prepared: PreparedMap, sample: Sample, size: tuple[int, int] | None = None
+    ) -> Outcome:
+        """Like `judge`, for a map whose boxes are known; `size` (width, height) if read already."""
+        size = sample.size or size
+        if size is None and len(sample.boxes):
+            if sample.path is None:
+                raise InputError(
+                    f"{sample.image_id}: its size is neither annotated nor readable; "
+                    "name the image folder."
+                )
+            size = image_size(sample.path)
+        return compare(prepared, sample.boxes, size, sample.mask, self.protocol)
+
+    def add(
+        self, image_id: str, outcome: Outcome, classification: Classification | None = None
+    ) -> None:
+        """Add an outcome of `judge`, with the classifier's answer where there is one."""
+        position = self._position[image_id]
+        if self._seen[position]:
+            raise InputError(f"{image_id}: evaluated twice.")
+        self._seen[position] = True
+        for kind, best_iou in outcome.best_iou.items():
+            self._boxes[kind].update(best_iou)
+        correct = None if outcome.fixed_iou is None else outcome.fixed_iou >= 0.5
+        self._counts.update(correct, None if classification is None else classification.rank)
+        if outcome.pixels is not None:
+            self._pixels.update_histograms(*outcome.pixels)
+        if classification is not None and classification.boxes is not None:
+            label = self.dataset.samples[position].label
+            self._coco.update(
+                position,
+                classes=classification.classes,
+                scores=classification.scores,
+                boxes=classification.boxes,
+                true_class=label,
+                true_boxes=outcome.true_boxes,
+            )
+
+    @property
+    def num_images(self) -> int:
+        """How many images have been added."""
+        return int(self._seen.sum())
+
+    @property
+    def num_boxed_images(self) -> int:
+        """How many of them have true boxes, so that localization is defined for them."""
+        return next(iter(self._boxes.values())).num_images
+
+    def pending(self) -> list[int]:
+        """Positions in the data set of the images not added yet, ascending."""
+        return np.flatnonzero(~self._seen).tolist()
+
+    def evaluated(self) -> list[int]:
+        """Positions in the data set of the images that have been added, ascending."""
+        return np.flatnonzero(self._seen).tolist()
+
+    def merge(self, other: "Evaluator") -> None:
+        """Add another evaluator's images to this one's.
+
+        Raises:
+            InputError: when the two share an image, or their data set or protocol differ.
+        """
+        if other.protocol != self.protocol:
+            raise InputError("Two shards with different protocols cannot be merged.")
+        if other._position != self._position:
+            raise InputError("Two shards of different data sets cannot be merged.")
+        if (self._seen & other._seen).any():
+            twice = self.dataset.samples[int(np.argmax(self._seen & other._seen))].image_id
+            raise InputError(f"{twice}: in both of the shards to merge.")
+        self._seen |= other._seen
+        for name, metric in self._parts():
+            metric.merge(dict(other._parts())[name])
+
+    def compute(self) -> Metrics:
+        """The metrics over the images added so far."""
+        metrics = Metrics().model_copy(update=self._counts.compute())
+        if "largest" in self._boxes and self._boxes["largest"].num_images:
+            best = self._boxes["largest"].compute()
+            metrics.box_acc_largest = best.accuracy
+            metrics.best_threshold_largest = best.threshold
+            metrics.max_box_acc = best.accuracy.get("0.5")
+        if "all" in self._boxes and self._boxes["all"].num_images:
+            best = self._boxes["all"].compute()
+            metrics.box_acc = best.accuracy
+            metrics.best_threshold = best.threshold
+            metrics.max_box_acc_v2 = best.mean
+        if self._pixels.num_images:
+            metrics.pxap = self._pixels.compute()
+        if self._coco.num_images:
+            metrics.coco_ap, metrics.coco_ap50, metrics.coco_ar = self._coco.compute()
+        return metrics
+
+    def curves(self) -> Curves:
+        """The number of correct images at every threshold and IoU level."""
+
+        def counts(kind: Contours) -> dict[str, list[int]] | None:
+            metric = self._boxes.get(kind)
+            return metric.curves() if metric is not None and metric.num_images else None
+
+        return Curves(
+            thresholds=self.protocol.thresholds.tolist(),
+            largest=counts("largest"),
+            all=counts("all"),
+        )
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Everything added so far as named arrays, for a file that a later run goes on from."""
+        state = {"seen": self._seen}
+        for name, metric in self._parts():
+            state |= {f"{name}.{key}": value for key, value in metric.state().items()}
+        return state
+
+    def load_state(self, state: dict[str, NDArray[Any]]) -> None:
+        """Replace everything by what `state` returned, of the same data set and protocol."""
+        if state["seen"].shape != self._seen.shape:
+            raise InputError("The saved state belongs to another data set.")
+        self._seen = state["seen"].copy()
+        for name, metric in self._parts():
+            prefix = f"{name}."
+            metric.load_state(
+                {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            )
+
+    def _parts(self) -> Iterable[tuple[str, Any]]:
+        yield from ((f"boxes_{kind}", metric) for kind, metric in self._boxes.items())
+        yield "counts", self._counts
+        yield "pixels", self._pixels
+        yield "coco", self._coco

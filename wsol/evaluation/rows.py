@@ -1,0 +1,257 @@
+"""Per-image outcomes of a running evaluation: how a row is made, and how rows reach a file.
+
+`wsol.records.outcomes` defines the file; here is what fills it.
+"""
+
+import functools
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from wsol.boxes.all_levels import box_runs
+from wsol.boxes.runs import BoxRuns
+from wsol.datasets.base import Dataset, Sample
+from wsol.errors import InputError
+from wsol.evaluation.evaluator import Classification, Evaluator
+from wsol.evaluation.protocol import Outcome, PreparedMap, Protocol, map_levels
+from wsol.files import atomic_path
+from wsol.metrics.iou import iou_matrix
+from wsol.records.outcomes import (
+    THUMBNAIL,
+    ImageOutcome,
+    OutcomeInfo,
+    outcomes_schema,
+    read_outcomes,
+    switches_of,
+    write_outcomes,
+)
+from wsol.resume import SavedProgress
+
+_ROWS = 2000
+"""Rows held in memory before they are written, and rows joined at a time."""
+
+
+def outcome_info(protocol: Protocol) -> OutcomeInfo:
+    """What holds for all images under a protocol."""
+    return OutcomeInfo(
+        thresholds=protocol.thresholds,
+        iou_levels=protocol.iou_levels,
+        kinds=protocol.contour_kinds,
+        grid=protocol.grid,
+        convention=protocol.convention,
+    )
+
+
+def image_outcome(
+    prepared: PreparedMap,
+    outcome: Outcome,
+    classification: Classification | None,
+    sample: Sample,
+    dataset: Dataset,
+    protocol: Protocol,
+) -> ImageOutcome:
+    """The row of one image; pure, so any thread may call it."""
+    nowhere = np.zeros(0, dtype=np.uint16)
+    switches = {
+        f"{kind}@{level:g}": switches_of(outcome.best_iou[kind] >= level)
+        if kind in outcome.best_iou
+        else nowhere
+        for kind in protocol.contour_kinds
+        for level in protocol.iou_levels
+    }
+    starts, boxes, ious = largest_boxes(prepared, outcome.true_boxes, protocol)
+    return ImageOutcome(
+        image_id=sample.image_id,
+        path=None if sample.path is None else str(sample.path),
+        label=sample.label,
+        class_name=dataset.class_names[sample.label],
+        size=outcome.size,
+        true_boxes=sample.boxes,
+        rank=None if classification is None else classification.rank,
+        predicted=()
+        if classification is None
+        else tuple(dataset.class_names[label] for label in classification.classes),
+        scores=np.zeros(0) if classification is None else classification.scores,
+        fixed_box=outcome.fixed_box,
+        fixed_iou=outcome.fixed_iou,
+        switches=switches,
+        box_starts=starts,
+        boxes=boxes,
+        ious=ious,
+        score_map=reduced_map(prepared.score_map),
+    )
+
+
+def largest_boxes(
+    prepared: PreparedMap, true_boxes: NDArray[np.float64], protocol: Protocol
+) -> tuple[NDArray[np.uint16], NDArray[np.int16], NDArray[np.float32]]:
+    """The largest component's box over the thresholds: `box_starts`, `boxes` and `ious` of
+    `ImageOutcome`.
+
+    A threshold without foreground has the box 0, 0, 0, 0; its IoU is that box's in the
+    `wsolevaluation` convention, which predicts it, and 0 in the exact one, which predicts nothing.
+    """
+    runs = prepared.runs.get("largest")
+    if runs is None:
+        levels = map_levels(prepared.score_map, protocol)
+        runs = box_runs(levels, "largest", protocol.convention)
+    nothing = len(runs.boxes)
+    boxes = np.concatenate([runs.boxes, np.zeros((1, 4), dtype=np.int32)])
+    ious = np.full(len(boxes), np.nan)
+    if len(true_boxes):
+        ious = iou_matrix(boxes, true_boxes).max(axis=1)
+        if protocol.convention == "exact":
+            ious[nothing] = 0.0
+    rows = _row_per_level(runs)[np.minimum(prepared.threshold_levels, runs.max_level)]
+    changed = (np.diff(boxes[rows], axis=0) != 0).any(axis=1)
+    starts = np.concatenate([[0], np.flatnonzero(changed) + 1])
+    rows = rows[starts]
+    return starts.astype(np.uint16), boxes[rows].astype(np.int16), ious[rows].astype(np.float32)
+
+
+def _row_per_level(runs: BoxRuns) -> NDArray[np.int64]:
+    """Which row of a map's largest boxes stands at each level; `len(runs.boxes)` where none."""
+    order = np.argsort(runs.first)
+    # Every level below the maximum has exactly one largest component.
+    return np.append(np.repeat(order, (runs.last - runs.first + 1)[order]), len(order))
+
+
+def reduced_map(score_map: NDArray[Any]) -> NDArray[np.uint8]:
+    """A score map (H, W) as (THUMBNAIL, THUMBNAIL) uint8: the mean over each cell's area.
+
+    Where a cell's border crosses a pixel, the pixel counts by the share of it that lies inside.
+    """
+    values = score_map.astype(np.float64)
+    if score_map.dtype != np.uint8:
+        values *= 255
+    height, width = score_map.shape
+    means = _area_weights(height) @ values @ _area_weights(width).T
+    return np.rint(means).astype(np.uint8)
+
+
+@functools.lru_cache
+def _area_weights(pixels: int) -> NDArray[np.float64]:
+    """(THUMBNAIL, pixels): how much of each cell of a line each of its pixels covers."""
+    borders = np.arange(THUMBNAIL + 1) * pixels / THUMBNAIL
+    start = np.maximum(borders[:-1, None], np.arange(pixels))
+    end = np.minimum(borders[1:, None], np.arange(pixels) + 1)
+    return np.maximum(end - start, 0) * (THUMBNAIL / pixels)
+
+
+class OutcomeFile:
+    """The outcomes of one run on their way into `path`.
+
+    Rows are kept in memory by the thousand only: they go to numbered part files in a hidden folder
+    beside `path`, and `join` puts these together in the data set's order. Rows have to be flushed
+    *before* the progress of the evaluation is saved; then a run that was killed finds all rows of
+    the images that its progress holds. Images that it evaluates again come twice, and the later
+    row counts, as it does in the progress.
+    """
+
+    def __init__(self, path: Path, dataset: Dataset, protocol: Protocol) -> None:
+        self.path = Path(path)
+        self._parts = self.path.with_name(f".{self.path.stem}")
+        self._dataset = dataset
+        self._info = outcome_info(protocol)
+        self._rows: list[ImageOutcome] = []
+
+    def begin(self, evaluated: Sequence[int]) -> None:
+        """Start, keeping the parts of an earlier run only if images of it count as evaluated.
+
+        Args:
+            evaluated: positions in the data set of the images that progress was loaded for.
+
+        Raises:
+            InputError: when the outcomes of some of these images have not been kept.
+        """
+        if not evaluated:
+            self.discard_parts()
+            return
+        places = self._places()
+        for position in evaluated:
+            image_id = self._dataset.samples[position].image_id
+            if image_id not in places:
+                raise InputError(
+                    f"{self._parts}: the outcome of {image_id} is not there, because the run to "
+                    "go on with had no --per-image; repeat the command without --resume, or "
+                    "without --per-image."
+                )
+
+    def add(self, outcome: ImageOutcome) -> None:
+        """Add a row."""
+        self._rows.append(outcome)
+        if len(self._rows) >= _ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows in memory to the next part file."""
+        if not self._rows:
+            return
+        parts = self._part_files()
+        number = int(parts[-1].stem.removeprefix("part-")) + 1 if parts else 0
+        write_outcomes(self._rows, self._info, self._parts / f"part-{number:04d}.parquet")
+        self._rows = []
+
+    def join(self, evaluated: Sequence[int]) -> None:
+        """Write the file from the parts, in the data set's order; the parts stay.
+
+        Args:
+            evaluated: positions in the data set of the images to keep, ascending.
+        """
+        self.flush()
+        parts, places = self._part_files(), self._places()
+        order = [places[self._dataset.samples[position].image_id] for position in evaluated]
+        schema = outcomes_schema(self._info)
+        with (
+            atomic_path(self.path) as temporary,
+            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        ):
+            for start in range(0, len(order), _ROWS):
+                writer.write_table(_take(parts, order[start : start + _ROWS]))
+
+    def discard_parts(self) -> None:
+        """Remove the parts: no progress needs them any more."""
+        shutil.rmtree(self._parts, ignore_errors=True)
+
+    def _part_files(self) -> list[Path]:
+        return sorted(self._parts.glob("part-*.parquet"), key=_part_number)
+
+    def _places(self) -> dict[str, tuple[int, int]]:
+        """The part and the row in it that hold each image; the last where there are several."""
+        places: dict[str, tuple[int, int]] = {}
+        for number, part in enumerate(self._part_files()):
+            ids = read_outcomes(part, ["image_id"])[0]["image_id"].to_pylist()
+            places |= {image_id: (number, row) for row, image_id in enumerate(ids)}
+        return places
+
+
+def save_progress(saved: SavedProgress, evaluator: Evaluator, rows: OutcomeFile | None) -> None:
+    """Save what has been evaluated, its rows first."""
+    if rows is not None:
+        rows.flush()
+    saved.save(evaluator.state())
+
+
+def _part_number(path: Path) -> int:
+    match = re.fullmatch(r"part-(\d+)", path.stem)
+    return int(match[1]) if match else -1
+
+
+def _take(parts: Sequence[Path], places: Sequence[tuple[int, int]]) -> pa.Table:
+    """The rows at these places of the part files, in their order; each part is read once."""
+    rows_of: dict[int, list[int]] = {}
+    for part, row in places:
+        rows_of.setdefault(part, []).append(row)
+    table = pa.concat_tables(
+        [read_outcomes(parts[part])[0].take(rows) for part, rows in rows_of.items()]
+    )
+    taken = ((part, row) for part, rows in rows_of.items() for row in rows)
+    found = {place: i for i, place in enumerate(taken)}
+    return table.take([found[place] for place in places])

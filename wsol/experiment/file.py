@@ -1,0 +1,149 @@
+"""Experiment files: a whole comparison as one YAML file.
+
+    name: my-comparison
+    title: Two networks on CUB
+    data: {name: cub, root: $DATA/CUB_200_2011}
+    models:
+      - center
+      - {model: resnet50, weights: checkpoints/cub.pt, name: ResNet-50}
+      - {model: vgg16_gap, train: {weights: default, method: has}}
+    training: {data: {name: cub, root: $DATA/CUB_200_2011}, epochs: 50}
+    protocol: {threshold_step: 0.001}
+    options: {batch_size: 64, curves: true}
+    outputs: {out: ../results/my-comparison, tables: [markdown, latex]}
+
+Paths count from the file's own folder, and `$NAME` stands for a variable of the environment.
+Everything that is wrong is told at once, with its line.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from wsol.errors import InputError
+from wsol.experiment.parts import (
+    DataPart,
+    Experiment,
+    ModelPart,
+    OptionsPart,
+    OutputsPart,
+    Part,
+    ProtocolPart,
+    RecipePart,
+    SelectPart,
+    TrainingDataPart,
+    TrainingPart,
+)
+from wsol.files import require_file
+
+_PARTS: dict[tuple[type[Part], str], type[Part]] = {
+    (Experiment, "data"): DataPart,
+    (Experiment, "models"): ModelPart,
+    (Experiment, "protocol"): ProtocolPart,
+    (Experiment, "options"): OptionsPart,
+    (Experiment, "outputs"): OutputsPart,
+    (Experiment, "training"): TrainingPart,
+    (DataPart, "protocol"): ProtocolPart,
+    (ModelPart, "train"): RecipePart,
+    (TrainingPart, "data"): TrainingDataPart,
+    (TrainingPart, "select"): SelectPart,
+    (SelectPart, "data"): DataPart,
+}
+"""Which part a field of another one is, to name the fields that may stand there."""
+
+_TOLD = {
+    "missing": "is missing",
+    "too_short": "needs at least one",
+    "model_type": "should be fields and values",
+    "tuple_type": "should be a list",
+    "string_pattern_mismatch": "should have letters, digits, '_', '-' and '.' only",
+}
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Read an experiment file.
+
+    Raises:
+        InputError: with a line for each mistake, which names the file, the line and the field and
+            says what may stand there.
+    """
+    path = require_file(path, "an experiment file (YAML)")
+    try:
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+        mistakes = _repeated_keys(root)
+        content = None if root is None else loader.construct_document(root)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not text in UTF-8 ({error.reason}).") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: is nested too deeply.") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"{path}:{line}: is not YAML: {error.problem}.") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: is not YAML ({error}).") from error
+    if root is None or not isinstance(content, dict):
+        raise InputError(f"{path}:1: has no fields; it needs name, data and models.")
+    try:
+        experiment = Experiment.model_validate(content, context={"folder": path.resolve().parent})
+    except ValidationError as error:
+        found: list[dict[str, Any]] = [dict(item) for item in error.errors()]
+        # A sequence whose items are all wrong is called too short besides.
+        items = {item["loc"][0] for item in found if len(item["loc"]) > 1}
+        mistakes += [
+            _mistake(root, item)
+            for item in found
+            if item["type"] != "too_short" or item["loc"][0] not in items
+        ]
+    if mistakes:
+        raise InputError("\n".join(f"{path}:{line}: {told}" for line, told in sorted(mistakes)))
+    return experiment
+
+
+def _repeated_keys(root: yaml.Node | None) -> list[tuple[int, str]]:
+    """Keys that stand twice in one mapping, of which YAML would silently take the last."""
+    mistakes = []
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:  # an anchor that is referred to
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in node.value:
+                if str(key.value) in keys:
+                    mistakes.append((key.start_mark.line + 1, f"{key.value}: stands here twice."))
+                keys.add(str(key.value))
+                waiting.append(value)
+    return mistakes
+
+
+def _mistake(root: yaml.Node, error: dict[str, Any]) -> tuple[int, str]:
+    """The line of one of pydantic's errors, and what it says in the file's terms."""
+    node, line, name = root, root.start_mark.line, ""
+    part: type[Part] = Experiment
+    for step in error["loc"]:
+        if isinstance(step, str):
+            name += f".{step}" if name else step
+            if isinstance(node, yaml.MappingNode):
+                for key, value in node.value:
+                    if key.value == step:
+                        line, node = key.start_mark.line, value
+            owner, part = part, _PARTS.get((part, step), part)
+        elif isinstance(node, yaml.SequenceNode) and step < len(node.value):
+            node = node.value[step]
+            line, name = node.start_mark.line, f"{name}[{step}]"
+    if error["type"] == "extra_forbidden":
+        told = f"no such field; there are {', '.join(owner.model_fields)}"
+    elif error["type"] in _TOLD:
+        told = _TOLD[error["type"]]
+    else:
+        told = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if "should" in told and not isinstance(error["input"], dict | list):
+        told += f", not {error['input']!r}"
+    return line + 1, f"{name}: {told}." if name else f"{told}."

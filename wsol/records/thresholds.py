@@ -1,0 +1,98 @@
+"""Thresholds chosen on one split, to be applied to another (Choe et al., CVPR 2020)."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsol.errors import InputError
+from wsol.records.record import read_records
+from wsol.records.training import TRAINING_SCHEMA, read_training_record
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenThresholds:
+    """The best thresholds of one model on one split.
+
+    Attributes:
+        where: data set, split and number of images, for people.
+        all, largest: IoU level ("0.5") to threshold, for every component and the largest one.
+    """
+
+    where: str
+    all: dict[str, float] | None
+    largest: dict[str, float] | None
+
+
+def read_thresholds(path: Path) -> dict[str, ChosenThresholds]:
+    """The thresholds in a record of `wsol evaluate` or `wsol train`, by the model's identity.
+
+    Raises:
+        InputError: when the file is neither, or holds no threshold.
+    """
+    if _is_training(path):
+        record = read_training_record(path)
+        chosen = record.chosen
+        if chosen is None:
+            raise InputError(f"{path}: nothing was chosen in this run; train with --select-data.")
+        where = f"{chosen.dataset} {chosen.split} ({chosen.num_images} images)"
+        found = ChosenThresholds(where, chosen.thresholds, chosen.thresholds_largest)
+        return _with_any([(chosen.weights_fingerprint, found)], path)
+    pairs = []
+    for evaluated in read_records(path):
+        where = f"{evaluated.dataset} {evaluated.split} ({evaluated.num_images} images)"
+        metrics = evaluated.metrics
+        found = ChosenThresholds(where, metrics.best_threshold, metrics.best_threshold_largest)
+        pairs.append((identity(evaluated.settings), found))
+    return _with_any(pairs, path)
+
+
+def identity(settings: dict[str, Any]) -> str:
+    """What tells one model from another in a record's settings: its weights, or a baseline."""
+    return str(settings.get("weights_fingerprint") or settings.get("baseline"))
+
+
+def positions(
+    chosen: dict[str, float], thresholds: NDArray[np.float64], levels: Iterable[str]
+) -> dict[str, int]:
+    """Where each IoU level's chosen threshold is among the evaluated ones.
+
+    Raises:
+        InputError: when a level has none, or it was not evaluated.
+    """
+    found = {}
+    for level in levels:
+        if level not in chosen:
+            raise InputError(
+                f"No threshold was chosen for IoU {level}, only for {', '.join(chosen)}; "
+                "use the same --iou."
+            )
+        near = np.flatnonzero(np.isclose(thresholds, chosen[level], rtol=0, atol=1e-9))
+        if len(near) == 0:
+            raise InputError(
+                f"The chosen threshold {chosen[level]:g} is not among the evaluated ones; "
+                "use the same --threshold-step."
+            )
+        found[level] = int(near[0])
+    return found
+
+
+def _is_training(path: Path) -> bool:
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # which the reader of records explains
+    return isinstance(data, dict) and data.get("schema") == TRAINING_SCHEMA
+
+
+def _with_any(
+    pairs: Iterable[tuple[str, ChosenThresholds]], path: Path
+) -> dict[str, ChosenThresholds]:
+    table = {key: found for key, found in pairs if found.all or found.largest}
+    if not table:
+        raise InputError(f"{path}: holds no thresholds; evaluate a split with boxes.")
+    return table
