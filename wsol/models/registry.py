@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from wsol.datasets.classes import imagenet_classes
 from wsol.errors import InputError
+from wsol.maps.drawing import give_numbers
 from wsol.maps.head import find_head
 from wsol.models.checkpoint import CheckpointInfo, load_tensors, read_checkpoint
 from wsol.models.classifier import Classifier, Preprocessing
@@ -118,13 +119,13 @@ def build_classifier(
 def list_models(names: list[str], advance: Callable[[], None] = lambda: None) -> list[ModelRow]:
     """Parameters of each name, and whether class activation maps apply.
 
-    Networks are built and run on the meta device: shapes without numbers, so this is quick.
+    Networks are built without numbers, which is quick, and get cheap ones to be looked at.
     """
     rows = []
     for name in names:
         with _EmptyWeights():
             network = _plain(name, None, {})
-        network.to("meta")
+        give_numbers(network)
         classifier_parameters = sum(
             parameter.numel()
             for key, parameter in network.named_parameters()
@@ -132,7 +133,7 @@ def list_models(names: list[str], advance: Callable[[], None] = lambda: None) ->
         )
         side = _INCEPTION_SIDE if name == "inception_v3" else _PROBE_SIDE
         try:
-            find_head(network.eval(), torch.empty(2, 3, side, side, device="meta"), name)
+            find_head(network.eval(), torch.rand(2, 3, side, side), name)
             reason = None
         except InputError as error:
             told = str(error).removeprefix(f"{name}: ")
