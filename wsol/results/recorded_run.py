@@ -102,8 +102,8 @@ def with_intervals(
             "leave --level out."
         )
     note = (
-        f"{_NOTE}{RECORD_LEVEL:.0%}, Wilson's over images, around accuracies without the optimism of "
-        f"best thresholds (bootstrap, {bootstrap.resamples} resamples, seed {bootstrap.seed})."
+        f"{_NOTE}{RECORD_LEVEL:.0%}, Wilson's over images, around accuracies without the optimism "
+        f"of best thresholds (bootstrap, {bootstrap.resamples} resamples, seed {bootstrap.seed})."
     )
     return record.model_copy(
         update={

@@ -39,7 +39,8 @@ def read_runs(
     Raises:
         InputError: where none is left, or naming the file that `read_run` refuses.
     """
-    runs, left_out = [], []
+    runs: list[RecordedRun] = []
+    left_out: list[Path] = []
     named = list(map(Path, paths))
     for path in named:
         for file in record_files([path]):
