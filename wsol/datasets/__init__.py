@@ -1,0 +1,1 @@
+"""Data sets: readers of layouts on disk, each yielding annotated samples."""
