@@ -62,11 +62,12 @@ def download(
     root: Annotated[Path, typer.Option("--root", help="Folder to put it in.")] = Path("data"),
 ) -> None:
     """Fetch CUB-200-2011 and verify it by checksum."""
-    from wsol.datasets.download import SOURCES, download_cub
+    from wsol.datasets.download import download_cub
+    from wsol.datasets.registry import LAYOUTS, require_data_name
 
     if name != "cub":
-        known = SOURCES.get(name)
-        where = f"get it from {known}" if known else f"known are cub, {', '.join(SOURCES)}"
+        layout = LAYOUTS.get(require_data_name(name))
+        where = f"get it from {layout.source}" if layout else "it is one of your own"
         raise InputError(f"{name}: not downloaded by this command; {where}.")
     folder = download_cub(root)
     OUTPUT.print(f"CUB-200-2011 is at {escape(str(folder))}. Next:", soft_wrap=True)
@@ -76,7 +77,7 @@ def download(
 @datasets_app.command("sources")
 def sources() -> None:
     """Where each data set comes from."""
-    from wsol.datasets.download import SOURCES
+    from wsol.datasets.registry import LAYOUTS
 
-    for name, source in SOURCES.items():
-        OUTPUT.print(f"[bold]{name}[/bold]: {escape(source)}", soft_wrap=True)
+    for layout in LAYOUTS.values():
+        OUTPUT.print(f"[bold]{layout.name}[/bold]: {escape(layout.source)}", soft_wrap=True)
