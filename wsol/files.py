@@ -1,6 +1,7 @@
 """Reading and writing files so that nothing is half-written and nothing escapes its root."""
 
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -91,3 +92,8 @@ def _require(path: Path, what: str, is_wanted: Callable[[int], bool], otherwise:
     raise InputError(
         f"{name if len(name) <= 500 else name[:497] + '...'}: {state}; expected {what}."
     )
+
+
+def plain(text: str) -> str:
+    """Text as a part of a file name anywhere: letters, digits, `_`, `.` and `-`."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:80].strip("-.") or "unnamed"

@@ -436,7 +436,7 @@ def test_check_lists_what_is_wrong(protocol):
 
 
 def test_unknown_layouts_and_options(tmp_path):
-    with pytest.raises(InputError, match="imagenet: .*did you mean ilsvrc. There are ilsvrc"):
+    with pytest.raises(InputError, match=r"imagenet: .*did you mean ilsvrc\? There are ilsvrc"):
         open_dataset("imagenet", tmp_path)
     with pytest.raises(InputError, match="tiny-imagenet: takes no --images"):
         open_dataset("tiny-imagenet", tmp_path, images=tmp_path)

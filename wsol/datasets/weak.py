@@ -12,7 +12,6 @@ from wsol.datasets.opening import nothing_collected, whole_or_noted
 from wsol.datasets.parsing import as_boxes
 from wsol.datasets.registry import (
     LAYOUTS,
-    TRAINING_SETS,
     from_plugin,
     load,
     reader_arguments,
@@ -20,8 +19,6 @@ from wsol.datasets.registry import (
     require_training_name,
 )
 from wsol.errors import InputError
-
-__all__ = ["TRAINING_SETS", "open_training_set"]
 
 
 def open_training_set(
