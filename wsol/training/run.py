@@ -7,21 +7,16 @@
 """
 
 import json
-import pickle
 import time
-import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
 from wsol.evaluation.provenance import dataset_fingerprint, environment, weights_fingerprint
-from wsol.files import atomic_path
-from wsol.models.checkpoint import save_checkpoint
+from wsol.models.checkpoint import read_torch_file, save_checkpoint, write_torch_file
 from wsol.models.device import usable_device
 from wsol.records.training import (
     Chosen,
@@ -258,8 +253,7 @@ class TrainingRun:
                 "chosen": json.dumps(None if chosen is None else chosen.model_dump()),
                 "training": self._training.state(),
             }
-            with atomic_path(self._folder / "last.pt") as temporary:
-                torch.save(content, temporary)
+            write_torch_file(content, self._folder / "last.pt")
             write_training_record(self._record, self._folder / "train.json")
         self._saved = time.monotonic()
 
@@ -327,14 +321,11 @@ def _epoch(result: EpochResult) -> Epoch:
 
 def _read_state(path: Path) -> dict[str, Any]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        OSError, RuntimeError, EOFError, ValueError, KeyError,
-        pickle.UnpicklingError, zipfile.BadZipFile,
-    ) as error:  # fmt: skip
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        content = read_torch_file(path)
+    except InputError as error:
+        told = str(error).removeprefix(f"{path}: ")
         raise InputError(
-            f"{path}: the state of the run is damaged ({first}); name another folder."
+            f"{path}: the state of the run is damaged (it {told}) Name another folder."
         ) from error
     if not isinstance(content, dict) or content.get("wsol_training") != _FORMAT:
         raise InputError(f"{path}: is not the state of a training run of this version.")
