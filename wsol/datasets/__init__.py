@@ -1,1 +1,1 @@
-"""Data sets: readers of layouts on disk, each yielding annotated samples."""
+"""Data sets on disk: one file a layout, the table of them, and what every reader yields."""
