@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 
 import wsol
+from wsol.cli.commands import CommandGroup
 from wsol.errors import InputError
 from wsol.progress import MESSAGES
 
@@ -16,13 +17,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    cls=CommandGroup,
 )
-datasets_app = typer.Typer(
-    help="Check, download and describe data sets.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-)
-app.add_typer(datasets_app, name="datasets")
 
 
 def main() -> None:
