@@ -20,7 +20,7 @@ _FIRST_SENTENCES = {
     "import-weights": "Turn published weights into a checkpoint that "
     "`wsol evaluate MODEL --weights` takes.",
     "results": "List, show and remove the runs in a results folder (`--store`).",
-    "stats": "How sure are a record's numbers: intervals, comparison of two runs, breakdowns.",
+    "stats": "How sure are records' numbers: intervals, comparisons with a reference, breakdowns.",
     "table": "Make a table of records: localization beside parameters, operations, map size and "
     "time.",
     "report": "Make one self-contained page of a table, plots, and examples with a threshold "

@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from wsol.datasets.base import Dataset
 from wsol.errors import InputError
 from wsol.evaluation.provenance import dataset_fingerprint, environment, weights_fingerprint
 from wsol.models.checkpoint import read_torch_file, save_checkpoint, write_torch_file
+from wsol.models.device import usable_device
 from wsol.records.training import (
     Chosen,
     Epoch,
@@ -35,7 +35,14 @@ from wsol.training.train import EpochResult, NotFiniteError, Training
 _FORMAT = 1
 _FILES = ("last.pt", "best.pt", "final.pt", "train.json")
 # Options that change nothing about the weights.
-_INDIFFERENT = ("device", "workers", "cache")
+_INDIFFERENT = ("device", "workers", "cache", "save_every")
+# Records call these by the names that they had when the first were written.
+_RECORDED = {
+    "lr": "learning_rate",
+    "lr_decay_every": "decay_every",
+    "lr_decay_first": "decay_first",
+    "new_layer_lr": "new_layer_rate",
+}
 
 Track = Callable[[str, int, int], AbstractContextManager[Callable[[int, str], None]]]
 """Shows progress: called with the network's name, the number of images and how many of them are
@@ -70,13 +77,11 @@ class TrainingRun:
         method_options: dict[str, Any] | None = None,
         selection: Selection | None = None,
         processes: Processes | None = None,
-        save_every: float = 120.0,
     ) -> None:
         """Prepare a run; nothing is written yet.
 
         Args:
             method_options: what the method was made with, for the record.
-            save_every: seconds between two saves within an epoch.
 
         Raises:
             InputError: when data sets, network and options do not fit each other.
@@ -85,7 +90,7 @@ class TrainingRun:
         self._start = start
         self._processes = processes or Processes()
         self._selection = selection
-        self._save_every = save_every
+        self._save_every = options.save_every
         if selection is not None:
             selection.check(start.classifier, dataset)
         settings = _settings(start, dataset, options, selection) | {
@@ -109,7 +114,7 @@ class TrainingRun:
             split=dataset.split,
             num_images=len(dataset),
             settings=json.loads(json.dumps(settings)),
-            environment=environment(options.device),
+            environment=environment(usable_device(options.device)),
             notes=list(dataset.notes),
         )
         self._saved = time.monotonic()
@@ -298,7 +303,11 @@ def _settings(
         "selection": None if selection is None else selection.settings(),
         # What changes nothing is not told, so that runs of before this option can go on.
         **({"head_offset": start.head_offset} if start.head_offset else {}),
-    } | {key: value for key, value in asdict(options).items() if key not in _INDIFFERENT}
+    } | {
+        _RECORDED.get(name, name): getattr(options, name)
+        for name in TrainingOptions.model_fields
+        if name not in _INDIFFERENT
+    }
 
 
 def _epoch(result: EpochResult) -> Epoch:
