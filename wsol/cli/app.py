@@ -1,5 +1,6 @@
 """The command line's root, and how it ends: by result, by message, or by Ctrl-C."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -23,6 +24,8 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; bad input exits with 2, Ctrl-C with 130, neither with a traceback."""
+    # Else pydantic looks for extensions of it among all packages that are installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         app(_name_store(_join_iou_levels(_new_names(sys.argv[1:]))))
     except InputError as error:
