@@ -1,6 +1,7 @@
 """Reading and writing files so that nothing is half-written and nothing escapes its root."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,3 +82,8 @@ def require_file(path: Path, what: str) -> Path:
         state = "is not a file" if path.exists() else "does not exist"
         raise InputError(f"{path}: {state}; expected {what}.")
     return path
+
+
+def plain(text: str) -> str:
+    """Text as a part of a file name anywhere: letters, digits, `_`, `.` and `-`."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:80].strip("-.") or "unnamed"

@@ -28,7 +28,7 @@ app.add_typer(datasets_app, name="datasets")
 def main() -> None:
     """Run the command line; bad input exits with 2, Ctrl-C with 130, neither with a traceback."""
     try:
-        app(_name_store(_join_iou_levels(sys.argv[1:])))
+        app(_name_store(_join_iou_levels(_new_names(sys.argv[1:]))))
     except InputError as error:
         MESSAGES.print(f"[bold red]wsol:[/bold red] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
@@ -39,6 +39,17 @@ def main() -> None:
         # The reader of our output has gone (`wsol models | head`): nothing left to say.
         sys.stderr.close()
         sys.exit(1)
+
+
+def _new_names(arguments: list[str]) -> list[str]:
+    """Let `--compat none|wsolevaluation`, as conventions were chosen at first, be written still."""
+    renamed: list[str] = []
+    for argument in arguments:
+        if renamed and renamed[-1] == "--compat":
+            renamed[-1:] = ["--convention"]
+            argument = "exact" if argument == "none" else argument
+        renamed.append(argument)
+    return renamed
 
 
 def _join_iou_levels(arguments: list[str]) -> list[str]:

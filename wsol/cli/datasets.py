@@ -7,43 +7,35 @@ import typer
 from rich.markup import escape
 
 from wsol.cli.app import datasets_app
-from wsol.cli.options import (
-    DataName,
-    ExcludeOption,
-    ImagesOption,
-    JsonOption,
-    MasksOption,
-    RootOption,
-    SplitOption,
-    open_data,
-)
+from wsol.cli.options import JsonOption, takes
 from wsol.cli.output import OUTPUT, write_json
+from wsol.datasets.options import DataOptions
 from wsol.errors import InputError
 from wsol.progress import track
 
 
 @datasets_app.command("check")
+@takes(place=DataOptions)
 def check(
-    name: Annotated[DataName, typer.Argument(help="Layout of the data set.")],
-    root: RootOption,
-    images: ImagesOption = None,
-    masks: MasksOption = None,
-    split: SplitOption = None,
-    exclude: ExcludeOption = None,
+    data: Annotated[str, typer.Argument(metavar="NAME", help="Layout of the data set.")],
+    place: DataOptions,
     decode: Annotated[
         bool, typer.Option(help="Decode every image fully; else only its header is read.")
     ] = True,
-    workers: Annotated[int | None, typer.Option("--workers", min=1)] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Threads; default: all cores.")
+    ] = None,
     json_file: JsonOption = None,
 ) -> None:
     """Verify a copy: counts, missing or undecodable images, boxes outside images.
 
     Exits with 1 when something is wrong, after saying what would fix it.
     """
+    from wsol.datasets.base import limited
     from wsol.datasets.check import check_dataset
     from wsol.pipeline import usable_cores
 
-    dataset = open_data(name, root, images, masks, split, exclude)
+    dataset = limited(place.whole(), place.limit)
     with track(f"checking {dataset.name}", len(dataset)) as advance:
         report = check_dataset(
             dataset, decode=decode, workers=workers or usable_cores(), advance=advance

@@ -1,7 +1,7 @@
 """What every data set reader yields."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,3 +64,14 @@ class Dataset:
 
     def __iter__(self) -> Iterator[Sample]:
         return iter(self.samples)
+
+
+def limited(dataset: Dataset, limit: int | None) -> Dataset:
+    """The first `limit` images of a data set, or all of them."""
+    if limit is None or limit >= len(dataset):
+        return dataset
+    return replace(
+        dataset,
+        samples=dataset.samples[:limit],
+        notes=(*dataset.notes, f"Only the first {limit} of {len(dataset)} images."),
+    )

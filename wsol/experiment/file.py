@@ -22,32 +22,33 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from wsol.datasets.options import TrainingDataOptions
 from wsol.errors import InputError
+from wsol.evaluation.options import EvaluationOptions
+from wsol.evaluation.protocol import Protocol
 from wsol.experiment.parts import (
     DataPart,
     Experiment,
     ModelPart,
-    OptionsPart,
     OutputsPart,
-    Part,
-    ProtocolPart,
-    RecipePart,
     SelectPart,
-    TrainingDataPart,
     TrainingPart,
 )
 from wsol.files import require_file
+from wsol.options import Options
+from wsol.training.options import Recipe
 
-_PARTS: dict[tuple[type[Part], str], type[Part]] = {
+_PARTS: dict[tuple[type[Options], str], type[Options]] = {
     (Experiment, "data"): DataPart,
     (Experiment, "models"): ModelPart,
-    (Experiment, "protocol"): ProtocolPart,
-    (Experiment, "options"): OptionsPart,
+    (Experiment, "protocol"): Protocol,
+    (Experiment, "options"): EvaluationOptions,
+    (EvaluationOptions, "protocol"): Protocol,
     (Experiment, "outputs"): OutputsPart,
     (Experiment, "training"): TrainingPart,
-    (DataPart, "protocol"): ProtocolPart,
-    (ModelPart, "train"): RecipePart,
-    (TrainingPart, "data"): TrainingDataPart,
+    (DataPart, "protocol"): Protocol,
+    (ModelPart, "train"): Recipe,
+    (TrainingPart, "data"): TrainingDataOptions,
     (TrainingPart, "select"): SelectPart,
     (SelectPart, "data"): DataPart,
 }
@@ -126,7 +127,7 @@ def _repeated_keys(root: yaml.Node | None) -> list[tuple[int, str]]:
 def _mistake(root: yaml.Node, error: dict[str, Any]) -> tuple[int, str]:
     """The line of one of pydantic's errors, and what it says in the file's terms."""
     node, line, name = root, root.start_mark.line, ""
-    part: type[Part] = Experiment
+    part: type[Options] = Experiment
     for step in error["loc"]:
         if isinstance(step, str):
             name += f".{step}" if name else step

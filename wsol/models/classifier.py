@@ -58,6 +58,7 @@ class Classifier:
         num_classes: C.
         training_method: the method of `wsol.training.methods` that the weights came from, where a
             checkpoint says so.
+        notes: what a record should say about the weights, see `wsol.models.registry`.
         parameters: how many the network has, without auxiliary classifiers, which are removed,
             and without what only training uses, see `wsol.models.parts.training_parts`.
     """
@@ -96,6 +97,7 @@ class Classifier:
             )
         self._weight: Tensor | None
         self.training_method: str | None = None
+        self.notes: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> "Classifier":
         """Move the network to a device (in place) and return self."""

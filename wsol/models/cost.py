@@ -4,9 +4,9 @@ import statistics
 import time
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from wsol.models.classifier import Classifier
+from wsol.models.operations import OperationCounter
 
 _WARM_UP = 5
 _REPEATS = 30
@@ -23,10 +23,10 @@ def forward_cost(
         counts: two for every multiply-accumulate, so twice the "multiply-adds" that some papers
         print under the same name), and (width, height) of the class activation map.
     """
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+    with OperationCounter() as counter, torch.no_grad():
         _, features = classifier.forward(torch.zeros(1, 3, size, size, device=device))
     height, width = features.shape[-2:]
-    return counter.get_total_flops(), (width, height)
+    return counter.total, (width, height)
 
 
 def median_latency(

@@ -30,7 +30,7 @@ THUMBNAIL = 28
 
 
 @dataclass(frozen=True, slots=True)
-class ImageOutcome:
+class OutcomeRow:
     """One image's part in an evaluation.
 
     Attributes:
@@ -103,7 +103,7 @@ def correct_from(switches: NDArray[np.uint16], thresholds: int) -> NDArray[np.bo
 
 
 def outcomes_schema(info: OutcomeInfo) -> pa.Schema:
-    """The Parquet columns: those of `ImageOutcome`, `switches` as a column a key."""
+    """The Parquet columns: those of `OutcomeRow`, `switches` as a column a key."""
     integers, boxes = pa.list_(pa.uint16()), pa.list_(pa.int16())
     keys = [f"{kind}@{level:g}" for kind in info.kinds for level in info.iou_levels]
     fields = [
@@ -137,7 +137,7 @@ def outcomes_schema(info: OutcomeInfo) -> pa.Schema:
     )
 
 
-def write_outcomes(outcomes: Iterable[ImageOutcome], info: OutcomeInfo, path: Path) -> None:
+def write_outcomes(outcomes: Iterable[OutcomeRow], info: OutcomeInfo, path: Path) -> None:
     """Write outcomes as Parquet, atomically, in their order."""
     schema = outcomes_schema(info)
     with (
@@ -183,11 +183,11 @@ def read_outcomes(path: Path, columns: Sequence[str] | None = None) -> tuple[pa.
     return table, info
 
 
-def to_outcomes(table: pa.Table, info: OutcomeInfo) -> list[ImageOutcome]:
+def to_outcomes(table: pa.Table, info: OutcomeInfo) -> list[OutcomeRow]:
     """Complete rows of a table of `read_outcomes` as objects; for a few hundred, not for all."""
     keys = [f"{kind}@{level:g}" for kind in info.kinds for level in info.iou_levels]
     return [
-        ImageOutcome(
+        OutcomeRow(
             image_id=row["image_id"],
             path=row["path"],
             label=row["label"],
@@ -209,7 +209,7 @@ def to_outcomes(table: pa.Table, info: OutcomeInfo) -> list[ImageOutcome]:
     ]
 
 
-def _row(outcome: ImageOutcome) -> dict[str, Any]:
+def _row(outcome: OutcomeRow) -> dict[str, Any]:
     row = {
         "image_id": outcome.image_id,
         "path": outcome.path,

@@ -49,7 +49,7 @@ class ImageFacts:
         starts: (K, N + 1) int64: the switches of image i under key k are `switches` from
             `starts[k, i]` to `starts[k, i + 1]`.
         switches: (S,) uint16 thresholds at which an image turns right or wrong, see
-            `wsol.records.outcomes.ImageOutcome`.
+            `wsol.records.outcomes.OutcomeRow`.
         thresholds: (T,) float64.
         chosen: (K,) int64, the index of the threshold that was chosen for each key on another
             split; -1 where there is none.
