@@ -17,7 +17,8 @@ import typer
 from numpy.typing import NDArray
 
 from wsol.boxes.runs import Contours
-from wsol.evaluation.protocol import Protocol, prepare
+from wsol.evaluation.judging import prepare
+from wsol.evaluation.protocol import Protocol
 from wsol.metrics.box_accuracy import BoxAccuracy, best_iou_per_threshold
 
 IOU_LEVELS = (0.3, 0.5, 0.7)

@@ -9,7 +9,6 @@ same process, and prints images/s of both, their ratio, and the share of the loc
 
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +18,8 @@ import typer
 from PIL import Image
 
 from wsol.datasets.base import Dataset, Sample
-from wsol.evaluation.loop import Options, evaluate
+from wsol.evaluation.loop import evaluate
+from wsol.evaluation.options import EvaluationOptions
 from wsol.models.registry import load_classifier
 
 _AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -63,7 +63,7 @@ def main(
             return time.perf_counter() - start
 
     with tempfile.TemporaryDirectory() as folder:
-        options = Options(
+        options = EvaluationOptions(
             device=device,
             batch_size=batch_size,
             precision=precision,  # type: ignore[arg-type]
@@ -76,7 +76,7 @@ def main(
         batches = images // batch_size
         bare = forward_alone(batches)
         record = evaluate(classifier, data, options)
-        with_coco = evaluate(classifier, data, replace(options, coco=True))
+        with_coco = evaluate(classifier, data, options.replaced(coco=True))
     print(f"device {device}, {precision}, batch {batch_size}, {images} images")
     print(f"bare forward pass     {batches * batch_size / bare:8.1f} images/s")
     for name, result in (("evaluation", record), ("evaluation with COCO AP", with_coco)):

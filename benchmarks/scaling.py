@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from boxes import cam_like_maps, true_boxes
 
-from wsol.evaluation.protocol import Protocol, prepare
+from wsol.evaluation.judging import prepare
+from wsol.evaluation.protocol import Protocol
 from wsol.metrics.box_accuracy import best_iou_per_threshold
 
 _REPEATS = 20

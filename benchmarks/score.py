@@ -17,7 +17,8 @@ from boxes import SIDE, cam_like_maps, true_boxes
 
 from wsol.datasets.base import Dataset, Sample
 from wsol.evaluation.evaluator import Evaluator
-from wsol.evaluation.protocol import Outcome
+from wsol.evaluation.judging import Outcome, judge_map
+from wsol.evaluation.protocol import Protocol
 from wsol.pipeline import Pipeline, usable_cores
 
 
@@ -30,24 +31,25 @@ def main(
     boxes = true_boxes(maps)
     samples = [Sample(str(i), None, 0, boxes[i], (SIDE, SIDE)) for i in range(maps)]
     data = Dataset("generated", "test", samples, ("object",), ("object",))
-    evaluator = Evaluator(data)
+    protocol = Protocol()
+    evaluator = Evaluator(data, protocol)
 
-    def job(number: int) -> Callable[[], tuple[str, Outcome]]:
-        def run() -> tuple[str, Outcome]:
+    def job(number: int) -> Callable[[], Outcome]:
+        def run() -> Outcome:
             score_map = np.roll(templates[number % len(templates)], number // 200, axis=1)
-            return samples[number].image_id, evaluator.judge(score_map, samples[number])
+            return judge_map(score_map, samples[number], protocol)
 
         return run
 
-    evaluator.judge(templates[0], samples[0])
+    judge_map(templates[0], samples[0], protocol)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    with Pipeline[tuple[str, Outcome]](threads) as pipeline:
+    with Pipeline[Outcome](threads) as pipeline:
         for number in range(maps):
-            for image_id, outcome in pipeline.submit(job(number)):
-                evaluator.add(image_id, outcome)
-        for image_id, outcome in pipeline.drain():
-            evaluator.add(image_id, outcome)
+            for outcome in pipeline.submit(job(number)):
+                evaluator.add(outcome)
+        for outcome in pipeline.drain():
+            evaluator.add(outcome)
     seconds = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"{maps:,} maps of {SIDE}x{SIDE}, step 0.001, largest and all, {threads} threads")

@@ -93,7 +93,7 @@ def bare_speed(
     )
     optimizer = torch.optim.SGD(
         network.parameters(),
-        lr=options.learning_rate,
+        lr=options.lr,
         momentum=options.momentum,
         weight_decay=options.weight_decay,
         nesterov=True,
@@ -145,7 +145,7 @@ def main(
     options = TrainingOptions(
         epochs=1,
         batch_size=batch_size,
-        learning_rate=0.01,
+        lr=0.01,
         precision=precision,  # type: ignore[arg-type]
         device=device,
         workers=workers,

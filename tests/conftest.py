@@ -29,7 +29,9 @@ def run_experiment():
     def run(folder, text, limit=None, **options):
         path = folder / "experiment.yaml"
         path.write_text(text)
-        tasks = plan(read_experiment(path), device="cpu", workers=0, limit=limit)
+        experiment = read_experiment(path)
+        alone = experiment.options.replaced(workers=0)
+        tasks = plan(experiment.model_copy(update={"options": alone}), limit=limit)
         return list(run_tasks(tasks, Store(folder / "store"), modules=folder, **options))
 
     return run

@@ -14,8 +14,8 @@ from rich.markup import escape
 
 from wsol.datasets.base import Dataset
 from wsol.datasets.shapes import generate_shapes, read_shapes
-from wsol.evaluation.loop import Options
 from wsol.evaluation.models import ModelRequest, evaluate_models, file_names
+from wsol.evaluation.options import EvaluationOptions
 from wsol.files import write_text
 from wsol.maps.baselines import BASELINES
 from wsol.models.checkpoint import read_checkpoint, save_checkpoint
@@ -110,10 +110,10 @@ def run_demo(
         ),
         *map(ModelRequest, BASELINES),
     ]
-    options = Options(size=_TEST_SIDE, device=device, coco=False, curves=True)
-    records = evaluate_models(
-        requests, test, options, folder=folder, resume=True, per_image=True, track=track
+    options = EvaluationOptions(
+        size=_TEST_SIDE, device=device, coco=False, curves=True, per_image=True
     )
+    records = evaluate_models(requests, test, options, folder=folder, resume=True, track=track)
 
     console.print("[bold]4/4[/bold] Drawing the table, the plots and the page")
     write_text(out / "table.md", to_markdown(records))
@@ -235,7 +235,7 @@ def _train(
     options = TrainingOptions(
         epochs=recipe.epochs,
         batch_size=_BATCH,
-        learning_rate=recipe.learning_rate,
+        lr=recipe.learning_rate,
         weight_decay=5e-4,
         warmup_epochs=1,
         seed=seed,

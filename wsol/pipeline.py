@@ -19,6 +19,14 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def loader_processes(workers: int | None, device: str) -> int:
+    """How many processes decode images: `workers`, or where nobody said, what suits the device."""
+    if workers is not None:
+        return workers
+    # On a GPU the loaders are the bottleneck; on a CPU they compete with the network.
+    return min(8, usable_cores()) if device.startswith("cuda") else min(4, usable_cores() // 2)
+
+
 def leave_interrupts() -> None:
     """Begin a worker process: of a Ctrl-C its parent is told, and ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

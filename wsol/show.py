@@ -11,8 +11,9 @@ from wsol.boxes.levels import exact_levels
 from wsol.boxes.one_level import largest_box_at
 from wsol.datasets.classes import imagenet_classes
 from wsol.errors import InputError
-from wsol.maps.framing import ResizeMode, fit, maps_on_grid
+from wsol.maps.framing import fit, maps_on_grid
 from wsol.models.classifier import Classifier
+from wsol.options import ResizeMode
 from wsol.results.examples import grid_to_photograph
 
 _GRID = (224, 224)

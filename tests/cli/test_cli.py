@@ -146,7 +146,7 @@ def test_contours_and_compat(place):
         (("evaluate", "networks:tiny", *SHAPES, "--weights", "absent.pt"), "absent.pt"),
         (("evaluate", "center", *SHAPES, "--split", "holdout"), "holdout"),
         (("evaluate", "center", *SHAPES, "--iou", "much"), "--iou"),
-        (("evaluate", "center", *SHAPES, "--threshold-step", "0"), "threshold step"),
+        (("evaluate", "center", *SHAPES, "--threshold-step", "0"), "--threshold-step: should be"),
         (("evaluate", "center", *SHAPES, "--resume"), "--resume"),
         (("evaluate", "networks:tiny", *SHAPES, "--device", "cuda:99"), "cuda:99"),
         (("evaluate", "center", "--root", "shapes"), "--data"),
@@ -245,7 +245,7 @@ def test_a_killed_run_resumes_to_the_identical_record(tmp_path, kill, write_anno
         cwd=tmp_path,
         stderr=subprocess.PIPE,
     )
-    progress = tmp_path / "killed.json.progress" / "score.progress.npz"
+    progress = tmp_path / "killed.json.progress" / ".score.progress.npz"
     deadline = time.monotonic() + 120
     while not progress.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)

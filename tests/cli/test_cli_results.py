@@ -160,7 +160,7 @@ def test_a_killed_run_goes_on_to_the_identical_outcomes(tmp_path, kill, write_an
         "annotations", "--per-image", "--save-every", "0.2", "--threshold-step", "0.05",
     ]  # fmt: skip
     process = subprocess.Popen([*command, "--json", "a.json"], cwd=tmp_path, stderr=subprocess.PIPE)
-    progress = tmp_path / "a.json.progress" / "score.progress.npz"
+    progress = tmp_path / "a.json.progress" / ".score.progress.npz"
     deadline = time.monotonic() + 120
     while not progress.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)

@@ -53,6 +53,25 @@ def test_comparison_and_json(run):
     assert str(rows["max_box_acc"]["low"]) in stats(*arguments, "--format", "csv")
 
 
+def test_a_folder_against_a_reference(run):
+    shown = stats(run, "--against", run / "full.json", "--resamples", 100, "--format", "markdown")
+    lines = shown.splitlines()
+    assert "| full (reference) |" in lines[0] and "| p (Holm) |" in lines[0]
+    assert sum("| center |" in line for line in lines) == len(lines) - 2 > 5
+    options = ("--metric", "max_box_acc_v2,gt_known_loc", "--resamples", 100, "--json", "-")
+    told = json.loads(stats(run, "--against", run / "full.json", *options))
+    assert (told["against"], told["dataset"]) == ("full", "shapes")
+    assert [row["metric"] for row in told["rows"]] == ["gt_known_loc", "max_box_acc_v2"]
+    assert all(row["holm_p"] == row["p"] for row in told["rows"])
+
+
+def test_intervals_of_a_folder(run):
+    told = json.loads(stats(run, "--resamples", 100, "--metric", "max_box_acc", "--json", "-"))
+    assert [row["model"] for row in told["rows"]] == ["center", "full"]
+    for row in told["rows"]:
+        assert row["low"] < row["corrected"] <= row["value"] < row["high"]
+
+
 def test_groups(run):
     assert "small (< 10 %)" in stats(run / "full.json", "--by", "size")
     lines = stats(run / "full.json", "--by", "class", "--format", "markdown").splitlines()
@@ -65,6 +84,8 @@ def test_groups(run):
         (["--by", "size", "--against", "b.json"], "choose one"),
         (["--by", "size", "--update"], "leave --against and --by out"),
         (["--common"], "belongs to --against"),
+        (["--metric", "max_box_acc", "--update"], "leave --update and --by out"),
+        (["--metric", "max_box_ac"], "did you mean max_box_acc"),
         (["--resamples", "5"], "too few"),
         (["--level", "0.9", "--update", "--resamples", "50"], "95% intervals"),
     ],

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from wsol.datasets.base import Dataset, Sample
 from wsol.errors import InputError
-from wsol.evaluation.evaluator import Classification, Evaluator
-from wsol.evaluation.protocol import Protocol, to_grid, validate_map
+from wsol.evaluation.evaluator import Evaluator
+from wsol.evaluation.judging import Classification, judge_map, to_grid, validate_map
+from wsol.evaluation.protocol import Protocol
 
 
 def sample(number, boxes, size=(224, 224), label=0):
@@ -29,15 +30,14 @@ def square(x0, y0, x1, y1, value=1.0):
 def test_a_planted_square_gives_its_exact_box_in_the_exact_convention():
     protocol = Protocol(convention="exact", threshold_step=0.01)
     data = dataset([sample(0, [[30, 40, 99, 119]])])
-    evaluator = Evaluator(data, protocol)
-    outcome = evaluator.judge(square(30, 40, 99, 119), data.samples[0])
+    outcome = judge_map(square(30, 40, 99, 119), data.samples[0], protocol)
     assert outcome.fixed_box.tolist() == [30, 40, 99, 119]
     assert outcome.fixed_iou == 1.0
 
 
 def test_the_protocol_puts_the_far_corner_one_pixel_beyond():
     data = dataset([sample(0, [[30, 40, 99, 119]])])
-    outcome = Evaluator(data).judge(square(30, 40, 99, 119), data.samples[0])
+    outcome = judge_map(square(30, 40, 99, 119), data.samples[0], Protocol())
     assert outcome.fixed_box.tolist() == [30, 40, 100, 120]
     assert outcome.fixed_iou == pytest.approx(70 * 80 / (71 * 81))
 
@@ -61,7 +61,7 @@ def test_metrics_by_hand():
     ranks = [0, 3, 0]
     for item, score_map, rank in zip(data.samples, maps, ranks, strict=True):
         answer = Classification(rank, np.array([0]), np.array([1.0]), None)
-        evaluator.add(item.image_id, evaluator.judge(score_map, item), answer)
+        evaluator.update(score_map, item.image_id, answer)
     metrics = evaluator.compute()
     third = 100 / 3
     assert metrics.top1_cls == pytest.approx(2 * third)
@@ -168,8 +168,7 @@ def test_shards_merged_in_any_order_equal_one_run(seed, data):
 
     def feed(evaluator, position):
         item = annotated.samples[position]
-        outcome = evaluator.judge(maps[position], item)
-        evaluator.add(item.image_id, outcome, answers[position])
+        evaluator.update(maps[position], item.image_id, answers[position])
 
     for position in range(count):
         feed(whole, position)
@@ -191,7 +190,7 @@ def test_saved_state_goes_on_to_the_identical_result():
     def feed(evaluator, positions):
         for position in positions:
             item = annotated.samples[position]
-            evaluator.add(item.image_id, evaluator.judge(maps[position], item), answers[position])
+            evaluator.update(maps[position], item.image_id, answers[position])
 
     whole, first, second = (Evaluator(annotated, protocol) for _ in range(3))
     feed(whole, range(8))
@@ -217,9 +216,9 @@ def test_what_cannot_be_merged():
 
 
 def test_protocol_settings_are_checked():
-    with pytest.raises(InputError, match="threshold step 0"):
+    with pytest.raises(InputError, match="threshold_step: should be greater than or equal to 0"):
         Protocol(threshold_step=0)
-    with pytest.raises(InputError, match="IoU levels"):
-        Protocol(iou_levels=(0.5, 1.5))
+    with pytest.raises(InputError, match="iou: should be less than or equal to 1, not 1"):
+        Protocol(iou=(0.5, 1.5))
     with pytest.raises(InputError, match="differ"):
-        Protocol(iou_levels=(0.5, 0.5))
+        Protocol(iou=(0.5, 0.5))

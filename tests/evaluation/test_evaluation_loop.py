@@ -8,13 +8,18 @@ import torch
 from PIL import Image
 from torch import nn
 
-from wsol.datasets.base import Dataset, Sample
+from wsol.datasets.base import Dataset, Sample, limited
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
-from wsol.evaluation.loop import Options, evaluate, fixed_foreground, limited
+from wsol.evaluation.judging import judge_map, prepare
+from wsol.evaluation.lifecycle import Place
+from wsol.evaluation.loop import evaluate
 from wsol.evaluation.models import evaluate_models, pair_weights
-from wsol.evaluation.precomputed import ScoreOptions, score
-from wsol.evaluation.protocol import Protocol, prepare
+from wsol.evaluation.network import _largest_box, fixed_foreground
+from wsol.evaluation.options import EvaluationOptions as Options
+from wsol.evaluation.options import ScoreOptions
+from wsol.evaluation.precomputed import score
+from wsol.evaluation.protocol import Protocol
 from wsol.maps.baselines import center_map
 from wsol.models.classifier import Classifier, Preprocessing
 from wsol.records.record import read_records
@@ -89,14 +94,16 @@ def test_other_ways_to_frame_find_them_too(colours, mode):
 def test_batches_workers_and_threads_do_not_change_a_number(colours):
     one = evaluate(colour_classifier(), colours, Options(batch_size=1, threads=1, curves=True))
     many = evaluate(
-        colour_classifier(), colours, Options(batch_size=4, workers=2, threads=3, curves=True)
+        colour_classifier(),
+        colours,
+        Options(batch_size=4, workers=2, threads=3, curves=True),
     )
     assert one.metrics == many.metrics
     assert one.curves == many.curves
 
 
 def test_saved_maps_score_to_the_identical_metrics(colours, tmp_path):
-    options = Options(save_maps=tmp_path / "maps", curves=True, coco=False)
+    options = Options(save_scoremaps=tmp_path / "maps", curves=True, coco=False)
     record = evaluate(colour_classifier(), colours, options)
     scored = score(tmp_path / "maps", colours, ScoreOptions(curves=True))
     keep = {"top1_cls", "top5_cls", "top1_loc", "top5_loc"}
@@ -122,7 +129,7 @@ def test_top_k_localization_equals_its_definition(colours):
                 cam = classifier.class_maps(features, predicted[None, None])
                 cam = nn.functional.interpolate(cam, (224, 224), mode="bicubic")[0, 0]
                 cam = (cam - cam.min()) / (cam.max() - cam.min())
-                outcome = Evaluator(colours).judge(cam.detach().numpy(), sample)
+                outcome = judge_map(cam.detach().numpy(), sample, Protocol())
                 if int(predicted) == sample.label and outcome.fixed_iou >= 0.5:
                     correct[k] += 1
     assert record.metrics.top1_loc == pytest.approx(100 * correct[1] / 6)
@@ -136,8 +143,6 @@ def test_the_foreground_of_predicted_classes_is_that_of_the_protocol(convention)
     maps = torch.nn.functional.interpolate(maps[:, None, ::32, ::32], (224, 224), mode="bicubic")
     maps = maps[:, 0] - maps.amin((1, 2, 3))[:, None, None]
     maps = maps / maps.amax((1, 2))[:, None, None]
-    from wsol.evaluation.loop import _largest_box
-
     for score_map, foreground in zip(maps, fixed_foreground(maps, protocol), strict=True):
         box = prepare(score_map.numpy(), protocol).fixed_boxes[0]
         assert _largest_box(foreground.numpy(), protocol).tolist() == box.tolist()
@@ -182,7 +187,7 @@ def test_maps_that_are_not_finite_name_their_image(colours):
 
 
 def test_an_interrupted_run_goes_on_to_the_identical_record(colours, tmp_path):
-    progress = tmp_path / "progress.npz"
+    place = Place(tmp_path / "out", "colours")
     options = Options(batch_size=1, threads=1, curves=True)
     seen = 0
 
@@ -193,38 +198,37 @@ def test_an_interrupted_run_goes_on_to_the_identical_record(colours, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(colour_classifier(), colours, options, progress_file=progress, advance=interrupt)
-    assert progress.exists()
+        evaluate(colour_classifier(), colours, options, place=place, advance=interrupt)
+    assert place.progress.exists() and not place.record.exists()
     advanced = []
     resumed = evaluate(
         colour_classifier(),
         colours,
         options,
-        progress_file=progress,
-        resume=True,
+        place=dataclasses.replace(place, resume=True),
         advance=advanced.append,
     )
     assert advanced == [3, 1, 1, 1]
-    assert not progress.exists()
+    assert not place.progress.exists() and read_records(place.record) == [resumed]
     whole = evaluate(colour_classifier(), colours, options)
     volatile = {"timing", "environment"}
     assert resumed.model_dump(exclude=volatile) == whole.model_dump(exclude=volatile)
 
 
 def test_progress_of_other_weights_is_refused(colours, tmp_path):
-    progress = tmp_path / "progress.npz"
+    place = Place(tmp_path / "out", "colours")
     options = Options(batch_size=1, threads=1)
 
     def interrupt(images):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(colour_classifier(), colours, options, progress_file=progress, advance=interrupt)
+        evaluate(colour_classifier(), colours, options, place=place, advance=interrupt)
     other = colour_classifier()
     with torch.no_grad():
         other.network.fc.weight += 1
     with pytest.raises(InputError, match="other settings, data or weights"):
-        evaluate(other, colours, options, progress_file=progress, resume=True)
+        evaluate(other, colours, options, place=dataclasses.replace(place, resume=True))
 
 
 def test_nothing_to_evaluate(colours):

@@ -10,11 +10,13 @@ from torch import nn
 from wsol.datasets.base import Dataset, Sample
 from wsol.datasets.shapes import generate_shapes, read_shapes
 from wsol.errors import InputError
-from wsol.evaluation.evaluator import Classification, Evaluator
-from wsol.evaluation.loop import Options, evaluate
-from wsol.evaluation.precomputed import ScoreOptions, score
-from wsol.evaluation.protocol import Protocol, compare, prepare
-from wsol.evaluation.rows import _ROWS, OutcomeFile, image_outcome, largest_boxes, reduced_map
+from wsol.evaluation.judging import Classification, judge, prepare
+from wsol.evaluation.lifecycle import Place
+from wsol.evaluation.loop import evaluate
+from wsol.evaluation.options import EvaluationOptions, ScoreOptions
+from wsol.evaluation.precomputed import score
+from wsol.evaluation.protocol import Protocol
+from wsol.evaluation.rows import _ROWS, OutcomeFile, largest_boxes, outcome_row, reduced_map
 from wsol.maps.baselines import center_map
 from wsol.models.classifier import Classifier, Preprocessing
 from wsol.records.outcomes import correct_from, read_outcomes, to_outcomes
@@ -57,22 +59,18 @@ def data(tmp_path):
 def scored(data, tmp_path):
     """Score the maps with outcomes; returns the record, the rows as a table, and their info."""
 
-    def run(protocol=COARSE, **options):
-        path = tmp_path / "maps.outcomes.parquet"
-        record = score(
-            tmp_path / "maps",
-            data,
-            ScoreOptions(protocol=protocol, curves=True, outcomes=path, threads=1),
-            **options,
-        )
-        return record, *read_outcomes(path)
+    def run(protocol=COARSE, resume=False, **options):
+        place = Place(tmp_path, "maps", resume)
+        chosen = ScoreOptions(protocol=protocol, curves=True, per_image=True, threads=1)
+        record = score(tmp_path / "maps", data, chosen, place=place, **options)
+        return record, *read_outcomes(place.outcomes)
 
     return run
 
 
 @pytest.mark.parametrize("convention", ["wsolevaluation", "exact"])
 def test_the_rows_add_up_to_the_record(scored, data, convention):
-    record, table, info = scored(dataclasses.replace(COARSE, convention=convention))
+    record, table, info = scored(COARSE.replaced(convention=convention))
     rows = to_outcomes(table, info)
     assert [row.image_id for row in rows] == [sample.image_id for sample in data.samples]
     for kind in ("largest", "all"):
@@ -87,16 +85,17 @@ def test_the_rows_add_up_to_the_record(scored, data, convention):
 @pytest.mark.parametrize("convention", ["wsolevaluation", "exact"])
 @pytest.mark.parametrize("contours", ["both", "all"])
 def test_the_largest_box_at_every_threshold(convention, contours):
-    protocol = dataclasses.replace(COARSE, convention=convention, contours=contours)
+    protocol = COARSE.replaced(convention=convention, contours=contours)
     truth = np.array([[20.0, 30, 150, 160]])
+    sample = Sample("a", None, 0, truth, (224, 224))
     for seed in range(6):
         prepared = prepare(blobs(seed), protocol)
         starts, boxes, ious = largest_boxes(prepared, truth, protocol)
         assert starts[0] == 0 and (np.diff(boxes, axis=0) != 0).any(axis=1).all()
         # The slow way: every threshold as the fixed one of a protocol of its own.
         for index, threshold in enumerate(protocol.thresholds):
-            fixed = dataclasses.replace(protocol, fixed_threshold=float(threshold))
-            outcome = compare(prepare(blobs(seed), fixed), truth, (224, 224), None, fixed)
+            fixed = protocol.replaced(fixed_threshold=float(threshold))
+            outcome = judge(prepare(blobs(seed), fixed), sample, fixed)
             row = np.searchsorted(starts, index, side="right") - 1
             assert boxes[row].tolist() == outcome.fixed_box.tolist(), (seed, threshold)
             assert ious[row] == np.float32(outcome.fixed_iou)
@@ -104,7 +103,7 @@ def test_the_largest_box_at_every_threshold(convention, contours):
 
 @pytest.mark.parametrize(("convention", "iou"), [("wsolevaluation", 0.25), ("exact", 0.0)])
 def test_a_map_without_foreground(convention, iou):
-    protocol = dataclasses.replace(COARSE, convention=convention)
+    protocol = COARSE.replaced(convention=convention)
     prepared = prepare(np.zeros((224, 224), np.float32), protocol)
     starts, boxes, ious = largest_boxes(prepared, np.array([[0.0, 0, 1, 1]]), protocol)
     assert starts.tolist() == [0] and boxes.tolist() == [[0, 0, 0, 0]]
@@ -118,9 +117,9 @@ def test_what_a_classifier_said():
     data = Dataset("one", "val", [], ("n0", "n1", "n2"), CLASSES)
     sample = Sample("a.jpg", None, 2, np.array([[0.0, 0, 10, 10]]), None)
     prepared = prepare(blobs(0), protocol)
-    outcome = compare(prepared, sample.boxes, (30, 20), None, protocol)
     said = Classification(1, np.array([0, 2, 1]), np.array([0.5, 0.3, 0.2]), None)
-    row = image_outcome(prepared, outcome, said, sample, data, protocol)
+    outcome = judge(prepared, sample, protocol, size=(30, 20), classification=said)
+    row = outcome_row(prepared, outcome, sample, data, protocol)
     assert (row.rank, row.predicted, row.class_name) == (1, ("ant", "cat", "bee"), "cat")
     assert row.scores.tolist() == [0.5, 0.3, 0.2] and row.size == (30, 20)
 
@@ -148,10 +147,10 @@ def test_rows_of_a_run_through_a_network(tmp_path):
         shapes.classes,
         Preprocessing(size=64),
     )
-    path = tmp_path / "a.outcomes.parquet"
-    options = Options(protocol=COARSE, size=64, batch_size=8, outcomes=path, curves=True)
-    record = evaluate(network, shapes, options)
-    rows = to_outcomes(*read_outcomes(path))
+    options = EvaluationOptions(protocol=COARSE, size=64, batch_size=8, per_image=True, curves=True)
+    place = Place(tmp_path, "a")
+    record = evaluate(network, shapes, options, place=place)
+    rows = to_outcomes(*read_outcomes(place.outcomes))
     top1 = np.array([row.rank == 0 for row in rows])
     right = np.array([row.fixed_iou >= 0.5 for row in rows])
     assert 100 * top1.mean() == record.metrics.top1_cls
@@ -172,7 +171,7 @@ def interrupted(run, tmp_path, after):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(progress_file=tmp_path / "p.npz", advance=interrupt)
+        run(advance=interrupt)
 
 
 def test_an_interrupted_run_goes_on_to_the_identical_rows(scored, tmp_path):
@@ -181,7 +180,7 @@ def test_an_interrupted_run_goes_on_to_the_identical_rows(scored, tmp_path):
     interrupted(scored, tmp_path, 7)
     assert not (tmp_path / "maps.outcomes.parquet").exists()
     assert (tmp_path / ".maps.outcomes" / "part-0000.parquet").exists()
-    resumed = scored(progress_file=tmp_path / "p.npz", resume=True)[1]
+    resumed = scored(resume=True)[1]
     np.testing.assert_equal(resumed.to_pylist(), whole.to_pylist())  # NaN equals NaN
     assert not (tmp_path / ".maps.outcomes").exists()
 
@@ -190,31 +189,31 @@ def test_images_evaluated_again_after_a_kill_count_once(scored, tmp_path):
     """A kill between the rows and the progress leaves rows that progress does not know."""
     whole = scored()[1]
     interrupted(scored, tmp_path, 7)
-    early = (tmp_path / "p.npz").read_bytes()
+    early = (tmp_path / ".maps.progress.npz").read_bytes()
     with pytest.raises(KeyboardInterrupt):
         scored(
-            progress_file=tmp_path / "p.npz",
             resume=True,
             advance=lambda n: (_ for _ in ()).throw(KeyboardInterrupt) if n == 1 else None,
         )
-    (tmp_path / "p.npz").write_bytes(early)
-    resumed = scored(progress_file=tmp_path / "p.npz", resume=True)[1]
+    (tmp_path / ".maps.progress.npz").write_bytes(early)
+    resumed = scored(resume=True)[1]
     np.testing.assert_equal(resumed.to_pylist(), whole.to_pylist())
 
 
 def test_without_resume_nothing_old_is_kept(scored, tmp_path):
     interrupted(scored, tmp_path, 7)
-    _, table, _ = scored(progress_file=tmp_path / "p.npz")
+    _, table, _ = scored()
     assert table.num_rows == 30
 
 
 def test_going_on_with_a_run_that_kept_no_outcomes(scored, data, tmp_path):
     def without(**arguments):
-        score(tmp_path / "maps", data, ScoreOptions(protocol=COARSE, threads=1), **arguments)
+        options = ScoreOptions(protocol=COARSE, threads=1)
+        score(tmp_path / "maps", data, options, place=Place(tmp_path, "maps"), **arguments)
 
     interrupted(without, tmp_path, 7)
     with pytest.raises(InputError, match=r"n/00\.jpg is not there.*--per-image"):
-        scored(progress_file=tmp_path / "p.npz", resume=True)
+        scored(resume=True)
 
 
 def test_more_rows_than_are_held_in_memory(tmp_path):
@@ -224,12 +223,10 @@ def test_more_rows_than_are_held_in_memory(tmp_path):
     data = Dataset("many", "test", samples, ("a",), ("a",))
     protocol = Protocol(threshold_step=0.25)
     prepared = prepare(center_map((224, 224)), protocol)
-    evaluator = Evaluator(data, protocol)
     file = OutcomeFile(tmp_path / "many.outcomes.parquet", data, protocol)
     file.begin([])
-    row = image_outcome(
-        prepared, evaluator.judge_prepared(prepared, samples[0]), None, samples[0], data, protocol
-    )
+    outcome = judge(prepared, samples[0], protocol)
+    row = outcome_row(prepared, outcome, samples[0], data, protocol)
     for sample in reversed(samples):  # as in no real run; the file has the data set's order
         file.add(dataclasses.replace(row, image_id=sample.image_id))
     assert len(list((tmp_path / ".many.outcomes").iterdir())) == 2

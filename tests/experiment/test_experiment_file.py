@@ -8,7 +8,7 @@ from wsol.errors import InputError
 from wsol.evaluation.protocol import Protocol
 from wsol.experiment.file import read_experiment
 
-EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))
+EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 
 WHOLE = """
 name: two-nets
@@ -48,7 +48,7 @@ def test_a_whole_file(write, tmp_path, monkeypatch):
     ]
     assert experiment.models[1].weights == str(tmp_path / "nets" / "cub.pt")
     assert experiment.models[2].weights == "none"
-    shared = {"convention": "exact", "iou_levels": (0.5,), "contours": "largest"}
+    shared = {"convention": "exact", "iou": (0.5,), "contours": "largest"}
     assert experiment.protocol_on(cub) == Protocol(threshold_step=0.01, **shared)
     assert experiment.protocol_on(shapes) == Protocol(**shared)
     assert experiment.outputs.out == tmp_path / "out"
@@ -95,7 +95,7 @@ SMALL = "name: a\ndata: {name: shapes, root: shapes}\nmodels: [center]\n"
         (SMALL.replace("center", "center, center"), ["1: two models are called 'center'"]),
         (SMALL.replace("center", "{weights: w.pt}"), ["3: models[0].model: is missing"]),
         (SMALL.replace("name: a", "name: ../a"), ["1: name: should have letters"]),
-        (SMALL.replace("name: shapes", "name: imagenet"), ["2: data.name: should be 'ilsvrc'"]),
+        (SMALL.replace("name: shapes", "name: imagenet"), ["2: data.name: imagenet: not a known"]),
         (SMALL.replace("root: shapes", "root: $NOWHERE_SET/a"), ["2: data.root: the variable NOW"]),
         ("name: a\ndata:\n- *b\nmodels: [a]", ["3: is not YAML"]),
         ("name: a\ndata: &b [*b]\nmodels: [a]", ["2: data[0]: should be fields and values"]),

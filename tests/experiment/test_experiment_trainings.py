@@ -10,16 +10,18 @@ from PIL import Image
 from wsol.datasets.classes import imagenet_classes
 from wsol.datasets.shapes import generate_shapes
 from wsol.errors import InputError
-from wsol.evaluation.loop import Options, evaluate
+from wsol.evaluation.loop import evaluate
+from wsol.evaluation.options import EvaluationOptions
 from wsol.experiment.file import read_experiment
-from wsol.experiment.tasks import plan, run_tasks, write_outputs
+from wsol.experiment.outputs import write_outputs
+from wsol.experiment.tasks import plan, run_tasks
 from wsol.models.classifier import Preprocessing
 from wsol.models.registry import load_classifier
 from wsol.models.vgg_gap import vgg16_gap
 from wsol.records.store import Store
 from wsol.records.training import read_training_record
 
-EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 EXPERIMENT = """
 name: trained
@@ -79,7 +81,7 @@ def test_networks_are_trained_once_and_then_evaluated(run, tmp_path, shapes):
     alone = evaluate(
         load_classifier("resnet18", str(tmp_path / "checkpoints" / "Narrow" / "best.pt")),
         first[0].task.dataset,
-        Options(protocol=first[0].task.options.protocol),
+        EvaluationOptions(protocol=first[0].task.options.protocol),
     )
     assert alone.metrics == narrow.metrics
     epochs.clear()
@@ -165,11 +167,11 @@ def test_a_first_look_has_its_own_folder(run, tmp_path):
     ("old", "new", "mistake"),
     [
         ("train: {}", "train: {}, weights: a.pt", "models[0]: has both weights and train"),
-        ("  lr: 0.01", "  rate: 0.01", "training.rate: no such field; there are method, "),
+        ("  lr: 0.01", "  rate: 0.01", "training.rate: no such field; there are epochs, "),
         ("train: {}", "train: {lr: -1}", "models[0].train.lr: should be greater than 0"),
-        ("train: {}", "train: {data: 1}", "train.data: no such field; there are method, "),
+        ("train: {}", "train: {data: 1}", "train.data: no such field; there are epochs, "),
         ("training:\n  data: {name: shapes", "training:\n  data: {nam: shapes",
-         "training.data.nam: no such field; there are name, root, images, split, limit"),
+         "training.data.nam: no such field; there are data, root, images, split, limit"),
         ("train: {}", "train: {method: magic}", "models[0].train.method: should be 'cam'"),
     ],
 )  # fmt: skip
@@ -255,7 +257,7 @@ def test_every_network_loader_and_optimizer_of_the_real_thing(
     if name.startswith("cub"):  # small images for one of them: the probing passes take long
         smaller = experiment.training.model_copy(update={"size": 96})
         experiment = experiment.model_copy(update={"training": smaller})
-    tasks = plan(experiment, device="cpu", workers=0)
+    tasks = plan(experiment)
     models = [task.training for task in tasks if task.training is not None]
     assert len(models) == 18
     assert {(m.model.model, m.recipe.method) for m in models} == {
@@ -274,7 +276,7 @@ def test_every_network_loader_and_optimizer_of_the_real_thing(
 def test_the_protocols_schedule_and_fast_layers(real_layouts, no_download):
     """As the released code counts: ILSVRC is at 1, 0.1, 0.01, 0.001 from epochs 1, 3, 6, 9."""
     experiment = read_experiment(EXPERIMENTS / "ilsvrc-methods.yaml")
-    tasks = {task.model.label: task for task in plan(experiment, device="cpu", workers=0)}
+    tasks = {task.model.label: task for task in plan(experiment)}
     run = tasks["ResNet-50 CAM"].training.prepared()
     training = run.training
     rates = [training.options.rate(100 * epoch, 100) for epoch in range(10)]
@@ -296,7 +298,7 @@ def test_the_recipe_for_tiny_imagenet(shared_data, tmp_path, monkeypatch):
     (tmp_path / "experiments").mkdir()
     path = tmp_path / "experiments" / "tiny-imagenet-training.yaml"
     path.write_text((EXPERIMENTS / path.name).read_text())
-    tasks = plan(read_experiment(path), device="cpu", workers=0)
+    tasks = plan(read_experiment(path))
     assert all(len(task.dataset) == 10_000 for task in tasks)
     trained = [task.training for task in tasks if task.training is not None]
     assert len(trained) == 6 and all(len(training.dataset) == 20_000 for training in trained)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from wsol.errors import InputError
 from wsol.records.outcomes import (
     THUMBNAIL,
-    ImageOutcome,
     OutcomeInfo,
+    OutcomeRow,
     correct_from,
     read_outcomes,
     switches_of,
@@ -24,9 +24,9 @@ from wsol.records.outcomes import (
 INFO = OutcomeInfo(np.arange(0, 1, 0.01), (0.3, 0.5), ("largest", "all"), (224, 224), "exact")
 
 
-def outcome(number: int, classifier: bool = True) -> ImageOutcome:
+def outcome(number: int, classifier: bool = True) -> OutcomeRow:
     rng = np.random.default_rng(number)
-    return ImageOutcome(
+    return OutcomeRow(
         image_id=f"class/{number}.jpg",
         path=f"/data/{number}.jpg" if classifier else None,
         label=number,
@@ -59,7 +59,7 @@ def test_every_field_comes_back(tmp_path):
     read = to_outcomes(table, info)
     assert len(read) == 1003
     for one, two in zip(written, read, strict=True):
-        for field in dataclasses.fields(ImageOutcome):
+        for field in dataclasses.fields(OutcomeRow):
             np.testing.assert_equal(getattr(two, field.name), getattr(one, field.name))
 
 

@@ -15,34 +15,33 @@ from wsol.records.outcomes import write_outcomes
 from wsol.results.image_facts import (
     BOXED,
     best_thresholds,
+    contributions,
     correct_at,
     facts_of,
     metric_names,
-    metric_values,
     read_facts,
+    right_counts,
 )
-from wsol.results.statistics import resample_weights
 
 from support.outcome_rows import KEYS, SIZES, facts, facts_table, generated, info
 
 
-def by_accumulators(rows, matrices, weights, thresholds):
-    """The metrics of images that each come `weights` times, as an evaluation computes them."""
+def by_accumulators(rows, matrices, thresholds):
+    """The metrics of images as an evaluation computes them."""
     counts = LocalizationCounts()
     boxes = {key: BoxAccuracy(np.arange(thresholds), (float(key.split("@")[1]),)) for key in KEYS}
-    for number in np.repeat(np.arange(len(rows)), weights):
-        iou = rows[number].fixed_iou
-        counts.update(None if iou is None else iou >= 0.5, rows[number].rank)
+    for number, row in enumerate(rows):
+        iou = row.fixed_iou
+        counts.update(None if iou is None else iou >= 0.5, row.rank)
         if iou is not None:
             for key, metric in boxes.items():
                 metric.update(matrices[key][number].astype(float))
     values = counts.compute()
-    if boxes["all@0.3"].num_images:
-        best = {key: metric.compute().mean for key, metric in boxes.items()}
-        values |= {f"box_acc_largest_{level}": best[f"largest@{level}"] for level in (0.3, 0.5)}
-        values |= {f"box_acc_{level}": best[f"all@{level}"] for level in (0.3, 0.5)}
-        values["max_box_acc"] = best["largest@0.5"]
-        values["max_box_acc_v2"] = (best["all@0.3"] + best["all@0.5"]) / 2
+    best = {key: metric.compute().mean for key, metric in boxes.items()}
+    values |= {f"box_acc_largest_{level}": best[f"largest@{level}"] for level in (0.3, 0.5)}
+    values |= {f"box_acc_{level}": best[f"all@{level}"] for level in (0.3, 0.5)}
+    values["max_box_acc"] = best["largest@0.5"]
+    values["max_box_acc_v2"] = (best["all@0.3"] + best["all@0.5"]) / 2
     return values
 
 
@@ -53,19 +52,29 @@ def by_accumulators(rows, matrices, weights, thresholds):
     st.integers(1, 30),
     st.booleans(),
     st.sampled_from([0.0, 0.8, 1.0]),
-    st.data(),
 )
-def test_any_weighting_equals_repeated_images(seed, images, thresholds, classifier, boxes, data):
+def test_contributions_add_up_to_the_metrics(seed, images, thresholds, classifier, boxes):
     rows, matrices = generated(seed, images, thresholds, classifier=classifier, boxes=boxes)
+    with tempfile.TemporaryDirectory() as folder:
+        found = facts(rows, thresholds, Path(folder))
+    parts = contributions(found)
+    assert list(parts) == metric_names(found)
+    expected = by_accumulators(rows, matrices, thresholds)
+    assert {name: part.percent for name, part in parts.items()} == pytest.approx(expected)
+    for part in parts.values():
+        assert ((part.right >= 0) & (part.right <= 1)).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 30), st.data())
+def test_any_weighting_equals_repeated_images(seed, images, thresholds, data):
+    rows, matrices = generated(seed, images, thresholds)
     weights = np.array(data.draw(st.lists(st.integers(0, 4), min_size=images, max_size=images)))
     with tempfile.TemporaryDirectory() as folder:
         found = facts(rows, thresholds, Path(folder))
-    values = dict(zip(metric_names(found), metric_values(found, weights).tolist(), strict=True))
-    expected = by_accumulators(rows, matrices, weights, thresholds)
-    undefined = {name for name, value in values.items() if np.isnan(value)}
-    # What no drawn image counts for is NaN here, and absent there.
-    assert undefined.isdisjoint(expected)
-    assert {name: v for name, v in values.items() if name not in undefined} == expected
+    drawn = np.repeat(np.arange(images), weights)
+    for key, counts in zip(found.keys, right_counts(found, weights), strict=True):
+        np.testing.assert_array_equal(counts, matrices[key][drawn].sum(axis=0))
 
 
 def test_best_threshold_and_correctness_there(tmp_path):
@@ -102,17 +111,14 @@ def test_chosen_thresholds_stay_as_they_are(tmp_path):
     rows, matrices = generated(5, 40, 25, boxes=1.0)
     table = facts_table(rows, 25, tmp_path)
     chosen = {"largest": {"0.3": 0.2, "0.5": 0.4}, "all": {"0.3": 0.0, "0.5": 0.96}}
-    found = facts_of(*table, chosen)
-    weights = resample_weights(40, 0, 1)
-    drawn = np.repeat(np.arange(40), weights)
-    values = dict(zip(metric_names(found), metric_values(found, weights), strict=True))
+    parts = contributions(facts_of(*table, chosen))
 
     def accuracy(key, place):
-        return 100 * int(matrices[key][drawn, place].sum()) / 40
+        return 100 * int(matrices[key][:, place].sum()) / 40
 
-    assert values["max_box_acc_chosen"] == accuracy("largest@0.5", 10)
+    assert parts["max_box_acc_chosen"].percent == accuracy("largest@0.5", 10)
     both = (accuracy("all@0.3", 0) + accuracy("all@0.5", 24)) / 2
-    assert values["max_box_acc_v2_chosen"] == both
+    assert parts["max_box_acc_v2_chosen"].percent == pytest.approx(both)
     only = facts_of(*table, {"largest": chosen["largest"], "all": None})
     assert "max_box_acc_v2_chosen" not in metric_names(only)
-    assert "max_box_acc_chosen" in metric_names(only)
+    assert "max_box_acc_chosen" in contributions(only)

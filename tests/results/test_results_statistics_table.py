@@ -5,7 +5,6 @@ import io
 import json
 import shutil
 
-import numpy as np
 import pytest
 from rich.console import Console
 
@@ -15,7 +14,8 @@ from wsol.records.record import Environment, Metrics, ResultRecord, Timing, read
 from wsol.records.record import write_record as write
 from wsol.results import statistics_table as tables
 from wsol.results.breakdown import break_down
-from wsol.results.image_facts import facts_of, metric_names, metric_values, read_facts
+from wsol.results.image_facts import contributions, facts_of, read_facts
+from wsol.results.optimism import Bootstrap
 from wsol.results.recorded_run import (
     differing_choices,
     paired_facts,
@@ -23,7 +23,8 @@ from wsol.results.recorded_run import (
     recorded_values,
     with_intervals,
 )
-from wsol.results.statistics import Bootstrap, Estimate, compare_runs, intervals
+from wsol.results.several_runs import compare_all, names_of, read_runs
+from wsol.results.statistics import Estimate, compare_runs, holm, intervals
 
 from support.outcome_rows import generated, info
 
@@ -35,9 +36,8 @@ def write_run(folder, name, seed=1, dataset="CUB", thresholds=20, **settings):
     rows, _ = generated(seed, 30, thresholds)
     write_outcomes(rows, info(thresholds), folder / f"{name}.outcomes.parquet")
     facts = facts_of(*read_facts(folder / f"{name}.outcomes.parquet"))
-    values = metric_values(facts, np.ones(30, dtype=np.int64)).tolist()
     metrics: dict = {"coco_ap": 12.5}
-    for metric, value in zip(metric_names(facts), values, strict=True):
+    for metric, value in ((name, part.percent) for name, part in contributions(facts).items()):
         kind, _, level = metric.rpartition("_")
         if kind.startswith("box_acc"):
             metrics.setdefault(kind, {})[level] = value
@@ -104,24 +104,70 @@ def test_runs_that_do_not_compare_are_refused(tmp_path):
 
 def test_intervals_as_text_and_as_numbers(tmp_path):
     run = read_run(write_run(tmp_path, "a"))
-    rows = tables.interval_rows(run.record, {"top1_cls": Estimate(50, 40.125, 60)})
-    assert rows[1] == {"metric": "coco_ap", "value": 12.5, "low": None, "high": None}
+    estimates = {
+        "top1_cls": Estimate(50, 50, 40.125, 60),
+        "max_box_acc": Estimate(70, 68.75, 60, 75),
+    }
+    rows = tables.interval_rows(run.record, estimates)
+    assert rows[2] == {
+        "metric": "coco_ap", "value": 12.5, "corrected": None, "low": None, "high": None
+    }  # fmt: skip
     text = tables.to_markdown(rows, tables.interval_view(run.record, 0.9))
-    assert "| Metric | % | 90 % interval |" in text
-    assert "| Top-1 Cls | 50.00 | 40.12 to 60.00 |" in text
-    assert "| COCO AP | 12.50 | no interval |" in text
+    assert "| Metric | % | Corrected | 90 % interval |" in text
+    assert "| Top-1 Cls | 50.00 | – | 40.12 to 60.00 |" in text
+    assert "| MaxBoxAcc | 70.00 | 68.75 | 60.00 to 75.00 |" in text
+    assert "| COCO AP | 12.50 | – | no interval |" in text
     line = list(csv.reader(io.StringIO(tables.to_csv(rows))))[1]
-    assert line[0] == "top1_cls" and [float(text) for text in line[1:]] == [50, 40.125, 60]
+    assert line[0] == "top1_cls" and [float(text) for text in line[1:]] == [50, 50, 40.125, 60]
+    assert len(tables.interval_rows(run.record, estimates, ["max_box_acc"])) == 1
 
 
 def test_differences_as_text(tmp_path):
     run, other = (read_run(write_run(tmp_path, name, seed)) for name, seed in (("a", 1), ("b", 1)))
     rows = tables.difference_rows(compare_runs(run.facts, other.facts, Bootstrap(50)))
     text = tables.to_markdown(rows, tables.difference_view(run.record, 0.95))
-    assert "+0.00 to +0.00 | 1.000 | 0 | 0 | 1.000 |" in text
+    assert "| 1.000 | 0 | 0 | 1.000 |" in text
     assert "| 1.000 | – | – | – |" in text
     rows[0]["p"] = 0.0004
     assert r"\< 0.001" in tables.to_markdown(rows, tables.difference_view(run.record, 0.95))
+
+
+def test_several_runs_against_one(tmp_path):
+    for name, seed in (("a", 1), ("b", 2), ("c", 3), ("reference", 4)):
+        write_run(tmp_path, name, seed)
+    (tmp_path / "c.outcomes.parquet").unlink()
+    reference = read_run(tmp_path / "reference.json")
+    runs, left_out = read_runs([tmp_path, tmp_path / "a.json"], without=reference.path)
+    assert names_of(runs) == ["a", "b"] and left_out == [tmp_path / "c.json"]
+    with pytest.raises(InputError, match=r"c\.outcomes\.parquet: does not exist"):
+        read_runs([tmp_path / "c.json"])
+    bootstrap = Bootstrap(50)
+    compared = compare_all(runs, reference, bootstrap, common=False)
+    each = [compare_runs(run.facts, reference.facts, bootstrap) for run in runs]
+    for metric in each[0]:
+        found = {row.name: row for row in compared if row.metric == metric}
+        assert {name: row.difference for name, row in found.items()} == {
+            "a": each[0][metric], "b": each[1][metric]
+        }  # fmt: skip
+        adjusted = holm([each[0][metric].p, each[1][metric].p])
+        assert [found["a"].holm_p, found["b"].holm_p] == adjusted
+        ordered = [row.difference.difference for row in compared if row.metric == metric]
+        assert ordered == sorted(ordered, reverse=True)
+    rows = tables.compared_rows(compare_all(runs, reference, bootstrap, False, ["max_box_acc"]))
+    text = tables.to_markdown(rows, tables.compared_view(runs[0].record, 0.95, "reference"))
+    assert len(rows) == 2 and "| reference (reference) |" in text and "| p (Holm) |" in text
+
+
+def test_runs_of_one_name_are_told_apart_by_their_files(tmp_path):
+    path = write_run(tmp_path, "a")
+    for suffix in (".json", ".outcomes.parquet"):
+        shutil.copy(tmp_path / f"a{suffix}", tmp_path / f"again{suffix}")
+    runs, _ = read_runs([tmp_path])
+    assert names_of(runs) == ["a", "again"] and runs[0].path == path
+    write_run(tmp_path, "other", dataset="ILSVRC")
+    reference = read_run(tmp_path / "other.json")
+    with pytest.raises(InputError, match=r"a\.json: The two runs do not compare: data set"):
+        compare_all(runs, reference, Bootstrap(50), common=False)
 
 
 def test_hostile_names_are_harmless(tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wsol.records.outcomes import THUMBNAIL, ImageOutcome, OutcomeInfo, switches_of, write_outcomes
+from wsol.records.outcomes import THUMBNAIL, OutcomeInfo, OutcomeRow, switches_of, write_outcomes
 from wsol.results.image_facts import facts_of, read_facts
 
 KEYS = ("largest@0.3", "largest@0.5", "all@0.3", "all@0.5")
@@ -27,7 +27,7 @@ def generated(seed, images, thresholds, *, classifier=True, boxes=0.8):
                 matrix[number, ends[0] : ends[1]] = True
                 matrix[number, ends[2] : ends[3]] |= rng.random() < 0.5
         rows.append(
-            ImageOutcome(
+            OutcomeRow(
                 image_id=f"{number}.jpg",
                 path=None,
                 label=int(rng.integers(0, 3)),

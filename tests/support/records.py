@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from wsol.records.outcomes import THUMBNAIL, ImageOutcome, OutcomeInfo, switches_of, write_outcomes
+from wsol.records.outcomes import THUMBNAIL, OutcomeInfo, OutcomeRow, switches_of, write_outcomes
 from wsol.records.record import (
     Environment,
     Metrics,
@@ -39,7 +39,7 @@ def outcome(number, *, image_id=None, path=None, class_name=None, right=True, sc
     """An 80x40 photograph whose true box is the left upper quarter: IoU 1/4, from 0.5 on 1."""
     ious = np.array([0.25, 1.0], dtype=np.float32)
     correct = {level: np.repeat(ious >= level, [TURN, 100 - TURN]) for level in INFO.iou_levels}
-    return ImageOutcome(
+    return OutcomeRow(
         image_id=image_id or f"{number}.png",
         path=None if path is None else str(path),
         label=number % 3,

@@ -126,6 +126,6 @@ def test_an_uneven_share_is_refused(tmp_path):
         Training(
             network,
             data,
-            TrainingOptions(epochs=1, batch_size=9, learning_rate=0.1),
+            TrainingOptions(epochs=1, batch_size=9, lr=0.1),
             processes=Processes(0, 2),
         )

@@ -16,7 +16,8 @@ from wsol.cli import app
 from wsol.datasets.shapes import generate_shapes, read_shapes
 from wsol.datasets.weak import open_training_set
 from wsol.errors import InputError
-from wsol.evaluation.loop import Options, evaluate
+from wsol.evaluation.loop import evaluate
+from wsol.evaluation.options import EvaluationOptions as Options
 from wsol.evaluation.protocol import Protocol
 from wsol.models.checkpoint import read_checkpoint
 from wsol.models.registry import load_classifier
@@ -30,7 +31,7 @@ from wsol.training.start import starting_network
 from wsol.training.train import Training
 
 OPTIONS = TrainingOptions(
-    epochs=3, batch_size=8, learning_rate=0.05, warmup_epochs=1, cache=True
+    epochs=3, batch_size=8, lr=0.05, warmup_epochs=1, cache=True
 )  # 9 steps of 3 an epoch
 
 
@@ -156,14 +157,14 @@ def test_a_folder_with_a_run_is_not_overwritten(whole, data):
     before = {path.name: path.read_bytes() for path in whole.iterdir()}
     with pytest.raises(InputError, match=r"holds a training run already.*--resume"):
         run_of(whole, data).run()
-    slower = dataclasses.replace(OPTIONS, learning_rate=0.01)
+    slower = OPTIONS.replaced(lr=0.01)
     with pytest.raises(InputError, match=r"other settings \(learning_rate was 0.05, now 0.01\)"):
         run_of(whole, data, slower).run(resume=True)
     with pytest.raises(InputError, match='method was "has", now "cutmix"'):
         run_of(whole, data, method="cutmix").run(resume=True)
     assert {path.name: path.read_bytes() for path in whole.iterdir()} == before
     steps = Interrupt()
-    run_of(whole, data, dataclasses.replace(OPTIONS, workers=1, cache=False)).run(
+    run_of(whole, data, OPTIONS.replaced(workers=1, cache=False)).run(
         resume=True, track=steps
     )  # how images are loaded changes nothing
     assert steps.steps == 0
@@ -217,7 +218,8 @@ def test_last_is_not_taken_for_a_checkpoint(whole):
 def selected(tmp_path_factory, data, root):
     folder = tmp_path_factory.mktemp("selected")
     selection = Selection(
-        read_shapes(root, "val"), Options(protocol=Protocol(threshold_step=0.05), coco=False)
+        read_shapes(root, "val"),
+        Options(protocol=Protocol(threshold_step=0.05), coco=False),
     )
     run_of(folder, data, selection=selection).run()
     return folder, selection
@@ -262,7 +264,7 @@ def test_chosen_thresholds_are_applied_to_another_split(selected, root):
     final = load_classifier("resnet18", "none", num_classes=8)
     with pytest.raises(InputError, match="no thresholds were chosen for these weights"):
         evaluate(final, test, options, weights="none")
-    finer = dataclasses.replace(options, protocol=Protocol(threshold_step=0.3))
+    finer = options.replaced(protocol=Protocol(threshold_step=0.3))
     with pytest.raises(InputError, match="not among the evaluated ones"):
         evaluate(best, test, finer)
     assert evaluate("center", test, options).metrics.max_box_acc_v2_chosen is None

@@ -1,7 +1,5 @@
 """Which weights a network starts from, and which of its layers are new."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -69,9 +67,7 @@ def test_new_layers_get_their_own_rate(checkpoint, tmp_path):
     made = starting_network(
         "resnet18", data, CAM, weights=str(checkpoint[0]), arguments=NARROW, size=48
     )
-    options = TrainingOptions(
-        epochs=4, batch_size=4, learning_rate=0.01, schedule="step", decay_every=2
-    )
+    options = TrainingOptions(epochs=4, batch_size=4, lr=0.01, schedule="step", lr_decay_every=2)
     training = Training(made.classifier, data, options, new_parameters=made.new_parameters)
     rates = []
     for _ in training.run():
@@ -80,7 +76,7 @@ def test_new_layers_get_their_own_rate(checkpoint, tmp_path):
     assert [len(group["params"]) for group in groups][1] == 2  # fc
     expected = [[0.01, 0.1]] * 4 + [[0.001, 0.01]] * 4
     assert np.allclose(rates, expected)
-    options = dataclasses.replace(options, decay_first=1, fast_layers=("layer4",))
+    options = options.replaced(lr_decay_first=1, fast_layers=("layer4",))
     training = Training(made.classifier, data, options, new_parameters=made.new_parameters)
     fast = {id(p) for p in training.optimizer.param_groups[1]["params"]}
     network = made.classifier.network
@@ -88,7 +84,7 @@ def test_new_layers_get_their_own_rate(checkpoint, tmp_path):
     rates = [options.rate(2 * epoch, 2) for epoch in range(4)]
     assert np.allclose(rates, [0.01, 0.001, 0.001, 0.0001])
     with pytest.raises(InputError, match="layer9: the network has no such layer; there are conv1"):
-        Training(made.classifier, data, dataclasses.replace(options, fast_layers=("layer9",)))
+        Training(made.classifier, data, options.replaced(fast_layers=("layer9",)))
 
 
 def test_library_weights_are_found_by_name(monkeypatch):

@@ -40,7 +40,7 @@ def network(classes=8):
     )  # fmt: skip
 
 
-OPTIONS = TrainingOptions(epochs=8, batch_size=16, learning_rate=0.05, warmup_epochs=1, cache=True)
+OPTIONS = TrainingOptions(epochs=8, batch_size=16, lr=0.05, warmup_epochs=1, cache=True)
 
 
 def test_the_loss_falls_and_no_box_is_read(data):
@@ -56,12 +56,12 @@ def test_the_same_seed_gives_the_same_weights(data):
     weights = []
     for _ in range(2):
         classifier = network()
-        train_classifier(classifier, data, dataclasses.replace(OPTIONS, epochs=2))
+        train_classifier(classifier, data, OPTIONS.replaced(epochs=2))
         weights.append(classifier.network.state_dict())
     for name, tensor in weights[0].items():
         assert torch.equal(tensor, weights[1][name]), name
     other = network()
-    train_classifier(other, data, dataclasses.replace(OPTIONS, epochs=2, seed=1))
+    train_classifier(other, data, OPTIONS.replaced(epochs=2, seed=1))
     assert not torch.equal(weights[0]["fc.weight"], other.network.state_dict()["fc.weight"])
 
 
@@ -78,11 +78,11 @@ def test_what_does_not_fit_is_said(data):
     with pytest.raises(InputError, match="5 outputs, but shapes has 8 classes"):
         train_classifier(network(5), data, OPTIONS)
     with pytest.raises(InputError, match="fewer than one batch of 999"):
-        train_classifier(network(), data, dataclasses.replace(OPTIONS, batch_size=999))
+        train_classifier(network(), data, OPTIONS.replaced(batch_size=999))
     with pytest.raises(InputError, match="learning rate"):
-        dataclasses.replace(OPTIONS, learning_rate=0.0)
+        OPTIONS.replaced(lr=0.0)
     with pytest.raises(InputError, match="warm-up"):
-        dataclasses.replace(OPTIONS, warmup_epochs=8)
+        OPTIONS.replaced(warmup_epochs=8)
 
 
 def test_the_schedule_rises_then_falls_to_nothing():

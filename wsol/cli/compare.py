@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from wsol.cli.app import app
-from wsol.cli.options import LimitOption, StoreOption, default_workers, usable_device
+from wsol.cli.options import StoreOption
 from wsol.cli.output import OUTPUT
 from wsol.progress import MESSAGES, print_epoch, track, track_training
 
@@ -46,7 +46,9 @@ def compare(
             help="Only models called so in the file; * stands for anything; repeatable.",
         ),
     ] = None,
-    limit: LimitOption = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only so many images of each data set.")
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -65,15 +67,15 @@ def compare(
     the command exits with 2.
     """
     from wsol.experiment.file import read_experiment
-    from wsol.experiment.tasks import first_look, plan, run_tasks, write_outputs
+    from wsol.experiment.outputs import write_outputs
+    from wsol.experiment.tasks import first_look, plan, run_tasks
     from wsol.records.store import Store
     from wsol.results.table import terminal_table
 
     read = read_experiment(experiment)
     if only:
         read = read.with_only(only)
-    device = usable_device(read.options.device)
-    tasks = plan(read, device=device, workers=default_workers(device), limit=limit)
+    tasks = plan(read, limit=limit)
     results = []
     for result in run_tasks(
         tasks,

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from wsol.cli.app import app
-from wsol.cli.options import usable_device
 from wsol.cli.output import OUTPUT
 
 
@@ -23,5 +22,6 @@ def demo(
     Takes a few minutes on two cores. Run again, it goes on where it stopped.
     """
     from wsol.demo import run_demo
+    from wsol.models.device import usable_device
 
     run_demo(out, seed=seed, device=usable_device(device), console=OUTPUT)

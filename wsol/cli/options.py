@@ -1,110 +1,25 @@
-"""Options that several commands share, and what they stand for."""
+"""Options that several commands share, and how a job's options become those of a command."""
 
-from enum import StrEnum
+import inspect
+import json
+import types
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from wsol.errors import InputError
+from wsol.options import Options, told
 
-if TYPE_CHECKING:
-    from wsol.datasets.base import Dataset
-    from wsol.evaluation.protocol import Protocol
-
-
-class DataName(StrEnum):
-    """The layouts that `--data` reads."""
-
-    ILSVRC = "ilsvrc"
-    CUB = "cub"
-    PROTOCOL = "protocol"
-    TINY_IMAGENET = "tiny-imagenet"
-    COCO = "coco"
-    SHAPES = "shapes"
-
-
-class Compat(StrEnum):
-    """Whose evaluation convention holds."""
-
-    WSOLEVALUATION = "wsolevaluation"
-    NONE = "none"
-
-
-class ContourName(StrEnum):
-    """Which components count."""
-
-    LARGEST = "largest"
-    ALL = "all"
-    BOTH = "both"
-
-
-class ResizeName(StrEnum):
-    """How a photograph is fitted into the network's square input."""
-
-    SQUASH = "squash"
-    LETTERBOX = "letterbox"
-    CENTER_CROP = "center-crop"
-
-
-class PrecisionName(StrEnum):
-    """Arithmetic of the forward pass."""
-
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
-
-
-DataOption = Annotated[DataName, typer.Option("--data", help="Layout of the data set.")]
-RootOption = Annotated[
-    Path, typer.Option("--root", help="The data set's folder (protocol: the four-file folder).")
-]
-ImagesOption = Annotated[
-    Path | None, typer.Option("--images", help="Image root, where it is not under --root.")
-]
-MasksOption = Annotated[
-    Path | None, typer.Option("--masks", help="Mask root, where it is not the image root.")
-]
-SplitOption = Annotated[
-    str | None, typer.Option("--split", help="Split to evaluate; each layout has its default.")
-]
-ExcludeOption = Annotated[
-    Path | None,
-    typer.Option("--exclude", help="ilsvrc: file of images to leave out (the CLS-LOC blacklist)."),
-]
-LimitOption = Annotated[
-    int | None, typer.Option("--limit", min=1, help="Evaluate only the first N images.")
-]
-StepOption = Annotated[
-    float, typer.Option("--threshold-step", help="Thresholds at 0, step, 2*step, ... below 1.")
-]
-IouOption = Annotated[
-    str, typer.Option("--iou", help="IoU levels of the MaxBoxAcc family, separated by commas.")
-]
-CompatOption = Annotated[
-    Compat,
-    typer.Option(
-        "--compat",
-        help="`wsolevaluation`: the published protocol, digit for digit. "
-        "`none`: tight boxes, unquantized maps, untruncated ground truth.",
-    ),
-]
-ContoursOption = Annotated[
-    ContourName, typer.Option("--contours", help="Components that the MaxBoxAcc family looks at.")
-]
-CurvesOption = Annotated[
-    bool, typer.Option("--curves", help="Keep the correct count at every threshold in the record.")
-]
-PerImageOption = Annotated[
-    bool,
-    typer.Option(
-        "--per-image",
-        help="Write every image's outcome beside the record, as .outcomes.parquet.",
-    ),
-]
 JsonOption = Annotated[
     str | None,
     typer.Option("--json", metavar="FILE|-", help="Write the record(s) as JSON; - is stdout."),
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Folder for a record a model and the table.")
 ]
 StoreOption = Annotated[
     Path | None,
@@ -120,49 +35,128 @@ ResumeOption = Annotated[
 ]
 
 
-def protocol_of(step: float, iou: str, compat: Compat, contours: ContourName) -> "Protocol":
-    from wsol.evaluation.protocol import Protocol
+def takes(**jobs: type[Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command a flag for each field of the options that its parameters stand for.
 
-    try:
-        levels = tuple(float(level) for level in iou.replace(",", " ").split())
-    except ValueError as error:
-        raise InputError(f"--iou {iou}: expected numbers such as 0.3,0.5,0.7.") from error
-    return Protocol(
-        convention="wsolevaluation" if compat is Compat.WSOLEVALUATION else "exact",
-        threshold_step=step,
-        iou_levels=levels,
-        contours=contours.value,
+    `@takes(data=DataOptions)` over `def command(model: ..., data: DataOptions)` makes `--data`,
+    `--root` and so on, and hands the command one checked `DataOptions`. Fields that are options
+    themselves are taken apart the same way. A field's description is its help. A field that the
+    command has as a parameter of its own, say as an argument, is handed over and not made again.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command)
+        own = set(signature.parameters) - set(jobs)
+        parameters: list[inspect.Parameter] = []
+        for name, parameter in signature.parameters.items():
+            if name in jobs:
+                parameters += [flag for flag in _flags(jobs[name]) if flag.name not in own]
+            else:
+                kind = inspect.Parameter.KEYWORD_ONLY
+                parameters.append(parameter.replace(kind=kind))
+
+        def run(**given: Any) -> None:
+            made = {name: _made(options, given) for name, options in jobs.items()}
+            command(**{name: given[name] for name in own}, **made)
+
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__module__ = command.__module__
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {item.name: item.annotation for item in parameters}
+        return run
+
+    return decorate
+
+
+def key_values(option: str, texts: list[str] | None) -> dict[str, Any]:
+    """Keys and values; a value is JSON (`0.5`, `true`, `[1, 2]`), or else text.
+
+    Raises:
+        InputError: naming the option, when a text is not KEY=VALUE.
+    """
+    found: dict[str, Any] = {}
+    for text in texts or []:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise InputError(f"{option} {text}: expected KEY=VALUE.")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+def _flags(options: type[Options]) -> list[inspect.Parameter]:
+    found = []
+    for name, field in options.model_fields.items():
+        nested = _nested(field)
+        if nested is not None:
+            found += _flags(nested)
+        elif not field.exclude:
+            found.append(_flag(name, field))
+    return found
+
+
+def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
+    kind = _kind(field.annotation)
+    words = f"--{name.replace('_', '-')}"
+    if kind is bool and field.default is True:
+        words = f"{words}/--no-{words.removeprefix('--')}"
+    settings: dict[str, Any] = {"help": field.description}
+    annotation: Any = kind
+    default = ... if field.is_required() else field.default
+    if get_origin(kind) is Literal:
+        values = [str(value) for value in get_args(kind)]
+        settings |= {"metavar": "|".join(values), "autocompletion": lambda: values}
+        annotation = str
+    elif get_origin(kind) in (tuple, dict):
+        annotation = list[str]
+        settings["metavar"] = "X,..." if get_origin(kind) is tuple else "KEY=VALUE"
+        if field.default:
+            settings["show_default"] = ",".join(map(str, field.default))
+        default = None
+    if default is None:
+        annotation = annotation | None
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if default is ... else default,
+        annotation=Annotated[annotation, typer.Option(words, **settings)],
     )
 
 
-def open_data(
-    data: DataName,
-    root: Path,
-    images: Path | None,
-    masks: Path | None,
-    split: str | None,
-    exclude: Path | None,
-) -> "Dataset":
-    from wsol.datasets.registry import open_dataset
-
-    return open_dataset(data.value, root, images=images, masks=masks, split=split, exclude=exclude)
-
-
-def usable_device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+def _made(options: type[Options], given: dict[str, Any]) -> Options:
+    values: dict[str, Any] = {}
+    for name, field in options.model_fields.items():
+        nested = _nested(field)
+        if nested is not None:
+            values[name] = _made(nested, given)
+        elif name in given:
+            value, kind = given[name], get_origin(_kind(field.annotation))
+            if kind in (tuple, dict) and value is None:
+                continue
+            if kind is tuple:
+                value = [part for text in value for part in text.replace(",", " ").split()]
+            elif kind is dict:
+                value = key_values(f"--{name.replace('_', '-')}", value)
+            values[name] = value
     try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        first = str(error).splitlines()[0]
-        raise InputError(f"--device {name}: cannot be used here ({first}).") from error
-    return name
+        return options.model_validate(values)
+    except ValidationError as error:
+        item: dict[str, Any] = dict(error.errors()[0])
+        flag = f"--{str(item['loc'][0]).replace('_', '-')}: " if item["loc"] else ""
+        raise InputError(f"{flag}{told(options, item)}.") from None
 
 
-def default_workers(device: str) -> int:
-    from wsol.pipeline import usable_cores
+def _kind(annotation: Any) -> Any:
+    """A field's type without `| None` and without what pydantic adds to it."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        (annotation,) = (part for part in get_args(annotation) if part is not type(None))
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation
 
-    # On a GPU the loaders are the bottleneck; on a CPU they compete with the network.
-    return min(8, usable_cores()) if device.startswith("cuda") else min(4, usable_cores() // 2)
+
+def _nested(field: FieldInfo) -> type[Options] | None:
+    kind = _kind(field.annotation)
+    return kind if inspect.isclass(kind) and issubclass(kind, Options) else None

@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from wsol.cli.app import app
-from wsol.cli.options import ResizeName, usable_device
 from wsol.cli.output import OUTPUT
 from wsol.errors import InputError
+from wsol.options import ResizeMode
 from wsol.results.escaping import printable
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def show(
     ] = 0.2,
     top: Annotated[int, typer.Option("--top", min=1, help="How many predictions.")] = 5,
     resize_mode: Annotated[
-        ResizeName, typer.Option("--resize-mode", help="How a photograph becomes the input.")
-    ] = ResizeName.SQUASH,
+        ResizeMode, typer.Option("--resize-mode", help="How a photograph becomes the input.")
+    ] = "squash",
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, ...")] = "auto",
     out: Annotated[
         Path | None,
@@ -68,6 +68,7 @@ def show(
     import torch
 
     from wsol.datasets.loading import open_image
+    from wsol.models.device import usable_device
     from wsol.models.registry import load_classifier
     from wsol.results.overlay_picture import write_overlay
     from wsol.show import find_class, look
@@ -82,7 +83,7 @@ def show(
             label=label,
             threshold=threshold,
             top=top,
-            resize_mode=resize_mode.value,
+            resize_mode=resize_mode,
         )
         title = f"{shown.class_name}, {classifier.name}, threshold {threshold:g}"
         write_overlay(

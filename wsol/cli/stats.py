@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,10 @@ from wsol.cli.options import JsonOption
 from wsol.cli.output import OUTPUT, write_json
 from wsol.errors import InputError
 from wsol.progress import MESSAGES
+
+if TYPE_CHECKING:
+    from wsol.records.record import ResultRecord
+    from wsol.results.statistics_table import View
 
 
 class GroupName(StrEnum):
@@ -38,18 +42,30 @@ class StatsFormat(StrEnum):
 
 `wsol stats cub/resnet50.json --against cub/center.json`
 
+`wsol stats cub/ --against cub/center.json --metric max_box_acc_v2`
+
 `wsol stats cub/resnet50.json --by size --format markdown`
 """
 )
 def stats(
-    record: Annotated[Path, typer.Argument(help="JSON file of one record made with --per-image.")],
+    records: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RECORDS...",
+            help="JSON files of one record made with --per-image, or folders of them.",
+        ),
+    ],
     against: Annotated[
         Path | None,
-        typer.Option("--against", help="Another record: compare the two on the same images."),
+        typer.Option("--against", help="A reference: compare each record with it, image by image."),
     ] = None,
     by: Annotated[
         GroupName | None,
         typer.Option("--by", help="Accuracies of each class, or of each object size, instead."),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", help="Only these, separated by commas: max_box_acc_v2, ..."),
     ] = None,
     resamples: Annotated[
         int, typer.Option("--resamples", min=1, help="Of all images, drawn with replacement.")
@@ -60,30 +76,36 @@ def stats(
         bool, typer.Option("--common", help="--against: only images that both runs have.")
     ] = False,
     update: Annotated[
-        bool, typer.Option("--update", help="Write the intervals into the record.")
+        bool, typer.Option("--update", help="Write the intervals into the records.")
     ] = False,
-    output_format: Annotated[StatsFormat, typer.Option("--format")] = StatsFormat.TERMINAL,
+    output_format: Annotated[
+        StatsFormat, typer.Option("--format", help="CSV has all numbers at full precision.")
+    ] = StatsFormat.TERMINAL,
     json_file: JsonOption = None,
 ) -> None:
-    """How sure are a record's numbers: intervals, comparison of two runs, breakdowns.
+    """How sure are records' numbers: intervals, comparisons with a reference, breakdowns.
 
-    Intervals come from resampling the images (percentile bootstrap); the best thresholds are
-    chosen again in every resample. They say nothing about another training run. A comparison
-    draws the same images for both runs; p is two-sided, and metrics at a fixed threshold have the
-    exact McNemar test beside it. Object sizes are shares of the photograph that the largest true
-    box covers; breakdowns keep the thresholds that are best over all images.
+    An interval is about all images of the kind that were evaluated, not about another training
+    run. The accuracy at the threshold that is best on the images themselves is too high for them,
+    the more so the fewer they are; Corrected is what resampling the images leaves of it, and the
+    interval is around that. p is two-sided; of several records it is corrected by Holm's method
+    for their number, for each metric on its own. Metrics at a fixed threshold have the exact
+    McNemar test too. Object sizes are shares of the photograph that the largest true box covers;
+    breakdowns keep the thresholds that are best over all images.
     """
     from wsol.records.record import write_record
-    from wsol.results import escaping
     from wsol.results import statistics_table as tables
     from wsol.results.breakdown import break_down
+    from wsol.results.optimism import Bootstrap
     from wsol.results.recorded_run import (
+        RecordedRun,
         differing_choices,
         paired_facts,
         read_run,
         with_intervals,
     )
-    from wsol.results.statistics import Bootstrap, compare_runs, intervals
+    from wsol.results.several_runs import compare_all, names_of, read_runs
+    from wsol.results.statistics import compare_runs, intervals
 
     if against is not None and by is not None:
         raise InputError("--by shows groups of one run, --against compares two; choose one.")
@@ -91,38 +113,89 @@ def stats(
         raise InputError("--update writes intervals; leave --against and --by out.")
     if common and against is None:
         raise InputError("--common belongs to --against.")
+    if metric is not None and (update or by is not None):
+        raise InputError("--metric chooses rows; leave --update and --by out.")
     bootstrap = Bootstrap(resamples, seed, level)
-    run = read_run(record)
-    facts = run.facts
-    title, data = run.record.model, f"{run.record.dataset} {run.record.split}"
-    told = {"model": run.record.model, "dataset": run.record.dataset, "split": run.record.split}
-    if by is not None:
-        rows = tables.group_rows(break_down(facts, by.value))
-        view = tables.group_view(run.record, rows, by.value)
-    elif against is not None:
-        other = read_run(against)
-        facts, second = paired_facts(run, other, common)
-        rows = tables.difference_rows(compare_runs(facts, second, bootstrap))
-        view = tables.difference_view(run.record, level)
-        title += f" against {other.record.model}"
-        told["against"] = other.record.model
+    reference = None if against is None else read_run(against)
+    runs, left_out = read_runs(records, without=against)
+    for path in left_out:
+        _tell(f"{path}: has no per-image outcomes and is left out.")
+    several = len(runs) > 1 or any(path.is_dir() for path in records)
+    first = runs[0]
+    if by is not None and several:
+        raise InputError("--by shows groups of one run; name one record.")
+    metrics = None if metric is None else _known(metric, first.record)
+    title, data = first.record.model, f"{first.record.dataset} {first.record.split}"
+    told: dict[str, Any] = {"dataset": first.record.dataset, "split": first.record.split}
+    images = len(first.table)
+
+    def tell_differences(run: RecordedRun, other: RecordedRun) -> None:
         for difference in differing_choices(run.record, other.record):
-            MESSAGES.print(f"The two runs differ: {difference}.", markup=False, soft_wrap=True)
+            _tell(f"{run.record.model} and {other.record.model} differ: {difference}.")
+
+    if by is not None:
+        rows = tables.group_rows(break_down(first.facts, by.value))
+        view = tables.group_view(first.record, rows, by.value)
+    elif reference is None:
+        rows = []
+        for name, run in zip(names_of(runs), runs, strict=True):
+            estimates = intervals(run.facts, bootstrap)
+            own = tables.interval_rows(run.record, estimates, metrics)
+            rows += [{"model": name} | row for row in own] if several else own
+            if update:
+                write_record(with_intervals(run.record, estimates, bootstrap), run.path)
+        view = tables.interval_view(first.record, level, several)
+    elif several:
+        rows = tables.compared_rows(compare_all(runs, reference, bootstrap, common, metrics))
+        view = tables.compared_view(first.record, level, reference.record.model)
+        for run in runs:
+            tell_differences(run, reference)
     else:
-        estimates = intervals(facts, bootstrap)
-        rows = tables.interval_rows(run.record, estimates)
-        view = tables.interval_view(run.record, level)
-        if update:
-            write_record(with_intervals(run.record, estimates, bootstrap), record)
+        pair = paired_facts(first, reference, common)
+        images = len(pair[0])
+        found = compare_runs(*pair, bootstrap)
+        rows = tables.difference_rows(
+            {name: d for name, d in found.items() if metrics is None or name in metrics}
+        )
+        view = tables.difference_view(first.record, level)
+        tell_differences(first, reference)
+    if several:
+        title = f"{len(runs)} records"
+    else:
+        told = {"model": title} | told
+    if reference is not None:
+        title += f" against {reference.record.model}"
+        told["against"] = reference.record.model
     if json_file is not None:
         made = {} if by is not None else asdict(bootstrap)
-        write_json({**told, "images": len(facts), **made, "rows": rows}, json_file)
+        counted = {} if several else {"images": images}
+        write_json({**told, **counted, **made, "rows": rows}, json_file)
     if json_file == "-":
         return
-    if output_format is StatsFormat.TERMINAL:
-        heading = escaping.printable(f"{title}, {data}, {len(facts):,} images")
-        OUTPUT.print(heading, markup=False, style="bold", highlight=False)
+    title += f", {data}" if several else f", {data}, {images:,} images"
+    _print(rows, view, output_format, title)
+
+
+def _known(text: str, record: "ResultRecord") -> list[str]:
+    """Names of columns, of a list separated by commas."""
+    from wsol.results.cells import columns_of, frame, require_columns
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    require_columns(names, columns_of(frame([record])))
+    return names
+
+
+def _tell(text: str) -> None:
+    MESSAGES.print(text, markup=False, soft_wrap=True)
+
+
+def _print(rows: list[dict[str, Any]], view: "View", form: StatsFormat, title: str) -> None:
+    from wsol.results import escaping
+    from wsol.results import statistics_table as tables
+
+    if form is StatsFormat.TERMINAL:
+        OUTPUT.print(escaping.printable(title), markup=False, style="bold", highlight=False)
         OUTPUT.print(tables.to_terminal(rows, view))
     else:
-        markdown = output_format is StatsFormat.MARKDOWN
+        markdown = form is StatsFormat.MARKDOWN
         typer.echo(tables.to_markdown(rows, view) if markdown else tables.to_csv(rows), nl=False)

@@ -1,48 +1,24 @@
 """Adds up the outcomes of images into one set of metrics; the Python door for one's own loop."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from wsol.boxes.runs import Contours
-from wsol.datasets.base import Dataset, Sample
-from wsol.datasets.loading import image_size
+from wsol.datasets.base import Dataset
 from wsol.errors import InputError
-from wsol.evaluation.protocol import (
-    Outcome,
-    PreparedMap,
-    Protocol,
-    compare,
-    prepare,
-    to_grid,
-    validate_map,
-)
+from wsol.evaluation.judging import Classification, Outcome, judge_map
+from wsol.evaluation.protocol import Protocol
 from wsol.metrics.box_accuracy import BoxAccuracy
 from wsol.metrics.classification import LocalizationCounts
 from wsol.metrics.coco import CocoAveragePrecision
+from wsol.metrics.image_mean import ImageMeans
 from wsol.metrics.pxap import PixelAveragePrecision
+from wsol.plugin import is_plugin
 from wsol.records.record import Curves, Metrics
-
-
-@dataclass(frozen=True, slots=True)
-class Classification:
-    """What a classifier said about one image.
-
-    Attributes:
-        rank: how many classes scored above the label; 0 = top-1 right.
-        classes: (k,) labels of the highest logits, best first.
-        scores: (k,) softmax probabilities of `classes`.
-        boxes: (k, 4) the box of each of these classes' own map at the fixed threshold, inclusive
-            corners on the protocol's grid; None leaves COCO AP out.
-    """
-
-    rank: int
-    classes: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    boxes: NDArray[np.float64] | None
 
 
 class Evaluator:
@@ -65,19 +41,26 @@ class Evaluator:
         self._position = {sample.image_id: i for i, sample in enumerate(dataset.samples)}
         self._seen = np.zeros(len(dataset), dtype=bool)
         self._boxes = {
-            kind: BoxAccuracy(protocol.thresholds, protocol.iou_levels)
-            for kind in protocol.contour_kinds
+            kind: BoxAccuracy(protocol.thresholds, protocol.iou) for kind in protocol.contour_kinds
         }
         self._counts = LocalizationCounts()
         self._pixels = PixelAveragePrecision(protocol.thresholds)
         self._coco = CocoAveragePrecision()
+        self._means = ImageMeans((m.name for m in protocol.image_metrics), len(dataset))
 
-    def update(self, score_map: NDArray[Any], image_id: str) -> None:
+    def update(
+        self,
+        score_map: Any,
+        image_id: str,
+        classification: Classification | None = None,
+    ) -> None:
         """Add one image's score map of its label.
 
         Args:
-            score_map: (H, W) uint8, or floating and within [0, 1]; any size, see `to_grid`.
+            score_map: (H, W) uint8, or floating and within [0, 1], of any size, see `to_grid`: a
+                NumPy array, a torch tensor on any device, or nested lists.
             image_id: as the data set has it.
+            classification: what a classifier said about the image, for Top-1 and Top-5 Loc.
 
         Raises:
             InputError: naming the image: an unknown or repeated one, or a map that is not one.
@@ -85,59 +68,25 @@ class Evaluator:
         if image_id not in self._position:
             raise InputError(f"{image_id}: not an image of {self.dataset.name}.")
         sample = self.dataset.samples[self._position[image_id]]
-        self.add(image_id, self.judge(score_map, sample))
+        array = _as_array(score_map, f"the score map of {image_id}")
+        self.add(judge_map(array, sample, self.protocol, classification=classification))
 
-    def judge(
-        self,
-        score_map: NDArray[Any],
-        sample: Sample,
-        where: Callable[[str], str] = "the score map of {}".format,
-    ) -> Outcome:
-        """The outcome of one map, without adding it; pure, so any thread may call it.
+    def add(self, outcome: Outcome) -> None:
+        """Add an outcome of `wsol.evaluation.judging.judge`.
 
-        `where` turns the image id into the map's name for messages.
+        Raises:
+            InputError: when its image has been added before.
         """
-        return self.judge_prepared(self.prepare(score_map, sample, where), sample)
-
-    def prepare(
-        self,
-        score_map: NDArray[Any],
-        sample: Sample,
-        where: Callable[[str], str] = "the score map of {}".format,
-    ) -> PreparedMap:
-        """The boxes of one map, for `judge_prepared`; pure like `judge`."""
-        try:
-            valid = validate_map(score_map)
-        except ValueError as error:
-            raise InputError(f"{where(sample.image_id)}: {error}.") from error
-        return prepare(to_grid(valid, self.protocol.grid), self.protocol)
-
-    def judge_prepared(
-        self, prepared: PreparedMap, sample: Sample, size: tuple[int, int] | None = None
-    ) -> Outcome:
-        """Like `judge`, for a map whose boxes are known; `size` (width, height) if read already."""
-        size = sample.size or size
-        if size is None and len(sample.boxes):
-            if sample.path is None:
-                raise InputError(
-                    f"{sample.image_id}: its size is neither annotated nor readable; "
-                    "name the image folder."
-                )
-            size = image_size(sample.path)
-        return compare(prepared, sample.boxes, size, sample.mask, self.protocol)
-
-    def add(
-        self, image_id: str, outcome: Outcome, classification: Classification | None = None
-    ) -> None:
-        """Add an outcome of `judge`, with the classifier's answer where there is one."""
-        position = self._position[image_id]
+        position = self._position[outcome.image_id]
         if self._seen[position]:
-            raise InputError(f"{image_id}: evaluated twice.")
+            raise InputError(f"{outcome.image_id}: evaluated twice.")
         self._seen[position] = True
         for kind, best_iou in outcome.best_iou.items():
             self._boxes[kind].update(best_iou)
         correct = None if outcome.fixed_iou is None else outcome.fixed_iou >= 0.5
+        classification = outcome.classification
         self._counts.update(correct, None if classification is None else classification.rank)
+        self._means.update(position, outcome.values)
         if outcome.pixels is not None:
             self._pixels.update_histograms(*outcome.pixels)
         if classification is not None and classification.boxes is not None:
@@ -188,7 +137,8 @@ class Evaluator:
 
     def compute(self) -> Metrics:
         """The metrics over the images added so far."""
-        metrics = Metrics().model_copy(update=self._counts.compute())
+        own = {name: v for name, v in self._means.compute().items() if not is_plugin(name)}
+        metrics = Metrics.model_validate(own | self._counts.compute())
         if "largest" in self._boxes and self._boxes["largest"].num_images:
             best = self._boxes["largest"].compute()
             metrics.box_acc_largest = best.accuracy
@@ -204,6 +154,10 @@ class Evaluator:
         if self._coco.num_images:
             metrics.coco_ap, metrics.coco_ap50, metrics.coco_ar = self._coco.compute()
         return metrics
+
+    def plugin_metrics(self) -> dict[str, float]:
+        """The means of metrics that are not the package's, by the names they were asked for by."""
+        return {name: value for name, value in self._means.compute().items() if is_plugin(name)}
 
     def curves(self) -> Curves:
         """The number of correct images at every threshold and IoU level."""
@@ -241,3 +195,17 @@ class Evaluator:
         yield "counts", self._counts
         yield "pixels", self._pixels
         yield "coco", self._coco
+        yield "means", self._means
+
+
+def _as_array(score_map: Any, name: str) -> NDArray[Any]:
+    """Whatever holds a map as an array; half precision tensors keep their values."""
+    if isinstance(score_map, torch.Tensor):
+        score_map = score_map.detach().cpu()
+        if score_map.dtype == torch.bfloat16:  # which NumPy does not have
+            score_map = score_map.float()
+        return np.asarray(score_map.numpy())
+    try:
+        return np.asarray(score_map)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{name}: is not an array of numbers ({error}).") from error

@@ -3,17 +3,19 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
-from wsol.evaluation.loop import Options, evaluate, ignore_progress, model_cost, run_settings
+from wsol.evaluation.lifecycle import Place, ignore_progress
+from wsol.evaluation.loop import evaluate, model_cost
+from wsol.evaluation.options import EvaluationOptions
+from wsol.evaluation.settings import run_settings
 from wsol.maps.baselines import BASELINES
 from wsol.models.classifier import Classifier
 from wsol.models.registry import load_classifier
-from wsol.records.outcomes import OUTCOMES_SUFFIX
 from wsol.records.record import ResultRecord, read_records, write_record
 
 Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -62,11 +64,10 @@ def no_progress(name: str, total: int) -> AbstractContextManager[Callable[[int],
 def evaluate_models(
     requests: list[ModelRequest],
     dataset: Dataset,
-    options: Options,
+    options: EvaluationOptions,
     *,
     folder: Path | None = None,
     resume: bool = False,
-    per_image: bool = False,
     track: Track = no_progress,
 ) -> list[ResultRecord]:
     """Evaluate each model in turn.
@@ -76,29 +77,21 @@ def evaluate_models(
             nothing. Records of models that finished stay when a later one fails.
         resume: keep records in `folder` that were made with the same settings and weights, and go
             on with an unfinished model.
-        per_image: write `<name>.outcomes.parquet` beside each record; needs a folder.
     """
     records = []
     for request, name in zip(requests, file_names(requests), strict=True):
         model = load_model(request, dataset)
+        place = None if folder is None else Place(folder, name, resume)
         record = None
-        if resume and folder is not None:
+        if resume and place is not None:
             settings = run_settings(model, dataset, options, weights_name(request))
-            record = _finished(folder, name, settings, per_image)
+            record = _finished(place, settings, options.per_image)
             if record is not None and options.latency and not _is_timed(record):
                 record.cost = model_cost(model, options)
-                write_record(record, folder / f"{name}.json")
+                write_record(record, place.record)
         if record is None:
             record = evaluate_model(
-                model,
-                weights_name(request),
-                dataset,
-                options,
-                folder=folder,
-                name=name,
-                resume=resume,
-                per_image=per_image,
-                track=track,
+                model, weights_name(request), dataset, options, place=place, track=track
             )
         records.append(record)
     return records
@@ -108,32 +101,14 @@ def evaluate_model(
     model: Classifier | str,
     weights: str | None,
     dataset: Dataset,
-    options: Options,
+    options: EvaluationOptions,
     *,
-    folder: Path | None,
-    name: str,
-    resume: bool,
-    per_image: bool,
+    place: Place | None,
     track: Track,
 ) -> ResultRecord:
-    """Evaluate one model, with its record as `name` in `folder`; see `evaluate_models`."""
-    if folder is not None and per_image:
-        options = replace(options, outcomes=folder / f"{name}{OUTCOMES_SUFFIX}")
+    """Evaluate one model, with its progress shown; see `evaluate_models`."""
     with track(model if isinstance(model, str) else model.name, len(dataset)) as advance:
-        record = evaluate(
-            model,
-            dataset,
-            options,
-            weights=weights,
-            progress_file=None if folder is None else folder / f".{name}.progress.npz",
-            resume=resume,
-            advance=advance,
-        )
-    if folder is not None:
-        if not per_image:  # those of an earlier run tell other numbers
-            (folder / f"{name}{OUTCOMES_SUFFIX}").unlink(missing_ok=True)
-        write_record(record, folder / f"{name}.json")
-    return record
+        return evaluate(model, dataset, options, weights=weights, place=place, advance=advance)
 
 
 def load_model(request: ModelRequest, dataset: Dataset) -> Classifier | str:
@@ -157,13 +132,10 @@ def weights_name(request: ModelRequest) -> str | None:
     return request.weights if named else Path(request.weights).name
 
 
-def _finished(
-    folder: Path, name: str, settings: dict[str, object], per_image: bool
-) -> ResultRecord | None:
-    path = folder / f"{name}.json"
-    if not path.exists() or (per_image and not (folder / f"{name}{OUTCOMES_SUFFIX}").exists()):
+def _finished(place: Place, settings: dict[str, object], per_image: bool) -> ResultRecord | None:
+    if not place.record.exists() or (per_image and not place.outcomes.exists()):
         return None
-    record = read_records(path)[0]
+    record = read_records(place.record)[0]
     return record if record.settings == settings else None
 
 

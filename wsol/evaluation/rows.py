@@ -19,20 +19,19 @@ from wsol.boxes.all_levels import box_runs
 from wsol.boxes.runs import BoxRuns
 from wsol.datasets.base import Dataset, Sample
 from wsol.errors import InputError
-from wsol.evaluation.evaluator import Classification, Evaluator
-from wsol.evaluation.protocol import Outcome, PreparedMap, Protocol, map_levels
+from wsol.evaluation.judging import Outcome, PreparedMap, map_levels
+from wsol.evaluation.protocol import Protocol
 from wsol.files import atomic_path
 from wsol.metrics.iou import iou_matrix
 from wsol.records.outcomes import (
     THUMBNAIL,
-    ImageOutcome,
     OutcomeInfo,
+    OutcomeRow,
     outcomes_schema,
     read_outcomes,
     switches_of,
     write_outcomes,
 )
-from wsol.resume import SavedProgress
 
 _ROWS = 2000
 """Rows held in memory before they are written, and rows joined at a time."""
@@ -42,32 +41,29 @@ def outcome_info(protocol: Protocol) -> OutcomeInfo:
     """What holds for all images under a protocol."""
     return OutcomeInfo(
         thresholds=protocol.thresholds,
-        iou_levels=protocol.iou_levels,
+        iou_levels=protocol.iou,
         kinds=protocol.contour_kinds,
         grid=protocol.grid,
         convention=protocol.convention,
+        values=protocol.metric,
     )
 
 
-def image_outcome(
-    prepared: PreparedMap,
-    outcome: Outcome,
-    classification: Classification | None,
-    sample: Sample,
-    dataset: Dataset,
-    protocol: Protocol,
-) -> ImageOutcome:
+def outcome_row(
+    prepared: PreparedMap, outcome: Outcome, sample: Sample, dataset: Dataset, protocol: Protocol
+) -> OutcomeRow:
     """The row of one image; pure, so any thread may call it."""
+    classification = outcome.classification
     nowhere = np.zeros(0, dtype=np.uint16)
     switches = {
         f"{kind}@{level:g}": switches_of(outcome.best_iou[kind] >= level)
         if kind in outcome.best_iou
         else nowhere
         for kind in protocol.contour_kinds
-        for level in protocol.iou_levels
+        for level in protocol.iou
     }
     starts, boxes, ious = largest_boxes(prepared, outcome.true_boxes, protocol)
-    return ImageOutcome(
+    return OutcomeRow(
         image_id=sample.image_id,
         path=None if sample.path is None else str(sample.path),
         label=sample.label,
@@ -86,6 +82,7 @@ def image_outcome(
         boxes=boxes,
         ious=ious,
         score_map=reduced_map(prepared.score_map),
+        values=outcome.values,
     )
 
 
@@ -93,7 +90,7 @@ def largest_boxes(
     prepared: PreparedMap, true_boxes: NDArray[np.float64], protocol: Protocol
 ) -> tuple[NDArray[np.uint16], NDArray[np.int16], NDArray[np.float32]]:
     """The largest component's box over the thresholds: `box_starts`, `boxes` and `ious` of
-    `ImageOutcome`.
+    `OutcomeRow`.
 
     A threshold without foreground has the box 0, 0, 0, 0; its IoU is that box's in the
     `wsolevaluation` convention, which predicts it, and 0 in the exact one, which predicts nothing.
@@ -160,7 +157,7 @@ class OutcomeFile:
         self._parts = self.path.with_name(f".{self.path.stem}")
         self._dataset = dataset
         self._info = outcome_info(protocol)
-        self._rows: list[ImageOutcome] = []
+        self._rows: list[OutcomeRow] = []
 
     def begin(self, evaluated: Sequence[int]) -> None:
         """Start, keeping the parts of an earlier run only if images of it count as evaluated.
@@ -184,7 +181,7 @@ class OutcomeFile:
                     "without --per-image."
                 )
 
-    def add(self, outcome: ImageOutcome) -> None:
+    def add(self, outcome: OutcomeRow) -> None:
         """Add a row."""
         self._rows.append(outcome)
         if len(self._rows) >= _ROWS:
@@ -230,13 +227,6 @@ class OutcomeFile:
             ids = read_outcomes(part, ["image_id"])[0]["image_id"].to_pylist()
             places |= {image_id: (number, row) for row, image_id in enumerate(ids)}
         return places
-
-
-def save_progress(saved: SavedProgress, evaluator: Evaluator, rows: OutcomeFile | None) -> None:
-    """Save what has been evaluated, its rows first."""
-    if rows is not None:
-        rows.flush()
-    saved.save(evaluator.state())
 
 
 def _part_number(path: Path) -> int:

@@ -22,32 +22,33 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from wsol.datasets.options import DataOptions, TrainingDataOptions
 from wsol.errors import InputError
+from wsol.evaluation.options import EvaluationOptions
+from wsol.evaluation.protocol import Protocol
 from wsol.experiment.parts import (
     DataPart,
     Experiment,
     ModelPart,
-    OptionsPart,
     OutputsPart,
-    Part,
-    ProtocolPart,
-    RecipePart,
     SelectPart,
-    TrainingDataPart,
     TrainingPart,
 )
 from wsol.files import require_file
+from wsol.options import Options
+from wsol.training.options import Recipe
 
-_PARTS: dict[tuple[type[Part], str], type[Part]] = {
+_PARTS: dict[tuple[type[Options], str], type[Options]] = {
     (Experiment, "data"): DataPart,
     (Experiment, "models"): ModelPart,
-    (Experiment, "protocol"): ProtocolPart,
-    (Experiment, "options"): OptionsPart,
+    (Experiment, "protocol"): Protocol,
+    (Experiment, "options"): EvaluationOptions,
+    (EvaluationOptions, "protocol"): Protocol,
     (Experiment, "outputs"): OutputsPart,
     (Experiment, "training"): TrainingPart,
-    (DataPart, "protocol"): ProtocolPart,
-    (ModelPart, "train"): RecipePart,
-    (TrainingPart, "data"): TrainingDataPart,
+    (DataPart, "protocol"): Protocol,
+    (ModelPart, "train"): Recipe,
+    (TrainingPart, "data"): TrainingDataOptions,
     (TrainingPart, "select"): SelectPart,
     (SelectPart, "data"): DataPart,
 }
@@ -126,9 +127,10 @@ def _repeated_keys(root: yaml.Node | None) -> list[tuple[int, str]]:
 def _mistake(root: yaml.Node, error: dict[str, Any]) -> tuple[int, str]:
     """The line of one of pydantic's errors, and what it says in the file's terms."""
     node, line, name = root, root.start_mark.line, ""
-    part: type[Part] = Experiment
+    part: type[Options] = Experiment
     for step in error["loc"]:
         if isinstance(step, str):
+            step = _written(step, node, part)
             name += f".{step}" if name else step
             if isinstance(node, yaml.MappingNode):
                 for key, value in node.value:
@@ -143,7 +145,15 @@ def _mistake(root: yaml.Node, error: dict[str, Any]) -> tuple[int, str]:
     elif error["type"] in _TOLD:
         told = _TOLD[error["type"]]
     else:
-        told = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        told = error["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
     if "should" in told and not isinstance(error["input"], dict | list):
         told += f", not {error['input']!r}"
     return line + 1, f"{name}: {told}." if name else f"{told}."
+
+
+def _written(field: str, node: yaml.Node, part: type[Options]) -> str:
+    """A field as the file writes it: the layout of a data set is its `name` there."""
+    if field == "data" and issubclass(part, (DataOptions, TrainingDataOptions)):
+        keys = {key.value for key, _ in node.value} if isinstance(node, yaml.MappingNode) else ()
+        return "name" if "name" in keys and "data" not in keys else field
+    return field

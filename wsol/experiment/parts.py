@@ -1,37 +1,17 @@
 """What may stand in an experiment file; `wsol.experiment.file` reads one."""
 
-import os
-import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from wsol.datasets.options import DataOptions, TrainingDataOptions
 from wsol.errors import InputError
+from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.protocol import Protocol
-
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-
-
-def _place(value: Any, info: ValidationInfo) -> Any:
-    """A path as written: variables filled in, counted from the experiment file's folder."""
-    if not isinstance(value, str):
-        return value
-
-    def filled(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if not os.environ.get(name):
-            raise ValueError(f"the variable {name} is not set; set it, or write the path")
-        return os.environ[name]
-
-    folder = Path((info.context or {})["folder"])
-    return Path(os.path.normpath(folder / Path(_VARIABLE.sub(filled, value)).expanduser()))
-
-
-def _weights(value: Any, info: ValidationInfo) -> Any:
-    return value if value in ("default", "none") else str(_place(value, info))
+from wsol.options import Options, Place
+from wsol.training.options import Recipe, Weights
 
 
 def _listed(value: Any) -> Any:
@@ -42,86 +22,13 @@ def _model(value: Any) -> Any:
     return {"model": value} if isinstance(value, str) else value
 
 
-Place = Annotated[Path, BeforeValidator(_place)]
-IouLevel = Annotated[float, Field(gt=0, le=1)]
-
-
-class Part(BaseModel):
-    """Fields that are all known, of an object that stays as it was read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ProtocolPart(Part):
-    """How maps become numbers; see `wsol.evaluation.protocol.Protocol`."""
-
-    threshold_step: float = Field(default=0.001, ge=1e-4, le=0.5)
-    iou: tuple[IouLevel, ...] = Field(default=(0.3, 0.5, 0.7), min_length=1)
-    compat: Literal["wsolevaluation", "none"] = "wsolevaluation"
-    contours: Literal["largest", "all", "both"] = "both"
-
-    def protocol(self) -> Protocol:
-        """The protocol that is meant."""
-        return Protocol(
-            convention="wsolevaluation" if self.compat == "wsolevaluation" else "exact",
-            threshold_step=self.threshold_step,
-            iou_levels=self.iou,
-            contours=self.contours,
-        )
-
-
-class DataPart(Part):
+class DataPart(DataOptions):
     """A data set; `protocol` replaces parts of the experiment's."""
 
-    name: Literal["ilsvrc", "cub", "protocol", "tiny-imagenet", "coco", "shapes"]
-    root: Place
-    images: Place | None = None
-    masks: Place | None = None
-    split: str | None = None
-    exclude: Place | None = None
-    protocol: ProtocolPart = ProtocolPart()
+    protocol: Protocol = Protocol()
 
 
-class RecipePart(Part):
-    """How to train; see `wsol.training.options.TrainingOptions`.
-
-    `weights` are those to start from; `size` is the side of the crops, which without it is that
-    of the weights, or 224; `method_options` are of the method; `head_offset` is added to the last
-    layer's weights, see `wsol.models.classifier.Classifier.shift_head`.
-    """
-
-    method: Literal["cam", "has", "acol", "spg", "adl", "cutmix"] = "cam"
-    method_options: dict[str, int | float] = {}
-    weights: Annotated[str, BeforeValidator(_weights)] = "none"
-    size: int | None = Field(default=None, ge=16)
-    epochs: int = Field(default=10, ge=1)
-    batch_size: int = Field(default=32, ge=1)
-    lr: float = Field(default=0.01, gt=0)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=1e-4, ge=0, lt=1)
-    schedule: Literal["cosine", "step"] = "cosine"
-    lr_decay_every: int | None = Field(default=None, ge=1)
-    lr_decay_first: int | None = Field(default=None, ge=1)
-    warmup_epochs: float = Field(default=0.0, ge=0)
-    new_layer_lr: float = Field(default=10.0, gt=0)
-    fast_layers: tuple[str, ...] = ()
-    head_offset: float = 0.0
-    max_gradient_norm: float | None = Field(default=5.0, gt=0)
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    seed: int = Field(default=0, ge=0)
-
-
-class TrainingDataPart(Part):
-    """Images and labels to train on; `limit` takes so many of them, spread over the classes."""
-
-    name: Literal["ilsvrc", "cub", "openimages", "protocol", "tiny-imagenet", "shapes"]
-    root: Place
-    images: Place | None = None
-    split: str | None = None
-    limit: int | None = Field(default=None, ge=1)
-
-
-class SelectPart(Part):
+class SelectPart(Options):
     """The set to choose checkpoint and thresholds on; measured after every `every` epochs."""
 
     data: DataPart
@@ -129,31 +36,29 @@ class SelectPart(Part):
     every: int = Field(default=1, ge=1)
 
 
-class TrainingPart(RecipePart):
+class TrainingPart(Recipe):
     """How the models with a `train` are trained, as far as that says nothing else.
 
     `out` is the folder for checkpoints; without it, `runs/` and the experiment's name.
     """
 
-    data: TrainingDataPart
+    data: TrainingDataOptions
     select: SelectPart | None = None
     out: Place | None = None
-    workers: int | None = Field(default=None, ge=0)
-    cache: bool = False
 
 
-class ModelPart(Part):
+class ModelPart(Options):
     """A network or baseline. `name` is what tables call it; `arguments` are of wsol's builders.
 
     `train` asks for training first, with what it replaces of the experiment's `training`.
     """
 
     model: str = Field(min_length=1)
-    weights: Annotated[str, BeforeValidator(_weights)] = "default"
+    weights: Weights = "default"
     name: str | None = Field(default=None, min_length=1)
-    arguments: dict[str, bool | int | float | str] = {}
+    arguments: dict[str, bool | int | float | str] = Field(default={})
     size: int | None = Field(default=None, ge=16)
-    train: RecipePart | None = None
+    train: Recipe | None = None
 
     @property
     def label(self) -> str:
@@ -170,24 +75,7 @@ class ModelPart(Part):
         return self
 
 
-class OptionsPart(Part):
-    """How to evaluate; see `wsol.evaluation.loop.Options`. `limit` takes the first images only."""
-
-    size: int | None = Field(default=None, ge=16)
-    resize_mode: Literal["squash", "letterbox", "center-crop"] = "squash"
-    batch_size: int = Field(default=32, ge=1)
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    device: str = "auto"
-    workers: int | None = Field(default=None, ge=0)
-    coco: bool = True
-    curves: bool = False
-    per_image: bool = False
-    latency: bool = False
-    skip_bad_images: bool = False
-    limit: int | None = Field(default=None, ge=1)
-
-
-class OutputsPart(Part):
+class OutputsPart(Options):
     """What is written, beside a record a run: tables and plots in these formats, and a page."""
 
     out: Place | None = None
@@ -197,15 +85,15 @@ class OutputsPart(Part):
     examples: int = Field(default=200, ge=0)
 
 
-class Experiment(Part):
+class Experiment(Options):
     """One experiment file."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     title: str | None = None
     data: Annotated[tuple[DataPart, ...], BeforeValidator(_listed)] = Field(min_length=1)
     models: tuple[Annotated[ModelPart, BeforeValidator(_model)], ...] = Field(min_length=1)
-    protocol: ProtocolPart = ProtocolPart()
-    options: OptionsPart = OptionsPart()
+    protocol: Protocol = Protocol()
+    options: EvaluationOptions = EvaluationOptions()
     outputs: OutputsPart = OutputsPart()
     training: TrainingPart | None = None
 
@@ -242,12 +130,17 @@ class Experiment(Part):
         models = tuple(model for model in self.models if model.label in chosen)
         return self.model_copy(update={"models": models})
 
-    def recipe_of(self, model: ModelPart) -> RecipePart:
+    def recipe_of(self, model: ModelPart) -> Recipe:
         """How a model with a `train` is trained."""
         assert self.training is not None and model.train is not None
-        return self.training.model_copy(update=model.train.model_dump(exclude_unset=True))
+        given = {name: getattr(model.train, name) for name in model.train.model_fields_set}
+        return self.training.model_copy(update=given)
 
     def protocol_on(self, data: DataPart) -> Protocol:
         """The experiment's protocol with what the data set replaces of it."""
-        replaced = data.protocol.model_dump(exclude_unset=True)
-        return self.protocol.model_copy(update=replaced).protocol()
+        given = {name: getattr(data.protocol, name) for name in data.protocol.model_fields_set}
+        return self.protocol.replaced(**given)
+
+    def options_on(self, data: DataPart) -> EvaluationOptions:
+        """The experiment's options with the protocol that holds for the data set."""
+        return self.options.replaced(protocol=self.protocol_on(data))

@@ -1,9 +1,8 @@
 """Runs an experiment: every model on every data set, skipping what the results folder has."""
 
-import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from wsol.datasets.base import Dataset
+from wsol.datasets.base import Dataset, limited
 from wsol.errors import InputError
-from wsol.evaluation.loop import Options, limited, run_settings
+from wsol.evaluation.lifecycle import Place
 from wsol.evaluation.models import (
     ModelRequest,
     Track,
@@ -22,29 +21,17 @@ from wsol.evaluation.models import (
     no_progress,
     weights_name,
 )
-from wsol.experiment.parts import Experiment, ModelPart
-from wsol.experiment.trainings import PlannedTraining, open_part, plan_trainings
-from wsol.files import atomic_path, write_text
+from wsol.evaluation.options import EvaluationOptions
+from wsol.evaluation.settings import run_settings
+from wsol.experiment.parts import DataPart, Experiment, ModelPart
+from wsol.experiment.trainings import PlannedTraining, plan_trainings
+from wsol.files import plain
 from wsol.models.classifier import Classifier
-from wsol.records.outcomes import OUTCOMES_SUFFIX
-from wsol.records.record import ResultRecord, write_record
+from wsol.records.record import ResultRecord
 from wsol.records.store import Entry, Store, run_key
-from wsol.records.thresholds import read_thresholds
-from wsol.results.cells import GROUPS, Layout, arranged
-from wsol.results.plots import plot_parameters, plot_threshold_curves
-from wsol.results.report import ReportOptions, write_report
-from wsol.results.sources import read_sources
-from wsol.results.table import to_csv, to_html, to_latex, to_markdown
 from wsol.training.run import OnEpoch, ignore_epoch
 from wsol.training.run import Track as TrainingTrack
 from wsol.training.run import no_progress as no_training_progress
-
-_TABLES: dict[str, tuple[str, Callable[..., str]]] = {
-    "markdown": ("md", to_markdown),
-    "csv": ("csv", to_csv),
-    "latex": ("tex", to_latex),
-    "html": ("html", to_html),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +40,7 @@ class Task:
 
     model: ModelPart
     dataset: Dataset
-    options: Options
-    per_image: bool
+    options: EvaluationOptions
     training: PlannedTraining | None = None
 
     @property
@@ -78,58 +64,49 @@ class Result:
 
     @property
     def record(self) -> ResultRecord:
-        """The run's record, under the name that the experiment gives the model."""
+        """The run's record, under the name that the experiment gives the model.
+
+        What the network is called by itself stays in the settings, as `network`.
+        """
         assert self.entry is not None
         record = self.entry.record
-        return record.model_copy(update={"model": self.task.model.name or record.model})
+        if self.task.model.name is None:
+            return record
+        settings = record.settings | {"network": record.model}
+        return record.model_copy(update={"model": self.task.model.name, "settings": settings})
 
 
-def plan(
-    experiment: Experiment, *, device: str, workers: int, limit: int | None = None
-) -> list[Task]:
+def plan(experiment: Experiment, *, limit: int | None = None) -> list[Task]:
     """Every model on every data set, in the file's order; opens the data sets.
 
     Args:
-        device: a usable one, instead of the experiment's `auto`.
-        workers: where the experiment names no number.
-        limit: takes the place of the experiment's; training then has so many images, too.
+        limit: takes the place of the data sets' own, that of training too.
 
     Raises:
         InputError: when a data set cannot be opened.
     """
-    chosen = experiment.options
-    options = Options(
-        resize_mode=chosen.resize_mode,
-        precision=chosen.precision,
-        coco=chosen.coco,
-        batch_size=chosen.batch_size,
-        workers=workers if chosen.workers is None else chosen.workers,
-        device=device,
-        skip_bad_images=chosen.skip_bad_images,
-        curves=chosen.curves,
-        latency=chosen.latency,
-    )
     trainings = plan_trainings(
         experiment,
         {
-            model.label: first_look(_runs(experiment), limit) / _plain(model.label)
+            model.label: first_look(_runs(experiment), limit) / plain(model.label)
             for model in experiment.models
         },
-        options,
         limit=limit,
     )
     return [
-        Task(
-            model,
-            dataset,
-            replace(options, protocol=experiment.protocol_on(data), size=model.size or chosen.size),
-            chosen.per_image or experiment.outputs.report,
-            trainings.get(model.label),
-        )
+        Task(model, dataset, _options(experiment, data, model), trainings.get(model.label))
         for data in experiment.data
-        for dataset in [limited(open_part(data), limit or chosen.limit)]
+        for dataset in [limited(data.whole(), limit or data.limit)]
         for model in experiment.models
     ]
+
+
+def _options(experiment: Experiment, data: DataPart, model: ModelPart) -> EvaluationOptions:
+    options = experiment.options_on(data)
+    if model.size is not None:
+        options = options.replaced(size=model.size)
+    # The page needs every image's outcome.
+    return options.replaced(per_image=options.per_image or experiment.outputs.report)
 
 
 def _runs(experiment: Experiment) -> Path:
@@ -202,10 +179,12 @@ def _trained(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _held(folder.with_name(f"{folder.name}.lock"), f"{task.model.label} in training"):
             run.run(resume=True, track=track, on_epoch=on_epoch)
-    chosen = {} if training.selection is None else read_thresholds(training.record)
+    options = task.options
+    if training.selection is not None:
+        options = options.replaced(threshold_from=training.record)
     # The checkpoint brings the builder's arguments along.
     model = task.model.model_copy(update={"weights": str(training.checkpoint), "arguments": {}})
-    return replace(task, model=model, options=replace(task.options, thresholds=chosen))
+    return replace(task, model=model, options=options)
 
 
 def _result(task: Task, store: Store, dry_run: bool, track: Track) -> Result:
@@ -222,22 +201,15 @@ def _result(task: Task, store: Store, dry_run: bool, track: Track) -> Result:
     folder.mkdir(parents=True, exist_ok=True)
     with _held(folder.with_suffix(".lock"), task.title):
         # A run that is made again keeps what it had, so that it takes the other's place.
-        options, per_image = task.options, task.per_image
+        options = task.options
         if entry is not None:
-            per_image = per_image or entry.outcomes is not None
-            options = replace(options, curves=options.curves or entry.record.curves is not None)
-        record = evaluate_model(
-            model,
-            weights,
-            task.dataset,
-            options,
-            folder=folder,
-            name="run",
-            resume=True,
-            per_image=per_image,
-            track=track,
-        )
-        added = store.add(record, folder / f"run{OUTCOMES_SUFFIX}" if per_image else None)
+            options = options.replaced(
+                per_image=options.per_image or entry.outcomes is not None,
+                curves=options.curves or entry.record.curves is not None,
+            )
+        place = Place(folder, "run", resume=True)
+        record = evaluate_model(model, weights, task.dataset, options, place=place, track=track)
+        added = store.add(record, place.outcomes if options.per_image else None)
         shutil.rmtree(folder, ignore_errors=True)
     return Result(task, "evaluated", added.entry)
 
@@ -272,104 +244,7 @@ def _is_complete(task: Task, entry: Entry) -> bool:
     record, options = entry.record, task.options
     timed = record.cost is not None and record.cost.latency_ms is not None
     return (
-        (entry.outcomes is not None or not task.per_image)
+        (entry.outcomes is not None or not options.per_image)
         and (record.curves is not None or not options.curves)
         and (timed or not options.latency or record.parameters == 0)
     )
-
-
-def write_outputs(
-    results: list[Result],
-    experiment: Experiment,
-    out: Path,
-    warn: Callable[[str], None] = lambda message: None,
-) -> Layout:
-    """Write the records of all runs that there are, the tables, the plots and the page.
-
-    Returns:
-        How the tables are laid out.
-    """
-    wanted = experiment.outputs
-    done = [result for result in results if result.entry is not None]
-    records = [result.record for result in done]
-    files = _record_files(records, out / "records")
-    for result, file in zip(done, files, strict=True):
-        _write_run(result, file)
-    file_of = {id(record): file for record, file in zip(records, files, strict=True)}
-    groups = arranged(records, Layout(group_by=GROUPS))
-    by_name = len(groups) == len({(record.dataset, record.split) for record in records})
-    layout = Layout(group_by=("dataset",) if by_name else GROUPS)
-    for table in wanted.tables:
-        suffix, render = _TABLES[table]
-        write_text(out / f"table.{suffix}", render(records, layout))
-    for group, tail in zip(groups, _tails(groups), strict=True):
-        for suffix in wanted.plots:
-            _plot(group, out, f"{tail}.{suffix}")
-        if wanted.report:
-            write_report(
-                read_sources([file_of[id(record)] for record in group]),
-                out / f"report{tail}",
-                ReportOptions(title=experiment.title, examples=wanted.examples),
-                warn=warn,
-            )
-    return layout
-
-
-def _record_files(records: list[ResultRecord], folder: Path) -> list[Path]:
-    """A file a record, named by data set and model."""
-    files: list[Path] = []
-    for record in records:
-        stem = f"{_plain(record.dataset)}-{_plain(record.model)}"
-        path, number = folder / f"{stem}.json", 2
-        while path in files:
-            path, number = folder / f"{stem}-{number}.json", number + 1
-        files.append(path)
-    return files
-
-
-def _tails(groups: list[list[ResultRecord]]) -> list[str]:
-    """What tells the plots and pages of records apart that do not compare; nothing for one."""
-    if len(groups) == 1:
-        return [""]
-    names = [_plain(group[0].dataset) for group in groups]
-    return [
-        f"-{name}" if names.count(name) == 1 else f"-{name}-{number}"
-        for number, name in enumerate(names, 1)
-    ]
-
-
-def _write_run(result: Result, file: Path) -> None:
-    """A record, with its outcomes where the experiment asks for them, and that of its training."""
-    assert result.entry is not None
-    outcomes = file.with_name(file.stem + OUTCOMES_SUFFIX)
-    if result.task.per_image and result.entry.outcomes is not None:
-        with atomic_path(outcomes) as temporary:
-            shutil.copyfile(result.entry.outcomes, temporary)
-    else:
-        outcomes.unlink(missing_ok=True)  # those of an earlier run tell other numbers
-    training = result.task.training
-    if training is not None and training.record.exists():
-        with atomic_path(file.with_name(file.stem + ".training.json")) as temporary:
-            shutil.copyfile(training.record, temporary)
-    write_record(result.record, file)
-
-
-def _plot(records: list[ResultRecord], out: Path, tail: str) -> None:
-    """The plots that these records have something for."""
-    metric = next(
-        (
-            name
-            for name in ("max_box_acc_v2", "max_box_acc")
-            if sum(bool(r.parameters) and getattr(r.metrics, name) is not None for r in records) > 1
-        ),
-        None,
-    )
-    if metric is not None:
-        plot_parameters(records, out / f"parameters{tail}", metric)
-    if any(record.curves is not None and record.curves.all is not None for record in records):
-        plot_threshold_curves(records, out / f"thresholds{tail}")
-
-
-def _plain(text: str) -> str:
-    """Text as a part of a file name anywhere."""
-    return re.sub(r" *[^A-Za-z0-9_. -]+ *", "-", text)[:80].strip("-. ") or "unnamed"

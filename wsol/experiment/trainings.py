@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsol.datasets.base import Dataset
-from wsol.datasets.registry import open_dataset
-from wsol.datasets.weak import open_training_set
-from wsol.evaluation.loop import Options
-from wsol.experiment.parts import DataPart, Experiment, ModelPart, RecipePart, SelectPart
+from wsol.evaluation.options import EvaluationOptions
+from wsol.experiment.parts import Experiment, ModelPart, SelectPart
 from wsol.training.methods import make_method
-from wsol.training.options import TrainingOptions
+from wsol.training.options import Recipe
 from wsol.training.run import TrainingRun
 from wsol.training.selection import Selection
 from wsol.training.start import starting_network
@@ -25,13 +23,10 @@ class PlannedTraining:
     """
 
     model: ModelPart
-    recipe: RecipePart
+    recipe: Recipe
     dataset: Dataset
     selection: Selection | None
     folder: Path
-    device: str
-    workers: int
-    cache: bool
 
     @property
     def checkpoint(self) -> Path:
@@ -65,48 +60,20 @@ class PlannedTraining:
             self.folder,
             start,
             self.dataset,
-            _options(recipe, device=self.device, workers=self.workers, cache=self.cache),
+            recipe,
             method=method,
             method_options=dict(recipe.method_options),
             selection=self.selection,
         )
 
 
-def _options(recipe: RecipePart, *, device: str, workers: int, cache: bool) -> TrainingOptions:
-    """A recipe's options.
-
-    Raises:
-        InputError: when they contradict each other.
-    """
-    return TrainingOptions(
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        learning_rate=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        schedule=recipe.schedule,
-        decay_every=recipe.lr_decay_every,
-        decay_first=recipe.lr_decay_first,
-        warmup_epochs=recipe.warmup_epochs,
-        new_layer_rate=recipe.new_layer_lr,
-        fast_layers=recipe.fast_layers,
-        max_gradient_norm=recipe.max_gradient_norm,
-        precision=recipe.precision,
-        seed=recipe.seed,
-        device=device,
-        workers=workers,
-        cache=cache,
-    )
-
-
 def plan_trainings(
-    experiment: Experiment, folders: dict[str, Path], options: Options, *, limit: int | None
+    experiment: Experiment, folders: dict[str, Path], *, limit: int | None
 ) -> dict[str, PlannedTraining]:
     """What an experiment asks to train, by the models' labels; opens its data sets.
 
     Args:
         folders: one for each label.
-        options: of the evaluation; device, batch size and workers are taken from it.
         limit: of training images, instead of the experiment's.
 
     Raises:
@@ -116,49 +83,35 @@ def plan_trainings(
     models = [model for model in experiment.models if model.train is not None]
     if training is None or not models:
         return {}
-    data = training.data
-    dataset = open_training_set(
-        data.name, data.root, images=data.images, split=data.split, limit=limit or data.limit
-    )
+    data = training.data if limit is None else training.data.replaced(limit=limit)
+    dataset = data.opened()
     selection = None
     if training.select is not None:
-        selection = _selection(training.select, experiment, options)
-    workers = training.workers
-    if workers is None:
-        workers = 0 if training.cache else options.workers
+        selection = _selection(training.select, experiment)
+    # Training runs where and as the evaluation does, unless it says otherwise.
+    shared = {
+        name: getattr(experiment.options, name)
+        for name in ("device", "workers")
+        if name not in training.model_fields_set
+    }
     return {
         model.label: PlannedTraining(
             model,
-            experiment.recipe_of(model),
+            experiment.recipe_of(model).model_copy(update=shared),
             dataset,
             selection,
             folders[model.label],
-            device=options.device,
-            workers=workers,
-            cache=training.cache,
         )
         for model in models
     }
 
 
-def _selection(select: SelectPart, experiment: Experiment, options: Options) -> Selection:
-    options = Options(
+def _selection(select: SelectPart, experiment: Experiment) -> Selection:
+    options = EvaluationOptions(
         protocol=experiment.protocol_on(select.data),
         coco=select.metric.startswith("coco"),
-        batch_size=options.batch_size,
-        workers=options.workers,
-        device=options.device,
+        batch_size=experiment.options.batch_size,
+        workers=experiment.options.workers,
+        device=experiment.options.device,
     )
-    return Selection(open_part(select.data), options, select.metric, select.every)
-
-
-def open_part(data: DataPart) -> Dataset:
-    """The data set that a part of an experiment file names."""
-    return open_dataset(
-        data.name,
-        data.root,
-        images=data.images,
-        masks=data.masks,
-        split=data.split,
-        exclude=data.exclude,
-    )
+    return Selection(select.data.whole(), options, select.metric, select.every)

@@ -19,8 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from wsol.maps.normalize import normalize, upsample
-
-ResizeMode = Literal["squash", "letterbox", "center-crop"]
+from wsol.options import ResizeMode
 
 _CROP_MARGIN = 256 / 224
 

@@ -1,11 +1,16 @@
-"""Checkpoint files: wsol's own, which carry all that an evaluation needs, and plain state dicts."""
+"""Checkpoint files: wsol's own, which carry all that an evaluation needs, and those of others."""
 
+import argparse
 import pickle
+import re
 import zipfile
+import zlib
+from collections import OrderedDict
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
@@ -13,8 +18,16 @@ from torch import Tensor, nn
 from wsol.errors import InputError
 from wsol.files import atomic_path, require_file
 from wsol.models.classifier import Classifier, Preprocessing
+from wsol.models.state_dicts import Found, find_state_dict
 
 _FORMAT = 1
+# What readers raise for files that are cut off, changed, or something else altogether.
+_DAMAGE = (
+    OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError,
+    AssertionError, ArithmeticError, MemoryError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+# How torch's restricted reader names what it does not load.
+_STRANGER = re.compile(r"(?:Unsupported global: GLOBAL |but got <class ')([\w.]+)")
 
 
 class CheckpointInfo(BaseModel):
@@ -58,30 +71,46 @@ def save_checkpoint(
         "info": info.model_dump_json(),
         "state_dict": classifier.network.state_dict(),
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    write_torch_file(content, path)
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo | None]:
-    """Read tensors, and what a wsol checkpoint says about them.
+def write_torch_file(content: Any, path: Path) -> None:
+    """`torch.save`, atomically, to equal bytes for equal content.
 
-    A plain state dict is taken as it is, under `state_dict` or `model`, and with the `module.`
-    that data parallel training puts before names.
+    Given a name, torch would put it into the file, and an atomic file's first name is random.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
+
+
+class Checkpoint(NamedTuple):
+    """What a file says about a network.
+
+    Attributes:
+        tensors: by the file's names.
+        info: what a wsol checkpoint says about them, else None.
+        found: the tensors with how they were found in a file of someone else's.
+    """
+
+    tensors: dict[str, Tensor]
+    info: CheckpointInfo | None
+    found: Found
+
+
+def read_checkpoint(path: Path, *, ema: bool = False) -> Checkpoint:
+    """Read a wsol checkpoint, or the state dict in a file of someone else's.
+
+    Files are those of `torch.save`, and `.safetensors`. Where several state dicts lie in one, see
+    `wsol.models.state_dicts.find_state_dict`. Checksums are verified where the file has them.
+
+    Args:
+        ema: take averaged weights where they lie beside raw ones.
 
     Raises:
         InputError: naming the file; among others when it holds pickled code, which is never run.
     """
     path = require_file(path, "a checkpoint")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path}: holds pickled objects or code besides tensors, which is never loaded; "
-            "save the state dict alone: torch.save(model.state_dict(), ...)."
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: is no PyTorch checkpoint, or is damaged ({first}).") from error
+    content = _safetensors(path) if path.suffix == ".safetensors" else read_torch_file(path)
     info = None
     if isinstance(content, dict) and "wsol_checkpoint" in content:
         if content["wsol_checkpoint"] != _FORMAT:
@@ -90,25 +119,97 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo | Non
                 f"reads {_FORMAT}."
             )
         try:
-            info = CheckpointInfo.model_validate_json(content["info"])
+            info = CheckpointInfo.model_validate_json(str(content["info"]))
         except (ValidationError, KeyError) as error:
             raise InputError(f"{path}: its description is damaged ({error}).") from error
+        if ema:
+            raise InputError(f"{path}: is a wsol checkpoint, without averaged weights for --ema.")
+        content = content.get("state_dict")
     if isinstance(content, dict) and "wsol_training" in content:
         raise InputError(
             f"{path}: is the state of a training run, to go on from with `wsol train --resume`; "
             "its checkpoints are best.pt and final.pt beside it."
         )
-    for key in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-            break
-    if not isinstance(content, dict) or not content:
-        raise InputError(f"{path}: holds no state dict, but {type(content).__name__}.")
-    strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
-    if strangers:
-        kind = type(content[strangers[0]]).__name__
-        raise InputError(f"{path}: holds no state dict; {strangers[0]!r} is {kind}.")
-    return {str(key).removeprefix("module."): value for key, value in content.items()}, info
+    found = find_state_dict(content, path, ema=ema)
+    return Checkpoint(found.tensors, info, found)
+
+
+def read_torch_file(path: Path) -> Any:
+    """What `torch.save` wrote, with its checksums verified and without running any code.
+
+    Raises:
+        InputError: when the file is damaged, or holds objects that would have to be run.
+    """
+    try:
+        _verify_checksums(path)
+        with torch.serialization.safe_globals(_harmless()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, *_DAMAGE) as error:
+        stranger = _STRANGER.search(str(error))
+        if isinstance(error, pickle.UnpicklingError) and stranger is not None:
+            raise InputError(
+                f"{path}: holds pickled objects or code besides tensors ({stranger[1]}), which is "
+                "never loaded; save the state dict alone: torch.save(model.state_dict(), ...)."
+            ) from error
+        raise InputError(
+            f"{path}: is no PyTorch checkpoint, or is damaged ({_reason(error)})."
+        ) from error
+
+
+def _harmless() -> list[Any]:
+    """Types that training scripts put beside weights and that only hold values.
+
+    torch's restricted reader refuses a whole file for one of them: the arguments of the command
+    line, paths, and numpy's numbers and texts.
+    """
+    scalar = np.float64(0).__reduce__()[0]
+    array = np.empty(0).__reduce__()[0]
+    dtypes = {type(np.dtype(kind)) for kind in "?bBhHiIlLqQefdSU"}
+    return [
+        argparse.Namespace, PosixPath, WindowsPath, PurePosixPath, PureWindowsPath,
+        np.dtype, np.ndarray, *dtypes, scalar, array,
+        # What files of numpy before 2 call them.
+        (scalar, "numpy.core.multiarray.scalar"),
+        (array, "numpy.core.multiarray._reconstruct"),
+    ]  # fmt: skip
+
+
+def _verify_checksums(path: Path) -> None:
+    """Compare the parts of a zip, which `torch.save` writes, with their checksums.
+
+    torch does not, and a bit that has flipped in a tensor is a number like any other.
+
+    Raises:
+        zipfile.BadZipFile: when they differ.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as parts:
+        # `torch.serialization.set_crc32_options(False)` writes zeros instead.
+        if any(part.CRC for part in parts.infolist()):
+            damaged = parts.testzip()
+            if damaged is not None:
+                raise zipfile.BadZipFile(f"{damaged} does not have its checksum; copy it again")
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, *_DAMAGE) as error:
+        raise InputError(
+            f"{path}: is no safetensors file, or is damaged ({_reason(error)})."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence of a reader's message; torch's go on about what it might be."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "its list of tensors cannot be read"
+    lines = str(error).splitlines()
+    return lines[0].partition(". ")[0] if lines else type(error).__name__
 
 
 def load_tensors(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
@@ -123,9 +224,11 @@ def load_tensors(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> 
     auxiliary = tuple(
         f"{name}." for name in ("aux1", "aux2", "AuxLogits") if getattr(network, name, 0) is None
     )
-    tensors = {k: v for k, v in tensors.items() if not (auxiliary and k.startswith(auxiliary))}
-    require_fit({key: value.shape for key, value in own.items()}, tensors, path)
-    network.load_state_dict(tensors)
+    kept = OrderedDict((k, v) for k, v in tensors.items() if not k.startswith(auxiliary))
+    require_fit({key: value.shape for key, value in own.items()}, kept, path)
+    # Some layers read the version of their format, which torch keeps in this attribute.
+    kept._metadata = getattr(tensors, "_metadata", None) or own._metadata  # type: ignore
+    network.load_state_dict(kept)
 
 
 def require_fit(

@@ -61,6 +61,7 @@ class Classifier:
             nobody said; then a data set's labels are taken as indices of logits.
         training_method: the method of `wsol.training.methods` that the weights came from, where a
             checkpoint says so.
+        notes: what a record should say about the weights, see `wsol.models.registry`.
         parameters: how many the network has, without auxiliary classifiers, which are removed,
             and without what only training uses, see `wsol.models.parts.training_parts`.
     """
@@ -90,6 +91,7 @@ class Classifier:
         idle = {p for part in training_parts(network) for p in part.parameters()}
         self.parameters = sum(p.numel() for p in network.parameters() if p not in idle)
         self.training_method: str | None = None
+        self.notes: tuple[str, ...] = ()
         self._seen: dict[tuple[int, str | None], Anatomy] = {}
         self._derived: dict[Head, tuple[Any, Tensor]] = {}
         self._localizers: dict[tuple[str, str | None, int], Localizer] = {}

@@ -4,10 +4,10 @@ import statistics
 import time
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from wsol.errors import InputError
 from wsol.models.classifier import Classifier
+from wsol.models.operations import OperationCounter
 
 _WARM_UP = 5
 _REPEATS = 30
@@ -31,10 +31,10 @@ def forward_cost(
     if isinstance(layer, InputError):
         raise layer
     image = classifier.normalize(torch.zeros(1, 3, size, size, device=device))
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+    with OperationCounter() as counter, torch.no_grad():
         classifier.network(image)
     height, width = layer.grid
-    return counter.get_total_flops(), (width, height)
+    return counter.total, (width, height)
 
 
 def median_latency(

@@ -1,10 +1,8 @@
 """The arithmetic of a network's forward pass."""
 
-from typing import Literal
-
 import torch
 
-Precision = Literal["fp32", "bf16", "fp16"]
+from wsol.options import Precision
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """The type of each mixed precision; float32 has none."""

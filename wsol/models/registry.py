@@ -1,37 +1,38 @@
 """Networks by name."""
 
-import difflib
-import importlib
-import inspect
-import sys
-import urllib.error
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 
 from wsol.datasets.classes import imagenet_classes
 from wsol.errors import InputError
-from wsol.maps.drawing import give_numbers
 from wsol.maps.head import find_head
-from wsol.models.checkpoint import CheckpointInfo, load_tensors, read_checkpoint
+from wsol.models.builders import (
+    build,
+    build_trained,
+    call_builder,
+    has_torchvision_weights,
+    is_callable,
+    model_names,
+    skeleton,
+)
+from wsol.models.checkpoint import Checkpoint, CheckpointInfo, load_tensors, read_checkpoint
 from wsol.models.classifier import Classifier, Preprocessing
+from wsol.models.state_dicts import fit_names, num_classes_of
+from wsol.models.torchvision_weights import assumed, identify, preprocessing_of, rescale_input
+
+__all__ = [
+    "ModelRow", "build_classifier", "list_models", "load_classifier", "model_names",
+    "pretrained_tensors", "tensors_to_start_from",
+]  # fmt: skip
 
 _PROBE_SIDE = 224
 _INCEPTION_SIDE = 299
-
-_OWN = {
-    "inception_v3": "wsol.models.inception",
-    "resnet18": "wsol.models.resnet",
-    "resnet50": "wsol.models.resnet",
-    "vgg16_gap": "wsol.models.vgg_gap",
-}
-"""wsol's own builders and their modules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +46,13 @@ class ModelRow:
     reason: str | None
 
 
-def model_names() -> list[str]:
-    """The names that need no prefix: wsol's own and torchvision's classifiers, sorted."""
-    models = _torchvision_models()
-    return sorted({*_OWN, *models.list_models(module=models)})
-
-
-def _torchvision_models() -> ModuleType:
-    """torchvision's models; importing them takes seconds, which a baseline need not wait for."""
-    import torchvision
-
-    models: ModuleType = torchvision.models
-    return models
-
-
 def load_classifier(
     spec: str,
     weights: str = "default",
     *,
     num_classes: int | None = None,
     arguments: dict[str, Any] | None = None,
+    ema: bool = False,
 ) -> Classifier:
     """Build a network by name and give it weights.
 
@@ -75,18 +63,22 @@ def load_classifier(
             `Preprocessing` and the class keys are, or a `Classifier`.
         weights: `default` for the library's pretrained ones, `none` for random ones (seeded), or
             a checkpoint file. A wsol checkpoint brings its classes, preprocessing and builder's
-            arguments along.
+            arguments along; for a file of torchvision's they are torchvision's; of any other, the
+            number of classes is read from the weights.
         num_classes: for `none`; otherwise the weights decide.
         arguments: for wsol's own builders, such as `{"width": 0.25}`. With pretrained weights
             those that leave the tensors as they are, such as `{"output_stride": 8}`.
+        ema: take averaged weights where a checkpoint has them beside raw ones.
 
     Raises:
         InputError: for an unknown name, weights that do not fit or cannot be had, or a network
             whose head class activation maps are not defined for.
     """
     if weights not in ("default", "none"):
-        return _from_checkpoint(spec, Path(weights), arguments or {})
-    if ":" in spec and not spec.startswith("timm:"):
+        return _from_checkpoint(spec, Path(weights), arguments or {}, ema)
+    if ema:
+        raise InputError(f"{spec}: --ema chooses among the weights of a checkpoint file.")
+    if is_callable(spec):
         return _from_callable(spec)
     torch.manual_seed(0)  # random weights are the same in every run
     pretrained = weights == "default"
@@ -95,10 +87,12 @@ def load_classifier(
             "vgg16_gap: there are no pretrained weights in torchvision; give a checkpoint with "
             "--weights, or --weights none for random ones."
         )
-    network, preprocessing = _build(spec, num_classes, pretrained, arguments or {})
     classes = None
     if pretrained:
-        classes = tuple(wnid for wnid, _ in imagenet_classes())
+        network, preprocessing = build_trained(spec, arguments or {})
+        classes = _wnids()
+    else:
+        network, preprocessing = build(spec, num_classes, arguments or {})
     return Classifier(_name(spec, arguments or {}), network, classes, preprocessing)
 
 
@@ -111,7 +105,7 @@ def build_classifier(
     preprocessing: Preprocessing | None = None,
 ) -> Classifier:
     """A network with random weights, to be trained; torch's random state decides them."""
-    network, default = _build(spec, num_classes, False, arguments or {})
+    network, default = build(spec, num_classes, arguments or {})
     name = _name(spec, arguments or {})
     return Classifier(name, network, classes, preprocessing or default)
 
@@ -119,13 +113,11 @@ def build_classifier(
 def list_models(names: list[str], advance: Callable[[], None] = lambda: None) -> list[ModelRow]:
     """Parameters of each name, and whether class activation maps apply.
 
-    Networks are built without numbers, which is quick, and get cheap ones to be looked at.
+    Networks are built on the meta device, which is quick, and looked at with random numbers.
     """
     rows = []
     for name in names:
-        with _EmptyWeights():
-            network = _plain(name, None, {})
-        give_numbers(network)
+        network = skeleton(name, None, {})
         classifier_parameters = sum(
             parameter.numel()
             for key, parameter in network.named_parameters()
@@ -133,7 +125,7 @@ def list_models(names: list[str], advance: Callable[[], None] = lambda: None) ->
         )
         side = _INCEPTION_SIDE if name == "inception_v3" else _PROBE_SIDE
         try:
-            find_head(network.eval(), torch.rand(2, 3, side, side), name)
+            find_head(network.eval(), torch.empty(2, 3, side, side, device="meta"), name)
             reason = None
         except InputError as error:
             told = str(error).removeprefix(f"{name}: ")
@@ -142,24 +134,6 @@ def list_models(names: list[str], advance: Callable[[], None] = lambda: None) ->
         rows.append(ModelRow(name, classifier_parameters, reason is None, pretrained, reason))
         advance()
     return rows
-
-
-class _EmptyWeights(TorchFunctionMode):
-    """Makes layers allocate their weights on the meta device: no memory, no initialization.
-
-    Unlike `torch.device("meta")` it leaves small tensors alone that builders compute with.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        if func in (torch.empty, torch.zeros, torch.ones):
-            kwargs = {**(kwargs or {}), "device": "meta"}
-        return func(*args, **(kwargs or {}))
 
 
 def _name(spec: str, arguments: dict[str, Any]) -> str:
@@ -176,100 +150,8 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _build(
-    spec: str, num_classes: int | None, pretrained: bool, arguments: dict[str, Any]
-) -> tuple[nn.Module, Preprocessing]:
-    if spec.startswith("timm:"):
-        return _timm(spec.removeprefix("timm:"), num_classes, pretrained)
-    if not pretrained:
-        return _plain(spec, num_classes, arguments), Preprocessing()
-    _require_known(spec)
-    models = _torchvision_models()
-    weights = models.get_model_weights(spec)["DEFAULT"]
-    try:
-        network = models.get_model(spec, weights=weights)
-    except (urllib.error.URLError, OSError, RuntimeError) as error:
-        cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-        raise InputError(
-            f"{spec}: its weights could not be fetched from {weights.url} ({error}). "
-            f"Put that file at {cache}, or give a checkpoint with --weights."
-        ) from error
-    if arguments:
-        tensors = network.state_dict()
-        network = _plain(spec, None, arguments)
-        load_tensors(network, tensors, Path(Path(weights.url).name))
-    transforms = weights.transforms()
-    return network, Preprocessing(
-        size=transforms.crop_size[0],
-        mean=tuple(transforms.mean),
-        std=tuple(transforms.std),
-        interpolation=_interpolation(str(transforms.interpolation)),
-    )
-
-
-def _interpolation(name: str) -> Literal["bilinear", "bicubic"]:
-    return "bicubic" if "bicubic" in name.lower() else "bilinear"
-
-
-def _plain(name: str, num_classes: int | None, arguments: dict[str, Any]) -> nn.Module:
-    """A network without trained weights."""
-    _require_known(name)
-    classes = {} if num_classes is None else {"num_classes": num_classes}
-    if name in _OWN:
-        builder = getattr(importlib.import_module(_OWN[name]), name)
-        known = inspect.signature(builder).parameters
-        for argument in arguments:
-            if argument not in known:
-                raise InputError(f"{name}: takes no {argument}; it takes {', '.join(known)}.")
-        own: nn.Module = builder(**classes, **arguments)
-        return own
-    if arguments:
-        raise InputError(f"{name}: takes no {', '.join(arguments)}; only wsol's own networks do.")
-    if name == "googlenet":
-        classes |= {"aux_logits": False, "init_weights": False}
-    network: nn.Module = _torchvision_models().get_model(name, weights=None, **classes)
-    return network
-
-
-def _require_known(name: str) -> None:
-    if name not in model_names():
-        near = difflib.get_close_matches(name, model_names(), 3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`wsol models` lists them."
-        raise InputError(f"{name}: no model has this name; {hint}")
-
-
-def _timm(name: str, num_classes: int | None, pretrained: bool) -> tuple[nn.Module, Preprocessing]:
-    try:
-        import timm
-    except ImportError as error:
-        raise InputError(f"timm:{name}: needs timm; pip install 'wsol[timm]'.") from error
-    if not timm.is_model(name):
-        near = timm.list_models(f"*{name.split('.')[0][:8]}*")[:3]
-        hint = f" Similar: {', '.join(near)}." if near else ""
-        raise InputError(f"timm:{name}: timm has no model of this name.{hint}")
-    classes: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
-    try:
-        network = timm.create_model(name, pretrained=pretrained, **classes)
-    except Exception as error:
-        if not pretrained:
-            raise
-        # The hub client raises errors of its own, none of which the user can tell apart.
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"timm:{name}: its weights could not be fetched ({first}); "
-            "give a checkpoint with --weights."
-        ) from error
-    config: dict[str, Any] = timm.data.resolve_model_data_config(network)
-    return network, Preprocessing(
-        size=config["input_size"][-1],
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-        interpolation=_interpolation(config["interpolation"]),
-    )
-
-
 def _from_callable(spec: str) -> Classifier:
-    made = _call(spec)
+    made = call_builder(spec)
     if isinstance(made, Classifier):
         return made
     return Classifier(
@@ -280,55 +162,68 @@ def _from_callable(spec: str) -> Classifier:
     )
 
 
-def _call(spec: str) -> nn.Module | Classifier:
-    module_name, _, attribute = spec.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(
-            f"{spec}: the module {module_name!r} cannot be imported ({error}); "
-            "run in its folder, or install it."
-        ) from error
-    builder = getattr(module, attribute, None)
-    if not callable(builder):
-        raise InputError(f"{spec}: {module_name!r} has no callable {attribute!r}.")
-    made = builder()
-    if not isinstance(made, (nn.Module, Classifier)):
-        raise InputError(f"{spec}: returned {type(made).__name__} instead of an nn.Module.")
-    return made
-
-
-def _from_checkpoint(spec: str, path: Path, arguments: dict[str, Any]) -> Classifier:
-    tensors, info = read_checkpoint(path)
-    if info is None:
-        info = CheckpointInfo(
-            spec=spec, arguments=arguments, num_classes=_classes_of(tensors), classes=None
-        )
-        if ":" not in spec and info.num_classes == len(imagenet_classes()):
-            wnids = tuple(wnid for wnid, _ in imagenet_classes())
-            info = info.model_copy(update={"classes": wnids})
-    elif info.spec != spec:
-        raise InputError(f"{path}: is a checkpoint of {info.spec}, not of {spec}.")
-    if ":" in spec and not spec.startswith("timm:"):
+def _from_checkpoint(spec: str, path: Path, arguments: dict[str, Any], ema: bool) -> Classifier:
+    checkpoint = read_checkpoint(path, ema=ema)
+    if checkpoint.info is not None and checkpoint.info.spec != spec:
+        raise InputError(f"{path}: is a checkpoint of {checkpoint.info.spec}, not of {spec}.")
+    if is_callable(spec):
         classifier = _from_callable(spec)
-        load_tensors(classifier.network, tensors, path)
+        found = fit_names(classifier.network.state_dict(), checkpoint.found, path, ema=ema)
+        load_tensors(classifier.network, found.tensors, path)
+        classifier.notes += found.notes
         return classifier
-    network, preprocessing = _build(spec, info.num_classes, False, info.arguments)
+    if checkpoint.info is None:
+        return _from_state_dict(spec, path, checkpoint, arguments, ema)
+    info = checkpoint.info
+    network, preprocessing = build(spec, info.num_classes, info.arguments)
     if "preprocessing" in info.model_fields_set:
         preprocessing = info.preprocessing
-    load_tensors(network, tensors, path)
+    load_tensors(network, checkpoint.tensors, path)
     classifier = Classifier(_name(spec, info.arguments), network, info.classes, preprocessing)
     classifier.training_method = info.training.get("method", info.arguments.get("method"))
     return classifier
 
 
-def _classes_of(tensors: dict[str, Tensor]) -> int:
-    """The number of classes of a plain state dict: the rows of its last matrix or 1x1 filter."""
-    weights = [t for t in tensors.values() if t.ndim == 2 or t.shape[2:] == (1, 1)]
-    return len(weights[-1]) if weights else len(imagenet_classes())
+def _from_state_dict(
+    spec: str, path: Path, checkpoint: Checkpoint, arguments: dict[str, Any], ema: bool
+) -> Classifier:
+    """A network whose classes, names and preprocessing the weights have to tell."""
+    published = has_torchvision_weights(spec) and not arguments
+    entry = identify(spec, path) if published else None
+    imagenet = len(imagenet_classes())
+    plan = skeleton(spec, imagenet, arguments).state_dict()
+    found = fit_names(plan, checkpoint.found, path, ema=ema)
+    num_classes = num_classes_of(plan, found.tensors, imagenet)
+    built = arguments | _image_size(spec, plan, found.tensors)
+    network, preprocessing = build(spec, num_classes, built)
+    load_tensors(network, found.tensors, path)
+    notes = found.notes
+    if entry is not None:
+        preprocessing = preprocessing_of(entry)
+    elif published:
+        preprocessing, told = assumed(spec, network)
+        notes += told
+    if published:
+        rescale_input(network)
+    classes = _wnids() if num_classes == imagenet else None
+    classifier = Classifier(_name(spec, arguments), network, classes, preprocessing)
+    classifier.notes = notes
+    return classifier
+
+
+def _image_size(spec: str, plan: dict[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, int]:
+    """The input size of a ViT of torchvision, where its weights have another than 224 pixels."""
+    positions, patches = "encoder.pos_embedding", "conv_proj.weight"
+    if spec.startswith("timm:") or not {positions, patches} <= plan.keys() & tensors.keys():
+        return {}
+    if tensors[positions].ndim != 3 or tensors[positions].shape == plan[positions].shape:
+        return {}
+    side = math.isqrt(tensors[positions].shape[1] - 1)
+    return {"image_size": side * plan[patches].shape[-1]} if side else {}
+
+
+def _wnids() -> tuple[str, ...]:
+    return tuple(wnid for wnid, _ in imagenet_classes())
 
 
 def pretrained_tensors(spec: str) -> tuple[dict[str, Tensor], Preprocessing]:
@@ -339,5 +234,30 @@ def pretrained_tensors(spec: str) -> tuple[dict[str, Tensor], Preprocessing]:
     Raises:
         InputError: when there are none, or they cannot be fetched.
     """
-    network, preprocessing = _build("vgg16" if spec == "vgg16_gap" else spec, None, True, {})
+    network, preprocessing = build_trained(_published_as(spec), {})
     return network.state_dict(), preprocessing
+
+
+def tensors_to_start_from(
+    spec: str, path: Path, arguments: dict[str, Any]
+) -> tuple[dict[str, Tensor], Preprocessing, CheckpointInfo | None]:
+    """A file's trained tensors to start the training of a network from.
+
+    Of a file of someone else's they have the network's names where they fit, and the
+    preprocessing is torchvision's where the file is.
+
+    Raises:
+        InputError: when the file holds no weights, or is damaged.
+    """
+    checkpoint = read_checkpoint(path)
+    if checkpoint.info is not None:
+        return checkpoint.tensors, checkpoint.info.preprocessing, checkpoint.info
+    entry = identify(_published_as(spec), path) if ":" not in spec else None
+    plan = skeleton(spec, None, arguments).state_dict()
+    tensors = fit_names(plan, checkpoint.found, path).tensors
+    return tensors, Preprocessing() if entry is None else preprocessing_of(entry), None
+
+
+def _published_as(spec: str) -> str:
+    """The network of torchvision's whose weights fit: VGG-16's convolutions those of VGG-GAP."""
+    return "vgg16" if spec == "vgg16_gap" else spec

@@ -7,19 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.errors import InputError
-from wsol.results.image_facts import (
-    ANSWERED,
-    BOXED,
-    FIXED_METRICS,
-    ImageFacts,
-    best_thresholds,
-    correct_at,
-    level_metric,
-)
+from wsol.results.image_facts import ImageFacts, contributions, level_metric
 
 SIZE_EDGES = (0.1, 0.3, 0.6)
 """Where one object size ends and the next begins: the share of the photograph that the largest
 true box covers. Fixed, so that the groups of two data sets are the same."""
+_SHOWN = ("top1_cls", "top1_loc", "gt_known_loc")
 _SIZE_NAMES = ("small", "medium", "large", "very large")
 
 
@@ -43,35 +36,20 @@ def break_down(facts: ImageFacts, by: Literal["class", "size"]) -> list[Group]:
         InputError: by size, when no image has a true box and a known size.
     """
     split = {"class": _by_class, "size": _by_size}[by]
-    columns = _columns(facts)
+    found = contributions(facts)
+    shown = [name for name in (*_SHOWN, *map(level_metric, facts.keys)) if name in found]
     return [
         Group(
             name,
             int(inside.sum()),
             {
-                metric: 100 * int((right & inside).sum()) / int((among & inside).sum())
-                for metric, (right, among) in columns.items()
-                if (among & inside).any()
+                metric: found[metric].among(inside).percent
+                for metric in shown
+                if (found[metric].counts & inside).any()
             },
         )
         for name, inside in split(facts)
     ]
-
-
-def _columns(facts: ImageFacts) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Of each metric, the images that are right and the images that count."""
-    shown = ["top1_cls"] if facts.has(ANSWERED).any() else []
-    shown += ["top1_loc"] if shown else []
-    columns = {
-        name: (facts.has(right), facts.has(among))
-        for name in (*shown, "gt_known_loc")
-        for right, among in [FIXED_METRICS[name]]
-    }
-    boxed = facts.has(BOXED)
-    for number, threshold in enumerate(best_thresholds(facts)):
-        name = level_metric(facts.keys[number])
-        columns[name] = (correct_at(facts, number, int(threshold)), boxed)
-    return columns
 
 
 _Parts = list[tuple[str, NDArray[np.bool_]]]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from wsol.datasets.loading import open_image
 from wsol.errors import InputError
-from wsol.records.outcomes import ImageOutcome, OutcomeInfo, read_outcomes, to_outcomes
+from wsol.records.outcomes import OutcomeInfo, OutcomeRow, read_outcomes, to_outcomes
 from wsol.results.escaping import printable
 from wsol.results.examples import (
     box_at,
@@ -172,13 +172,13 @@ def _choose(
     return [ids[place] for place in places[: options.count]]
 
 
-def _rows(table: pa.Table, info: OutcomeInfo, chosen: Sequence[str]) -> list[ImageOutcome]:
+def _rows(table: pa.Table, info: OutcomeInfo, chosen: Sequence[str]) -> list[OutcomeRow]:
     rows = table.filter(pc.is_in(table["image_id"], pa.array(chosen, pa.string())))
     of_image = {outcome.image_id: outcome for outcome in to_outcomes(rows, info)}
     return [of_image[image_id] for image_id in chosen]
 
 
-def _photograph(outcome: ImageOutcome, root: Path | None) -> NDArray[np.uint8]:
+def _photograph(outcome: OutcomeRow, root: Path | None) -> NDArray[np.uint8]:
     path = find_photograph(outcome.image_id, outcome.path, root)
     if path is None:
         raise InputError(missing_photograph(outcome.image_id, outcome.path, root))

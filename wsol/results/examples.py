@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsol.files import inside
-from wsol.records.outcomes import ImageOutcome
+from wsol.records.outcomes import OutcomeRow
 
 COLOUR_MAP = "inferno"
 """Of score maps: equal steps look equal, also in grey and with any colour vision."""
@@ -88,7 +88,7 @@ def index_at(thresholds: NDArray[np.float64], threshold: float) -> int:
     return max(0, int(np.searchsorted(thresholds, threshold + 1e-9, side="right")) - 1)
 
 
-def box_at(outcome: ImageOutcome, index: int) -> tuple[NDArray[np.int16], float]:
+def box_at(outcome: OutcomeRow, index: int) -> tuple[NDArray[np.int16], float]:
     """The largest component's box (4,) at a threshold's position, and its IoU (NaN: no truth)."""
     run = int(np.searchsorted(outcome.box_starts, index, side="right")) - 1
     return outcome.boxes[run], float(outcome.ious[run])

@@ -1,11 +1,11 @@
-"""What every image contributes to the metrics, and the metrics of any weighting of the images.
+"""What every image contributes to the metrics, and correctness over thresholds of any weighting.
 
 A resampling of a data set is a whole-number weight an image. Because correctness over thresholds is
-stored as the positions where it switches, the metrics of one weighting, best thresholds included,
-cost one addition a switch and one running sum over the thresholds, not images times thresholds.
+stored as the positions where it switches, how many images are right at every threshold costs one
+addition a switch and one running sum over the thresholds, not images times thresholds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,6 @@ LEVEL_METRICS = {"largest": "box_acc_largest", "all": "box_acc"}
 """Metrics a contour kind and IoU level, such as `box_acc_0.5`."""
 
 _COLUMNS = ("image_id", "label", "class_name", "size", "true_boxes", "rank", "fixed_iou")
-_BITS = (np.arange(128) >> np.arange(7)[:, None]) & 1
 _LEAST_IOU = 0.5  # of GT-known, Top-1 and Top-5 Loc
 
 
@@ -50,10 +49,11 @@ class ImageFacts:
         starts: (K, N + 1) int64: the switches of image i under key k are `switches` from
             `starts[k, i]` to `starts[k, i + 1]`.
         switches: (S,) uint16 thresholds at which an image turns right or wrong, see
-            `wsol.records.outcomes.ImageOutcome`.
+            `wsol.records.outcomes.OutcomeRow`.
         thresholds: (T,) float64.
         chosen: (K,) int64, the index of the threshold that was chosen for each key on another
             split; -1 where there is none.
+        values: (N,) float64 a further metric, NaN where an image has none.
     """
 
     image_ids: NDArray[np.object_]
@@ -66,6 +66,7 @@ class ImageFacts:
     switches: NDArray[np.uint16]
     thresholds: NDArray[np.float64]
     chosen: NDArray[np.int64]
+    values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -83,6 +84,7 @@ def read_facts(path: Path) -> tuple[pa.Table, OutcomeInfo]:
     """
     _, info = read_outcomes(path, ["image_id"])
     columns = [*_COLUMNS, *(f"switches {key}" for key in _keys(info))]
+    columns += [f"value {name}" for name in info.values]
     table, info = read_outcomes(path, columns)
     if len(table) == 0:
         raise InputError(f"{path}: holds no image.")
@@ -121,6 +123,7 @@ def facts_of(
         switches=np.concatenate(switches),
         thresholds=info.thresholds,
         chosen=_chosen(keys, info, chosen or {}),
+        values={name: _numbers(table, f"value {name}") for name in info.values},
     )
 
 
@@ -139,6 +142,7 @@ def metric_names(facts: ImageFacts) -> list[str]:
     ]
     names += ["max_box_acc_chosen"] if "largest@0.5" in chosen else []
     names += ["max_box_acc_v2_chosen"] if any(key.startswith("all@") for key in chosen) else []
+    names += [name for name, values in facts.values.items() if not np.isnan(values).all()]
     return [*names, *map(level_metric, facts.keys)]
 
 
@@ -148,35 +152,65 @@ def level_metric(key: str) -> str:
     return f"{LEVEL_METRICS[kind]}_{level}"
 
 
-def metric_values(facts: ImageFacts, weights: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each of `metric_names` in percent, over images that count `weights` (N,) times each.
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What N images add to a metric, whose value is the mean of `right` where `counts`.
 
-    The best thresholds are those of this weighting. NaN where no image that counts has weight.
+    Attributes:
+        right: (N,) float64 between 0 and 1: whether an image is right, or at how many of the
+            metric's IoU levels.
+        counts: (N,) bool.
     """
-    by_code, best, _, at_chosen = _tally(
-        weights, facts.codes, facts.starts, facts.switches, len(facts.thresholds), facts.chosen
+
+    right: NDArray[np.float64]
+    counts: NDArray[np.bool_]
+
+    @property
+    def percent(self) -> float:
+        """The metric."""
+        return 100 * float(self.right[self.counts].sum()) / int(self.counts.sum())
+
+    def among(self, inside: NDArray[np.bool_]) -> "Contribution":
+        """That of some of the images, (N,) `inside`."""
+        return Contribution(self.right, self.counts & inside)
+
+
+def contributions(facts: ImageFacts) -> dict[str, Contribution]:
+    """Each of `metric_names`, with thresholds that are best over all images, or were chosen."""
+    boxed = facts.has(BOXED)
+    known = {
+        name: Contribution(facts.has(right).astype(float), facts.has(among))
+        for name, (right, among) in FIXED_METRICS.items()
+    }
+    for name, values in facts.values.items():
+        known[name] = Contribution(np.nan_to_num(values), ~np.isnan(values))
+    for suffix, thresholds in (("", best_thresholds(facts)), ("_chosen", facts.chosen)):
+        levels = {
+            key: Contribution(correct_at(facts, number, int(threshold)).astype(float), boxed)
+            for number, (key, threshold) in enumerate(zip(facts.keys, thresholds, strict=True))
+            if threshold >= 0
+        }
+        known |= {f"{level_metric(key)}{suffix}": found for key, found in levels.items()}
+        if "largest@0.5" in levels:
+            known[f"max_box_acc{suffix}"] = levels["largest@0.5"]
+        every = [found.right for key, found in levels.items() if key.startswith("all@")]
+        if every:
+            known[f"max_box_acc_v2{suffix}"] = Contribution(np.mean(every, axis=0), boxed)
+    return {name: known[name] for name in metric_names(facts)}
+
+
+def right_counts(facts: ImageFacts, weights: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(K, T) how many images are right at each threshold; image i counts `weights[i]` times."""
+    counts: NDArray[np.int64] = _right_counts(
+        weights, facts.starts, facts.switches, len(facts.thresholds)
     )
-    counts = _BITS @ by_code
-    boxed = int(counts[BOXED])
-    known: dict[str, float] = {}
-    for suffix, right_images in (("", best), ("_chosen", at_chosen)):
-        levels = dict(zip(facts.keys, (_percent(int(n), boxed) for n in right_images), strict=True))
-        every = [value for key, value in levels.items() if key.startswith("all@")]
-        known |= {f"{level_metric(key)}{suffix}": value for key, value in levels.items()}
-        known[f"max_box_acc{suffix}"] = levels.get("largest@0.5", np.nan)
-        known[f"max_box_acc_v2{suffix}"] = sum(every) / len(every) if every else np.nan
-    for name, (right, among) in FIXED_METRICS.items():
-        known[name] = _percent(int(counts[right]), int(counts[among]))
-    return np.array([known[name] for name in metric_names(facts)])
+    return counts
 
 
 def best_thresholds(facts: ImageFacts) -> NDArray[np.int64]:
     """(K,) the index of the best threshold of each key over all images; ties: the lowest."""
     ones = np.ones(len(facts), dtype=np.int64)
-    _, _, where, _ = _tally(
-        ones, facts.codes, facts.starts, facts.switches, len(facts.thresholds), facts.chosen
-    )
-    return np.asarray(where)
+    return right_counts(facts, ones).argmax(axis=1)
 
 
 def correct_at(facts: ImageFacts, key: int, threshold: int) -> NDArray[np.bool_]:
@@ -185,10 +219,6 @@ def correct_at(facts: ImageFacts, key: int, threshold: int) -> NDArray[np.bool_]
     passed = np.concatenate([[0], (facts.switches <= threshold).cumsum()])
     odd: NDArray[np.bool_] = (passed[starts[1:]] - passed[starts[:-1]]) % 2 == 1
     return odd
-
-
-def _percent(right: int, among: int) -> float:
-    return 100 * right / among if among else np.nan
 
 
 def _keys(info: OutcomeInfo) -> tuple[str, ...]:
@@ -231,28 +261,16 @@ def _relative_area(table: pa.Table) -> NDArray[np.float64]:
 
 
 @njit(cache=True, nogil=True)
-def _tally(weights, codes, starts, switches, thresholds, chosen):  # type: ignore[no-untyped-def]
-    """Images by code; correct images of each key at its best threshold; that; and at the chosen."""
-    by_code = np.zeros(128, np.int64)
-    for i in range(len(codes)):
-        by_code[codes[i]] += weights[i]
-    keys = len(starts)
-    best, where = np.full(keys, -1), np.zeros(keys, np.int64)
-    at_chosen = np.zeros(keys, np.int64)
-    change = np.empty(thresholds, np.int64)
-    for key in range(keys):
-        change[:] = 0
-        for i in range(len(codes)):
+def _right_counts(weights, starts, switches, thresholds):  # type: ignore[no-untyped-def]
+    counts = np.zeros((len(starts), thresholds), np.int64)
+    for key in range(len(starts)):
+        change = counts[key]
+        for i in range(len(weights)):
             weight = weights[i]
             if weight:
                 for s in range(starts[key, i], starts[key, i + 1]):
                     change[switches[s]] += weight
                     weight = -weight
-        correct = 0
-        for t in range(thresholds):
-            correct += change[t]
-            if correct > best[key]:
-                best[key], where[key] = correct, t
-            if t == chosen[key]:
-                at_chosen[key] = correct
-    return by_code, best, where, at_chosen
+        for t in range(1, thresholds):
+            change[t] += change[t - 1]
+    return counts

@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from wsol.errors import InputError
 from wsol.records.outcomes import OUTCOMES_SUFFIX, OutcomeInfo
 from wsol.records.record import ResultRecord, read_records
 from wsol.results.cells import column_values, frame
-from wsol.results.image_facts import ImageFacts, facts_of, metric_names, metric_values, read_facts
-from wsol.results.statistics import Bootstrap, Estimate, shared_images
+from wsol.results.image_facts import ImageFacts, contributions, facts_of, read_facts
+from wsol.results.optimism import Bootstrap
+from wsol.results.statistics import Estimate, shared_images
 
 RECORD_LEVEL = 0.95
 """The confidence level of the intervals in a record."""
@@ -57,18 +57,16 @@ def read_run(path: Path) -> RecordedRun:
             f"{path}: holds {len(records)} records, statistics are of one; "
             "wsol evaluate --out DIR --per-image writes a file a model."
         )
-    outcomes = path.with_name(path.stem + OUTCOMES_SUFFIX)
+    outcomes = outcomes_of(path)
     if not outcomes.exists():
         raise InputError(
             f"{outcomes}: does not exist, and the record alone has no images to resample; "
             "evaluate again with --per-image."
         )
     run = RecordedRun(path, records[0], *read_facts(outcomes))
-    facts = run.facts
-    names = metric_names(facts)
-    recorded = recorded_values(run.record, names)
-    values = metric_values(facts, np.ones(len(facts), dtype=np.int64))
-    for name, value in zip(names, values, strict=True):
+    found = contributions(run.facts)
+    recorded = recorded_values(run.record, found)
+    for name, value in ((name, part.percent) for name, part in found.items()):
         if not math.isclose(recorded.get(name, math.nan), value, abs_tol=1e-9):
             raise InputError(
                 f"{outcomes}: is of another run than {path.name}: its images make {name} "
@@ -76,6 +74,11 @@ def read_run(path: Path) -> RecordedRun:
                 "evaluate again with --per-image."
             )
     return run
+
+
+def outcomes_of(record: Path) -> Path:
+    """Where the outcomes of a record's file lie."""
+    return record.with_name(record.stem + OUTCOMES_SUFFIX)
 
 
 def recorded_values(record: ResultRecord, names: Iterable[str]) -> dict[str, float]:
@@ -99,8 +102,8 @@ def with_intervals(
             "leave --level out."
         )
     note = (
-        f"{_NOTE}{RECORD_LEVEL:.0%}, percentile bootstrap over images, thresholds chosen again in "
-        f"each of {bootstrap.resamples} resamples, seed {bootstrap.seed}."
+        f"{_NOTE}{RECORD_LEVEL:.0%}, Wilson's over images, around accuracies without the optimism "
+        f"of best thresholds (bootstrap, {bootstrap.resamples} resamples, seed {bootstrap.seed})."
     )
     return record.model_copy(
         update={

@@ -25,7 +25,7 @@ from wsol.boxes.geometry import to_xywh
 from wsol.datasets.loading import open_image
 from wsol.errors import InputError
 from wsol.files import write_text
-from wsol.records.outcomes import ImageOutcome, OutcomeInfo, read_outcomes, to_outcomes
+from wsol.records.outcomes import OutcomeInfo, OutcomeRow, read_outcomes, to_outcomes
 from wsol.results.escaping import printable
 from wsol.results.examples import (
     OVERLAY_STRENGTH,
@@ -140,7 +140,7 @@ class _Gallery:
     missing: list[str] = field(default_factory=list)
     _places: dict[str, int] = field(default_factory=dict)
 
-    def add(self, model: int, outcome: ImageOutcome, info: OutcomeInfo) -> None:
+    def add(self, model: int, outcome: OutcomeRow, info: OutcomeInfo) -> None:
         """Add one model's answer to one image."""
         if outcome.image_id not in self._places:
             self._places[outcome.image_id] = len(self.images)
@@ -161,7 +161,7 @@ class _Gallery:
             }
         )
 
-    def _image(self, outcome: ImageOutcome) -> dict[str, Any]:
+    def _image(self, outcome: OutcomeRow) -> dict[str, Any]:
         root = self.options.images
         path = find_photograph(outcome.image_id, outcome.path, root)
         size, source = outcome.size, None

@@ -1,54 +1,41 @@
-"""How sure a number is: bootstrap intervals over images, and comparisons of two runs.
+"""How sure a number is: intervals over images, and comparisons of runs.
 
-Images are drawn with replacement, as many as there are (Efron and Tibshirani, An Introduction to
-the Bootstrap, 1993). What an evaluation chooses on the data, its best threshold at each IoU level,
-is chosen again in every resample, so that an interval contains the uncertainty of that choice. The
-network stays as it is: intervals say nothing about another training run.
+The network stays as it is: intervals say nothing about another training run. What they are about
+is the number that the run would have on all images of the kind that were evaluated, for a best
+threshold the population's accuracy at its own, see `wsol.results.optimism`.
+
+An interval is Wilson's (JASA 1927) around that estimate, with the number of images that has the
+metric's variance: the images themselves for a share of right images, more for a mean of several IoU
+levels (the effective sample size of Korn and Graubard, Survey Methodology 1998).
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
 from wsol.errors import InputError
-from wsol.pipeline import usable_cores
-from wsol.results.image_facts import FIXED_METRICS, ImageFacts, metric_names, metric_values
-
-
-@dataclass(frozen=True, slots=True)
-class Bootstrap:
-    """How to resample: how often, from which seed, and the confidence level of intervals.
-
-    Raises:
-        InputError: when there is no interval with these choices.
-    """
-
-    resamples: int = 2000
-    seed: int = 0
-    level: float = 0.95
-
-    def __post_init__(self) -> None:
-        if not 0 < self.level < 1:
-            raise InputError(f"The confidence level {self.level:g} is not between 0 and 1.")
-        if self.resamples * (1 - self.level) < 2:
-            raise InputError(
-                f"{self.resamples} resamples are too few for {self.level:.4g} intervals; "
-                f"use {int(np.ceil(2 / (1 - self.level)))} or more, better thousands."
-            )
-        if self.seed < 0:
-            raise InputError(f"The seed {self.seed} is negative; use 0 or more.")
+from wsol.results.image_facts import (
+    FIXED_METRICS,
+    Contribution,
+    ImageFacts,
+    contributions,
+    level_metric,
+)
+from wsol.results.optimism import Bootstrap, corrected_accuracies
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A metric in percent and its interval."""
+    """A metric in percent, the same without the optimism of its best threshold, and its interval.
+
+    `corrected` is `value` where no threshold was chosen on these images.
+    """
 
     value: float
+    corrected: float
     low: float
     high: float
 
@@ -70,89 +57,102 @@ class McNemar:
 class Difference:
     """A metric of two runs on the same images, in percent, and first minus second.
 
-    `low` and `high` bound the difference; `p` is two-sided: twice the smaller share of resamples
-    in which the difference is at most, or at least, zero, one added to both counts (Davison and
-    Hinkley, Bootstrap Methods and their Application, 1997). `mcnemar` is None for metrics that
-    choose their threshold.
+    `corrected`, `low` and `high` are about the difference without the optimism of best thresholds;
+    `p` is two-sided and below 1 - level where the interval leaves zero out. `mcnemar` is None for
+    metrics that choose their threshold.
     """
 
     first: float
     second: float
     difference: float
+    corrected: float
     low: float
     high: float
     p: float
     mcnemar: McNemar | None
 
 
-def resample_weights(images: int, seed: int, number: int) -> NDArray[np.int64]:
-    """How often each of `images` occurs in one resample; a function of its arguments alone."""
-    generator = np.random.default_rng([seed, number])
-    return np.bincount(generator.integers(0, images, images), minlength=images)
-
-
-def resampled_metrics(
-    runs: Sequence[ImageFacts], bootstrap: Bootstrap, threads: int | None = None
-) -> list[NDArray[np.float64]]:
-    """Metrics of every resample: (resamples, metrics of the run) float64 for each run.
-
-    Runs are over the same images in the same order and share each resample's weights. The result
-    does not depend on the number of threads (default: all cores).
-    """
-
-    def one(number: int) -> list[NDArray[np.float64]]:
-        weights = resample_weights(len(runs[0]), bootstrap.seed, number)
-        return [metric_values(facts, weights) for facts in runs]
-
-    with ThreadPoolExecutor(threads or usable_cores()) as pool:
-        rows = list(pool.map(one, range(bootstrap.resamples)))
-    return [np.stack(columns) for columns in zip(*rows, strict=True)]
-
-
 def intervals(
     facts: ImageFacts, bootstrap: Bootstrap, threads: int | None = None
 ) -> dict[str, Estimate]:
-    """Every metric of `metric_names` with its percentile interval.
+    """Every metric of `metric_names` with its interval."""
+    quantile = float(norm.ppf((1 + bootstrap.level) / 2))
+    corrected = _corrected(facts, bootstrap, threads)
+    result = {}
+    for name, found in contributions(facts).items():
+        low, high = wilson(corrected[name] / 100, _effective_images(found), quantile)
+        result[name] = Estimate(found.percent, corrected[name], 100 * low, 100 * high)
+    return result
 
-    The bounds are the quantiles (1 - level) / 2 and (1 + level) / 2 of the resampled values.
+
+def wilson(share: float, images: float, quantile: float) -> tuple[float, float]:
+    """The interval of shares from which the given one is `quantile` standard errors or less away.
+
+    Args:
+        images: how many, which need not be whole.
     """
-    (samples,) = resampled_metrics([facts], bootstrap, threads)
-    values = metric_values(facts, np.ones(len(facts), dtype=np.int64))
-    low, high = _bounds(samples, bootstrap.level)
-    return {
-        name: Estimate(float(values[i]), float(low[i]), float(high[i]))
-        for i, name in enumerate(metric_names(facts))
-    }
+    unit = quantile**2 / images
+    centre = (share + unit / 2) / (1 + unit)
+    half = np.sqrt(unit * share * (1 - share) + unit**2 / 4) / (1 + unit)
+    return float(centre - half), float(centre + half)
+
+
+def _effective_images(found: Contribution) -> float:
+    """How many images give a share of right ones the variance that a metric has."""
+    right = found.right[found.counts]
+    mean, variance = float(right.mean()), float(right.var())
+    return len(right) * mean * (1 - mean) / variance if variance > 0 else len(right)
+
+
+def _corrected(facts: ImageFacts, bootstrap: Bootstrap, threads: int | None) -> dict[str, float]:
+    """Every metric in percent, without optimism."""
+    values = {name: found.percent for name, found in contributions(facts).items()}
+    levels = 100 * corrected_accuracies(facts, bootstrap, threads)
+    known = dict(zip(map(level_metric, facts.keys), levels.tolist(), strict=True))
+    every = [v for key, v in zip(facts.keys, levels, strict=True) if key.startswith("all@")]
+    known["max_box_acc"] = known.get(level_metric("largest@0.5"), np.nan)
+    known["max_box_acc_v2"] = float(np.mean(every)) if every else np.nan
+    return {name: known.get(name, value) for name, value in values.items()}
 
 
 def compare_runs(
     first: ImageFacts, second: ImageFacts, bootstrap: Bootstrap, threads: int | None = None
 ) -> dict[str, Difference]:
-    """The difference of every metric that both runs have; images as `shared_images` pairs them."""
-    samples = resampled_metrics([first, second], bootstrap, threads)
-    ones = np.ones(len(first), dtype=np.int64)
-    values = [
-        dict(zip(metric_names(facts), metric_values(facts, ones).tolist(), strict=True))
-        for facts in (first, second)
-    ]
-    position = [{name: i for i, name in enumerate(metric_names(f))} for f in (first, second)]
+    """The difference of every metric that both runs have; images as `shared_images` pairs them.
+
+    The interval is that of a mean of paired differences with two more of them, one for either run
+    (Bonett and Price, Journal of Educational and Behavioral Statistics 2012).
+    """
+    quantile = float(norm.ppf((1 + bootstrap.level) / 2))
+    corrected = [_corrected(facts, bootstrap, threads) for facts in (first, second)]
+    one, two = contributions(first), contributions(second)
     result = {}
-    for name in metric_names(first):
-        if name not in position[1]:
+    for name in one:
+        if name not in two:
             continue
-        one, two = (s[:, p[name]] for s, p in zip(samples, position, strict=True))
-        differences = one - two
-        low, high = _bounds(differences, bootstrap.level)
+        difference = corrected[0][name] - corrected[1][name]
+        centre, error = _paired(one[name], two[name], difference / 100)
         result[name] = Difference(
-            first=values[0][name],
-            second=values[1][name],
-            difference=values[0][name] - values[1][name],
-            low=float(low),
-            high=float(high),
-            p=_two_sided_p(differences),
+            first=one[name].percent,
+            second=two[name].percent,
+            difference=one[name].percent - two[name].percent,
+            corrected=difference,
+            low=100 * (centre - quantile * error),
+            high=100 * (centre + quantile * error),
+            p=float(2 * norm.sf(abs(centre) / error)),
             mcnemar=mcnemar(first, second, name) if name in FIXED_METRICS else None,
         )
     return result
+
+
+def _paired(one: Contribution, two: Contribution, difference: float) -> tuple[float, float]:
+    """Centre and standard error of a difference of shares, with two more images."""
+    both = one.counts & two.counts
+    each = one.right[both] - two.right[both]
+    images = len(each) + 2
+    centre = len(each) * difference / images
+    variance = (float(((each - each.mean()) ** 2).sum()) + len(each) * difference**2 + 2) / images
+    return centre, float(np.sqrt((variance - centre**2) / images))
 
 
 def mcnemar(first: ImageFacts, second: ImageFacts, metric: str) -> McNemar:
@@ -164,6 +164,19 @@ def mcnemar(first: ImageFacts, second: ImageFacts, metric: str) -> McNemar:
     discordant = only_first + only_second
     p = float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
     return McNemar(only_first, only_second, p)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """p-values of several tests, such that a false one is below a level as rarely as one alone.
+
+    Holm, Scandinavian Journal of Statistics 1979: the smallest times their number, the next times
+    one less, and so on, none below one before it.
+    """
+    order = np.argsort(values, kind="stable")
+    factors = np.arange(len(values), 0, -1)
+    adjusted = np.empty(len(values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(np.asarray(values)[order] * factors), 1)
+    return adjusted.tolist()
 
 
 def shared_images(
@@ -191,21 +204,3 @@ def shared_images(
         )
     rows = np.array(pairs)
     return first.take(rows[:, 0]), second.take(rows[:, 1])
-
-
-def _bounds(
-    samples: NDArray[np.float64], level: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The percentile interval along the first axis.
-
-    A resample in which no image counts for a metric (NaN) has no say in it.
-    """
-    low, high = np.nanquantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low, high
-
-
-def _two_sided_p(differences: NDArray[np.float64]) -> float:
-    # Rounded, because equal sums of counts may differ in their last bit.
-    known = differences[~np.isnan(differences)].round(9)
-    fewest = min(int((known <= 0).sum()), int((known >= 0).sum()))
-    return min(1.0, 2 * (fewest + 1) / (len(known) + 1))

@@ -13,6 +13,7 @@ from wsol.results import escaping
 from wsol.results.breakdown import Group
 from wsol.results.cells import DASH, columns_of, frame
 from wsol.results.recorded_run import WITHOUT_INTERVAL, recorded_values
+from wsol.results.several_runs import Compared
 from wsol.results.statistics import Difference, Estimate
 
 Row = dict[str, Any]
@@ -21,15 +22,17 @@ View = dict[str, Callable[[Row], str]]
 """Headings, and what stands below them."""
 
 
-def interval_rows(record: ResultRecord, estimates: dict[str, Estimate]) -> list[Row]:
+def interval_rows(
+    record: ResultRecord, estimates: dict[str, Estimate], metrics: Sequence[str] | None = None
+) -> list[Row]:
     """A row a metric; those that the record has and images do not make have no bounds."""
     rows: list[Row] = [
-        {"metric": name, "value": e.value, "low": e.low, "high": e.high}
+        {"metric": name, "value": e.value, "corrected": e.corrected, "low": e.low, "high": e.high}
         for name, e in estimates.items()
     ]
     for name, value in recorded_values(record, WITHOUT_INTERVAL).items():
-        rows.append({"metric": name, "value": value, "low": None, "high": None})
-    return rows
+        rows.append({"metric": name, "value": value, "corrected": None, "low": None, "high": None})
+    return [row for row in rows if metrics is None or row["metric"] in metrics]
 
 
 def difference_rows(differences: dict[str, Difference]) -> list[Row]:
@@ -40,6 +43,7 @@ def difference_rows(differences: dict[str, Difference]) -> list[Row]:
             "first": d.first,
             "second": d.second,
             "difference": d.difference,
+            "corrected": d.corrected,
             "low": d.low,
             "high": d.high,
             "p": d.p,
@@ -51,16 +55,30 @@ def difference_rows(differences: dict[str, Difference]) -> list[Row]:
     ]
 
 
+def compared_rows(compared: Sequence[Compared]) -> list[Row]:
+    """A row a metric and run."""
+    rows = []
+    for found in compared:
+        (row,) = difference_rows({found.metric: found.difference})
+        named = {"metric": found.metric, "model": found.name, "images": found.images}
+        rows.append(named | row | {"holm_p": found.holm_p})
+    return rows
+
+
 def group_rows(groups: Sequence[Group]) -> list[Row]:
     """A row a group."""
     return [{"group": group.name, "images": group.images, **group.metrics} for group in groups]
 
 
-def interval_view(record: ResultRecord, level: float) -> View:
-    """Metric, value and interval."""
+def interval_view(record: ResultRecord, level: float, several: bool = False) -> View:
+    """Metric, value, value without a best threshold's optimism, interval; of several the model."""
     return {
+        **({"Model": lambda row: row["model"]} if several else {}),
         "Metric": lambda row: _heading(record, row["metric"]),
         "%": lambda row: f"{row['value']:.2f}",
+        "Corrected": lambda row: (
+            DASH if row["corrected"] in (None, row["value"]) else f"{row['corrected']:.2f}"
+        ),
         f"{100 * level:g} % interval": lambda row: (
             "no interval" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}"
         ),
@@ -79,6 +97,21 @@ def difference_view(record: ResultRecord, level: float) -> View:
         "Only first right": lambda row: _count(row["only_first"]),
         "Only second right": lambda row: _count(row["only_second"]),
         "McNemar p": lambda row: _p(row["mcnemar_p"]),
+    }
+
+
+def compared_view(record: ResultRecord, level: float, reference: str) -> View:
+    """Several runs against one: values, differences, p, and p corrected for their number."""
+    pair = difference_view(record, level)
+    return {
+        "Metric": pair["Metric"],
+        "Model": lambda row: row["model"],
+        "%": pair["First"],
+        f"{reference} (reference)": pair["Second"],
+        "Difference": pair["Difference"],
+        f"{100 * level:g} % interval": pair[f"{100 * level:g} % interval"],
+        "p": pair["p"],
+        "p (Holm)": lambda row: _p(row["holm_p"]),
     }
 
 

@@ -7,22 +7,17 @@
 """
 
 import json
-import pickle
 import time
-import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
 from wsol.evaluation.provenance import dataset_fingerprint, environment, weights_fingerprint
-from wsol.files import atomic_path
-from wsol.models.checkpoint import save_checkpoint
+from wsol.models.checkpoint import read_torch_file, save_checkpoint, write_torch_file
+from wsol.models.device import usable_device
 from wsol.records.training import (
     Chosen,
     Epoch,
@@ -40,7 +35,14 @@ from wsol.training.train import EpochResult, NotFiniteError, Training
 _FORMAT = 1
 _FILES = ("last.pt", "best.pt", "final.pt", "train.json")
 # Options that change nothing about the weights.
-_INDIFFERENT = ("device", "workers", "cache")
+_INDIFFERENT = ("device", "workers", "cache", "save_every")
+# Records call these by the names that they had when the first were written.
+_RECORDED = {
+    "lr": "learning_rate",
+    "lr_decay_every": "decay_every",
+    "lr_decay_first": "decay_first",
+    "new_layer_lr": "new_layer_rate",
+}
 
 Track = Callable[[str, int, int], AbstractContextManager[Callable[[int, str], None]]]
 """Shows progress: called with the network's name, the number of images and how many of them are
@@ -75,13 +77,11 @@ class TrainingRun:
         method_options: dict[str, Any] | None = None,
         selection: Selection | None = None,
         processes: Processes | None = None,
-        save_every: float = 120.0,
     ) -> None:
         """Prepare a run; nothing is written yet.
 
         Args:
             method_options: what the method was made with, for the record.
-            save_every: seconds between two saves within an epoch.
 
         Raises:
             InputError: when data sets, network and options do not fit each other.
@@ -90,7 +90,7 @@ class TrainingRun:
         self._start = start
         self._processes = processes or Processes()
         self._selection = selection
-        self._save_every = save_every
+        self._save_every = options.save_every
         if selection is not None:
             selection.check(start.classifier, dataset)
         settings = _settings(start, dataset, options, selection) | {
@@ -114,7 +114,7 @@ class TrainingRun:
             split=dataset.split,
             num_images=len(dataset),
             settings=json.loads(json.dumps(settings)),
-            environment=environment(options.device),
+            environment=environment(usable_device(options.device)),
             notes=list(dataset.notes),
         )
         self._saved = time.monotonic()
@@ -253,8 +253,7 @@ class TrainingRun:
                 "chosen": json.dumps(None if chosen is None else chosen.model_dump()),
                 "training": self._training.state(),
             }
-            with atomic_path(self._folder / "last.pt") as temporary:
-                torch.save(content, temporary)
+            write_torch_file(content, self._folder / "last.pt")
             write_training_record(self._record, self._folder / "train.json")
         self._saved = time.monotonic()
 
@@ -304,7 +303,11 @@ def _settings(
         "selection": None if selection is None else selection.settings(),
         # What changes nothing is not told, so that runs of before this option can go on.
         **({"head_offset": start.head_offset} if start.head_offset else {}),
-    } | {key: value for key, value in asdict(options).items() if key not in _INDIFFERENT}
+    } | {
+        _RECORDED.get(name, name): getattr(options, name)
+        for name in TrainingOptions.model_fields
+        if name not in _INDIFFERENT
+    }
 
 
 def _epoch(result: EpochResult) -> Epoch:
@@ -318,14 +321,11 @@ def _epoch(result: EpochResult) -> Epoch:
 
 def _read_state(path: Path) -> dict[str, Any]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        OSError, RuntimeError, EOFError, ValueError, KeyError,
-        pickle.UnpicklingError, zipfile.BadZipFile,
-    ) as error:  # fmt: skip
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        content = read_torch_file(path)
+    except InputError as error:
+        told = str(error).removeprefix(f"{path}: ")
         raise InputError(
-            f"{path}: the state of the run is damaged ({first}); name another folder."
+            f"{path}: the state of the run is damaged (it {told}) Name another folder."
         ) from error
     if not isinstance(content, dict) or content.get("wsol_training") != _FORMAT:
         raise InputError(f"{path}: is not the state of a training run of this version.")

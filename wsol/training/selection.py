@@ -5,7 +5,8 @@ from typing import Any
 
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
-from wsol.evaluation.loop import Options, evaluate
+from wsol.evaluation.loop import evaluate
+from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.provenance import dataset_fingerprint, weights_fingerprint
 from wsol.models.classifier import Classifier, match_classes
 from wsol.records.record import Metrics
@@ -23,7 +24,7 @@ class Selection:
     """
 
     dataset: Dataset
-    options: Options
+    options: EvaluationOptions
     metric: str = "max_box_acc_v2"
     every: int = 1
 

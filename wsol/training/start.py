@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
-from wsol.models.checkpoint import read_checkpoint
 from wsol.models.classifier import Classifier, Preprocessing
-from wsol.models.registry import build_classifier, pretrained_tensors
+from wsol.models.registry import build_classifier, pretrained_tensors, tensors_to_start_from
 from wsol.training.methods import Method
 
 
@@ -89,15 +88,13 @@ def starting_network(
 def _from_file(
     path: Path, spec: str, arguments: dict[str, Any]
 ) -> tuple[dict[str, Tensor], Preprocessing]:
-    tensors, info = read_checkpoint(path)
-    if info is None:
-        return tensors, Preprocessing()
-    if (info.spec, info.arguments) != (spec, arguments):
+    tensors, preprocessing, info = tensors_to_start_from(spec, path, arguments)
+    if info is not None and (info.spec, info.arguments) != (spec, arguments):
         raise InputError(
             f"{path}: is a checkpoint of {info.spec} with {_told(info.arguments)}, not of {spec} "
             f"with {_told(arguments)}; train the network and method that it belongs to."
         )
-    return tensors, info.preprocessing
+    return tensors, preprocessing
 
 
 def _told(arguments: dict[str, Any]) -> str:

@@ -16,7 +16,9 @@ from torch.utils.data import DataLoader
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
 from wsol.models.classifier import Classifier
+from wsol.models.device import usable_device
 from wsol.models.precision import autocast
+from wsol.pipeline import loader_processes
 from wsol.resume import unbroken
 from wsol.training.images import ShuffledBatches, TrainingImages
 from wsol.training.methods import Method, make_method
@@ -145,7 +147,9 @@ class Training:
         self.history: list[EpochResult] = []
         self._epoch = _Sums()
         self._method = method or make_method("cam")
-        self._device = torch.device(options.device)
+        device = usable_device(options.device)
+        self._device = torch.device(device)
+        self._workers = 0 if options.cache else loader_processes(options.workers, device)
         self._generator = torch.Generator()
         network = classifier.to(self._device).network
         self._memory_format = _memory_format(network, self._device)
@@ -154,7 +158,7 @@ class Training:
             _parameter_groups(
                 network, new_parameters | _named(network, options.fast_layers), options
             ),
-            lr=options.learning_rate,
+            lr=options.lr,
             momentum=options.momentum,
             weight_decay=options.weight_decay,
             nesterov=options.momentum > 0,
@@ -195,7 +199,7 @@ class Training:
         loader: DataLoader[Any] = DataLoader(
             self._images,
             batch_sampler=batches,
-            num_workers=options.workers,
+            num_workers=self._workers,
             pin_memory=self._device.type == "cuda",
         )
         cuda = [self._device] if self._device.type == "cuda" else []
@@ -259,7 +263,7 @@ class Training:
             raise NotFiniteError(
                 f"{self.classifier.name}: the loss became {loss_sum} at step {self.step + 1} of "
                 f"{self.steps} (epoch {len(self.history) + 1}); use a lower learning rate than "
-                f"{options.learning_rate:g} or a longer warm-up."
+                f"{options.lr:g} or a longer warm-up."
             )
         self.optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(output.loss).backward()
@@ -284,7 +288,7 @@ class Training:
                 raise NotFiniteError(
                     f"{self.classifier.name}: {name} is not finite after step {self.step} of "
                     f"{self.steps}; use a lower learning rate than "
-                    f"{self.options.learning_rate:g} or a longer warm-up."
+                    f"{self.options.lr:g} or a longer warm-up."
                 )
         return {
             "step": self.step,
@@ -362,5 +366,5 @@ def _parameter_groups(
     fresh = [parameter for name, parameter in named.items() if name in new]
     return [
         {"params": old, "rate_factor": 1.0},
-        {"params": fresh, "rate_factor": options.new_layer_rate},
+        {"params": fresh, "rate_factor": options.new_layer_lr},
     ]

@@ -18,6 +18,7 @@ from wsol.errors import InputError
 from wsol.models.checkpoint import read_checkpoint
 from wsol.models.classifier import Preprocessing
 from wsol.models.importers.published import Published, rows, width
+from wsol.models.state_dicts import unwrapped
 
 MapSize = Literal[14, 28]
 
@@ -84,9 +85,10 @@ def read_released(path: Path, spec: str, method: str, map_size: MapSize | None) 
         InputError: when the file is no checkpoint, holds code, or is of another network, method
             or map size than given.
     """
-    tensors, info = read_checkpoint(path)
-    if info is not None:
+    checkpoint = read_checkpoint(path)
+    if checkpoint.info is not None:
         raise InputError(f"{path}: is a wsol checkpoint; `wsol evaluate` takes it as it is.")
+    tensors = unwrapped(checkpoint.tensors)
     parts = method if method in ("adl", "acol", "spg") else None
     _require_kind(path, tensors, spec, method, parts)
     side = _map_size(path, tensors, spec, parts, map_size)

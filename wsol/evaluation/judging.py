@@ -1,0 +1,266 @@
+"""One score map against one image's annotation, under a stated evaluation protocol.
+
+This is the pure part of an evaluation: no state, no files but the image's own photograph and masks,
+safe to run on any number of threads. `wsol.evaluation.evaluator` adds up what it returns.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wsol.boxes.all_levels import both_box_runs, box_runs
+from wsol.boxes.geometry import exact_ground_truth, protocol_ground_truth
+from wsol.boxes.levels import exact_levels, protocol_levels, protocol_threshold_levels
+from wsol.boxes.one_level import largest_box_at
+from wsol.boxes.runs import BoxRuns, Contours
+from wsol.datasets.base import Boxes, Sample
+from wsol.datasets.loading import image_size
+from wsol.errors import InputError
+from wsol.evaluation.protocol import Protocol
+from wsol.maps.normalize import score_maps
+from wsol.metrics.box_accuracy import best_iou_per_threshold
+from wsol.metrics.image_mean import AnnotatedMap
+from wsol.metrics.iou import iou_matrix
+from wsol.metrics.pxap import load_mask, pixel_histograms
+from wsol.records.outcomes import OutcomeRow
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedMap:
+    """A score map and its boxes at every threshold; independent of any annotation.
+
+    `threshold_levels` (T,) says at which level of `runs` each threshold looks; `fixed_boxes`
+    (m, 4) holds the largest component's box at the fixed threshold, m <= 1.
+    """
+
+    score_map: NDArray[Any]
+    runs: dict[Contours, BoxRuns]
+    threshold_levels: NDArray[np.int64]
+    fixed_boxes: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a classifier said about one image.
+
+    Attributes:
+        rank: how many classes scored above the label; 0 = top-1 right.
+        classes: (k,) labels of the highest logits, best first.
+        scores: (k,) softmax probabilities of `classes`.
+        boxes: (k, 4) the box of each of these classes' own map at the fixed threshold, inclusive
+            corners on the protocol's grid; None leaves COCO AP out.
+    """
+
+    rank: int
+    classes: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    boxes: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one image contributes to every metric.
+
+    `best_iou` (T,) a contour kind: the best IoU of any predicted with any true box at each
+    threshold. `fixed_box` is on the protocol's grid, inclusive corners. `true_pixels` and
+    `false_pixels` are histograms of the map over foreground and background. `size` (width,
+    height) is that of the original image, None where nothing needed it. `classification` is None
+    without a classifier; `values` are those of the protocol's further metrics; `row` is what a
+    per-image file says, None where none is written.
+    """
+
+    image_id: str
+    best_iou: dict[Contours, NDArray[np.float64]]
+    fixed_box: NDArray[np.float64]
+    fixed_iou: float | None
+    true_boxes: NDArray[np.float64]
+    pixels: tuple[NDArray[np.int64], NDArray[np.int64]] | None
+    size: tuple[int, int] | None
+    classification: Classification | None = None
+    values: dict[str, float | None] = field(default_factory=dict)
+    row: OutcomeRow | None = None
+
+
+def validate_map(score_map: NDArray[Any]) -> NDArray[Any]:
+    """Return a finished score map if it is one: 2-D, uint8 or floating, finite, within [0, 1].
+
+    Raises:
+        ValueError: one clause that says what is wrong; the caller knows the map's name.
+    """
+    if score_map.ndim != 2 or 0 in score_map.shape:
+        raise ValueError(f"has the shape {score_map.shape}; expected (height, width)")
+    if score_map.dtype == np.uint8:
+        return score_map
+    if score_map.dtype.kind != "f":
+        raise ValueError(f"has the type {score_map.dtype}; expected float16/32/64 or uint8")
+    low, high = float(score_map.min()), float(score_map.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError("contains NaN or infinite values")
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"has values from {low:g} to {high:g}; expected 0 to 1 "
+            "(subtract the minimum, then divide by the maximum)"
+        )
+    return score_map
+
+
+def to_grid(score_map: NDArray[Any], grid: tuple[int, int]) -> NDArray[Any]:
+    """A valid map on the evaluation grid (width, height).
+
+    A map that already has that size is returned as it is. Any other is upsampled or reduced
+    bicubically (a = -0.75, pixel centres aligned) and min-max normalized afterwards, because
+    bicubic interpolation overshoots; this is the order of the published protocol.
+    """
+    width, height = grid
+    if score_map.shape == (height, width):
+        return score_map
+    scaled = np.asarray(score_map, dtype=np.float32)
+    if score_map.dtype == np.uint8:
+        scaled /= 255
+    return score_maps(torch.from_numpy(np.ascontiguousarray(scaled)), (height, width)).numpy()
+
+
+def map_levels(score_map: NDArray[Any], protocol: Protocol) -> NDArray[Any]:
+    """A valid map as the integers of which a protocol's boxes are found."""
+    if protocol.convention == "wsolevaluation":
+        return protocol_levels(score_map)
+    return exact_levels(score_map, protocol.thresholds)
+
+
+def prepare(score_map: NDArray[Any], protocol: Protocol) -> PreparedMap:
+    """Find the boxes of a valid map on the protocol's grid (see `validate_map`, `to_grid`)."""
+    levels = map_levels(score_map, protocol)
+    fixed_levels: NDArray[Any]
+    if protocol.convention == "wsolevaluation":
+        fixed_levels = levels
+        asked = np.append(protocol.thresholds, protocol.fixed_threshold)
+        asked_levels = protocol_threshold_levels(asked, int(levels.max()))
+        threshold_levels, fixed = asked_levels[:-1], int(asked_levels[-1])
+    else:
+        threshold_levels = np.arange(len(protocol.thresholds))
+        fixed_levels = exact_levels(score_map, np.array([protocol.fixed_threshold]))
+        fixed = 0
+    # The fixed threshold asks for the largest component whatever the others ask for.
+    if protocol.contours == "largest":
+        found: dict[Contours, BoxRuns] = {
+            "largest": box_runs(levels, "largest", protocol.convention)
+        }
+    else:
+        largest, every = both_box_runs(levels, protocol.convention)
+        found = {"largest": largest, "all": every}
+    if fixed_levels is levels:
+        fixed_boxes = found["largest"].at(fixed)
+    else:
+        fixed_boxes = largest_box_at(fixed_levels, fixed, protocol.convention)
+    runs = {kind: found[kind] for kind in protocol.contour_kinds}
+    return PreparedMap(score_map, runs, threshold_levels, fixed_boxes)
+
+
+def ground_truth_on_grid(boxes: Boxes, size: tuple[int, int], protocol: Protocol) -> Boxes:
+    """True boxes (n, 4) of an image of `size` (width, height) on the protocol's grid."""
+    scale = protocol_ground_truth if protocol.convention == "wsolevaluation" else exact_ground_truth
+    return np.asarray(scale(boxes, size, protocol.grid), dtype=np.float64)
+
+
+def prepare_map(
+    score_map: NDArray[Any],
+    image_id: str,
+    protocol: Protocol,
+    where: Callable[[str], str] = "the score map of {}".format,
+) -> PreparedMap:
+    """Find the boxes of a map of any size.
+
+    Args:
+        where: turns the image id into the map's name for messages.
+
+    Raises:
+        InputError: naming the map, when it is not one.
+    """
+    try:
+        valid = validate_map(score_map)
+    except ValueError as error:
+        raise InputError(f"{where(image_id)}: {error}.") from error
+    return prepare(to_grid(valid, protocol.grid), protocol)
+
+
+def judge_map(
+    score_map: NDArray[Any],
+    sample: Sample,
+    protocol: Protocol,
+    *,
+    classification: Classification | None = None,
+    where: Callable[[str], str] = "the score map of {}".format,
+) -> Outcome:
+    """`judge` for a map whose boxes are not known yet, see `prepare_map`."""
+    prepared = prepare_map(score_map, sample.image_id, protocol, where)
+    return judge(prepared, sample, protocol, classification=classification)
+
+
+def judge(
+    prepared: PreparedMap,
+    sample: Sample,
+    protocol: Protocol,
+    *,
+    size: tuple[int, int] | None = None,
+    classification: Classification | None = None,
+) -> Outcome:
+    """Compare a prepared map with an image's annotation.
+
+    Args:
+        size: (width, height) of the photograph, where it has been read already.
+        classification: what a classifier said about the image.
+
+    Raises:
+        InputError: when a mask cannot be read, or boxes cannot be compared because the size of
+            the photograph is unknown.
+    """
+    size = sample.size or size
+    best_iou: dict[Contours, NDArray[np.float64]] = {}
+    fixed_iou = None
+    truth = np.zeros((0, 4))
+    no_box = [[0, 0, 0, 0]]  # what the published protocol predicts where nothing is above
+    fixed_boxes = prepared.fixed_boxes
+    if len(fixed_boxes) == 0 and protocol.convention == "wsolevaluation":
+        fixed_boxes = np.array(no_box, dtype=np.int32)
+    if len(sample.boxes):
+        size = size or _size_of(sample)
+        truth = ground_truth_on_grid(sample.boxes, size, protocol)
+        for kind, runs in prepared.runs.items():
+            best_iou[kind] = best_iou_per_threshold(
+                runs, truth, prepared.threshold_levels, protocol.convention
+            )
+        fixed_iou = float(iou_matrix(fixed_boxes, truth).max()) if len(fixed_boxes) else 0.0
+    pixels, mask = None, None
+    if sample.mask is not None:
+        mask = load_mask(sample.mask, protocol.grid)
+        pixels = pixel_histograms(prepared.score_map, mask, protocol.thresholds)
+    values: dict[str, float | None] = {}
+    if protocol.metric:
+        annotated = AnnotatedMap(prepared.score_map, truth, mask)
+        values = {
+            metric.name: metric.of(annotated, sample.image_id) for metric in protocol.image_metrics
+        }
+    fixed_box = np.asarray(fixed_boxes[0] if len(fixed_boxes) else no_box[0], dtype=np.float64)
+    return Outcome(
+        sample.image_id,
+        best_iou,
+        fixed_box,
+        fixed_iou,
+        truth,
+        pixels,
+        size,
+        classification,
+        values,
+    )
+
+
+def _size_of(sample: Sample) -> tuple[int, int]:
+    if sample.path is None:
+        raise InputError(
+            f"{sample.image_id}: its size is neither annotated nor readable; name the image folder."
+        )
+    return image_size(sample.path)

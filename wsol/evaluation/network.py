@@ -1,0 +1,277 @@
+"""Photographs through a network, and its maps through the threads that find boxes."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from wsol.boxes.one_level import largest_box_at
+from wsol.datasets.base import Sample
+from wsol.datasets.loading import open_image
+from wsol.errors import InputError
+from wsol.evaluation.evaluator import Evaluator
+from wsol.evaluation.judging import Classification, Outcome, judge, prepare
+from wsol.evaluation.lifecycle import Seconds
+from wsol.evaluation.options import EvaluationOptions
+from wsol.evaluation.protocol import Protocol
+from wsol.evaluation.rows import outcome_row
+from wsol.evaluation.settings import input_size
+from wsol.maps.files import save_score_map
+from wsol.maps.framing import fit, maps_on_grid
+from wsol.models.classifier import Classifier, Preprocessing, match_classes
+from wsol.models.device import usable_device
+from wsol.models.precision import autocast
+from wsol.pipeline import Pipeline, loader_processes, usable_cores
+from wsol.records.record import SkippedImage
+
+_PREDICTED = 5
+
+
+class NetworkJudging:
+    """Images through the network, their maps through the threads that find boxes.
+
+    While the network works on one batch, loader processes decode the next and threads compare
+    the previous one's maps; on a GPU the copy of a batch's maps overlaps the next batch's pass.
+    """
+
+    def __init__(
+        self, classifier: Classifier, evaluator: Evaluator, options: EvaluationOptions
+    ) -> None:
+        dataset = evaluator.dataset
+        without = next((s.image_id for s in dataset.samples if s.path is None), None)
+        if without is not None:
+            raise InputError(
+                f"{dataset.name}: {classifier.name} needs pixels, but the data set was opened "
+                f"without images (first: {without}); name the image folder with --images."
+            )
+        self._evaluator = evaluator
+        self._options = options
+        device = usable_device(options.device)
+        self._device = torch.device(device)
+        self._workers = loader_processes(options.workers, device)
+        self._threads = options.threads or usable_cores()
+        self._network = classifier.to(self._device)
+        self._size = input_size(classifier, options)
+        self._subset = match_classes(classifier.classes, dataset.classes, classifier.num_classes)
+        self.seconds = Seconds()
+
+    def __iter__(self) -> Iterator[Outcome | SkippedImage]:
+        options = self._options
+        pending = self._evaluator.pending()
+        photographs = _Photographs(
+            [self._evaluator.dataset.samples[p] for p in pending],
+            self._network.preprocessing,
+            self._size,
+            options,
+        )
+        loader = DataLoader(
+            photographs,
+            batch_size=options.batch_size,
+            num_workers=min(self._workers, len(photographs)),
+            collate_fn=_collate,
+            pin_memory=self._device.type == "cuda",
+            persistent_workers=False,
+        )
+        batches = iter(loader)
+        with Pipeline[Outcome | SkippedImage](self._threads, 2 * options.batch_size) as pipeline:
+            waiting: _MapsOnTheWay | None = None
+            while True:
+                start = time.perf_counter()
+                batch = next(batches, None)
+                self.seconds.data += time.perf_counter() - start
+                arriving = None
+                if batch is not None:
+                    for sample, reason in batch.bad:
+                        if not options.skip_bad_images:
+                            raise InputError(reason)
+                        yield SkippedImage(image_id=sample.image_id, reason=reason)
+                    if batch.samples:
+                        start = time.perf_counter()
+                        arriving = self._forward(batch)
+                        self.seconds.forward += time.perf_counter() - start
+                if waiting is not None:
+                    start = time.perf_counter()
+                    waiting.wait()
+                    self.seconds.forward += time.perf_counter() - start
+                    for index in range(len(waiting.batch.samples)):
+                        yield from pipeline.submit(_job(self, waiting, index))
+                waiting = arriving
+                if batch is None:
+                    break
+            yield from pipeline.drain()
+            self.seconds.localization = pipeline.busy
+
+    def _forward(self, batch: "_Batch") -> "_MapsOnTheWay":
+        """Run the network and start bringing its maps to the host."""
+        options, device = self._options, self._device
+        pixels = batch.pixels.to(device, non_blocking=True)
+        labels = torch.tensor([sample.label for sample in batch.samples], device=device)
+        subset = self._subset.to(device)
+        with torch.inference_mode():
+            with autocast(device, options.precision):
+                logits, features = self._network.forward(self._network.normalize(pixels))
+            logits = logits.float()[:, subset]
+            own = logits.gather(1, labels[:, None])
+            ties_before = (logits == own) & (
+                torch.arange(logits.shape[1], device=device) < labels[:, None]
+            )
+            rank = ((logits > own) | ties_before).sum(1)
+            top = logits.topk(min(_PREDICTED, logits.shape[1]), dim=1)
+            scores = logits.softmax(1).gather(1, top.indices)
+            wanted = labels[:, None]
+            if options.coco:
+                wanted = torch.cat([wanted, top.indices], dim=1)
+            cams = self._network.class_maps(features, subset[wanted])
+            finite = torch.isfinite(cams).all(-1).all(-1).all(-1)
+            maps = maps_on_grid(
+                cams, batch.sizes, self._size, options.resize_mode, options.protocol.grid
+            )
+            foreground = fixed_foreground(maps[:, 1:], options.protocol)
+        return _MapsOnTheWay(
+            batch, [rank, top.indices, scores, finite, maps[:, 0], foreground], device
+        )
+
+    def judge(self, arrived: "_MapsOnTheWay", index: int) -> Outcome | SkippedImage:
+        """The outcome of one image of a batch; runs on a worker thread."""
+        sample, options = arrived.batch.samples[index], self._options
+        rank, classes, scores, finite, maps, foreground = arrived.arrays
+        if not finite[index]:
+            reason = (
+                f"{sample.path}: the network's class map has NaN or infinite values; "
+                "check the weights, or use --precision fp32."
+            )
+            if options.skip_bad_images:
+                return SkippedImage(image_id=sample.image_id, reason=reason)
+            raise InputError(reason)
+        score_map = maps[index]
+        if options.save_scoremaps is not None:
+            save_score_map(options.save_scoremaps, sample.image_id, score_map)
+        prepared = prepare(score_map, options.protocol)
+        outcome = judge(prepared, sample, options.protocol, size=arrived.batch.sizes[index])
+        boxes = None
+        if options.coco and len(sample.boxes):
+            boxes = np.stack(
+                [
+                    outcome.fixed_box
+                    if label == sample.label
+                    else _largest_box(mask, options.protocol)
+                    for label, mask in zip(classes[index], foreground[index], strict=True)
+                ]
+            )
+        answer = Classification(
+            int(rank[index]), classes[index], scores[index].astype(np.float64), boxes
+        )
+        outcome = replace(outcome, classification=answer)
+        if not options.per_image:
+            return outcome
+        dataset = self._evaluator.dataset
+        row = outcome_row(prepared, outcome, sample, dataset, options.protocol)
+        return replace(outcome, row=row)
+
+
+def _job(
+    run: NetworkJudging, arrived: "_MapsOnTheWay", index: int
+) -> Callable[[], Outcome | SkippedImage]:
+    return lambda: run.judge(arrived, index)
+
+
+def fixed_foreground(maps: Tensor, protocol: Protocol) -> Tensor:
+    """Where finished maps (..., H, W) lie above the fixed threshold, as uint8 0 or 1.
+
+    Says the same as `wsol.evaluation.judging.prepare`, for maps of which nothing else is wanted.
+    """
+    values = maps.double()
+    if protocol.convention == "wsolevaluation":
+        levels = (values * 255).floor()
+        return (
+            levels > (protocol.fixed_threshold * levels.amax((-2, -1), keepdim=True)).floor()
+        ).to(torch.uint8)
+    return (values >= protocol.fixed_threshold * values.amax((-2, -1), keepdim=True)).to(
+        torch.uint8
+    )
+
+
+def _largest_box(foreground: NDArray[np.uint8], protocol: Protocol) -> NDArray[np.float64]:
+    boxes = largest_box_at(foreground, 0, protocol.convention)
+    return boxes[0].astype(np.float64) if len(boxes) else np.zeros(4)
+
+
+class _MapsOnTheWay:
+    """Tensors of one batch that are being copied to the host."""
+
+    def __init__(self, batch: "_Batch", tensors: list[Tensor], device: torch.device) -> None:
+        self.batch = batch
+        self._host = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
+        self._event = torch.cuda.Event() if device.type == "cuda" else None
+        if self._event is not None:
+            self._event.record()
+        self.arrays: list[NDArray[Any]] = []
+
+    def wait(self) -> None:
+        """Wait for the copies; afterwards `arrays` holds them."""
+        if self._event is not None:
+            self._event.synchronize()
+        self.arrays = [tensor.numpy() for tensor in self._host]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    samples: list[Sample]
+    sizes: list[tuple[int, int]]
+    pixels: Tensor
+    bad: list[tuple[Sample, str]]
+
+
+class _Photographs(TorchDataset[tuple[Sample, tuple[int, int], Tensor | str]]):
+    """Decodes and fits photographs; an unreadable one yields its error message as text."""
+
+    def __init__(
+        self,
+        samples: list[Sample],
+        preprocessing: Preprocessing,
+        size: int,
+        options: EvaluationOptions,
+    ) -> None:
+        self._samples = samples
+        self._preprocessing = preprocessing
+        self._size = size
+        self._options = options
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> tuple[Sample, tuple[int, int], Tensor | str]:
+        sample, options = self._samples[index], self._options
+        assert sample.path is not None
+        red, green, blue = (round(255 * value) for value in self._preprocessing.mean_rgb)
+        try:
+            with open_image(sample.path) as image:
+                pixels = fit(
+                    image,
+                    self._size,
+                    options.resize_mode,
+                    self._preprocessing.interpolation,
+                    (red, green, blue),
+                )
+                size = image.size
+        except InputError as error:
+            return sample, (0, 0), str(error)
+        return sample, size, torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+
+
+def _collate(items: list[tuple[Sample, tuple[int, int], Tensor | str]]) -> _Batch:
+    good = [item for item in items if isinstance(item[2], Tensor)]
+    pixels = [pixels for _, _, pixels in good if isinstance(pixels, Tensor)]
+    return _Batch(
+        samples=[sample for sample, _, _ in good],
+        sizes=[size for _, size, _ in good],
+        pixels=torch.stack(pixels) if pixels else torch.empty(0),
+        bad=[(sample, reason) for sample, _, reason in items if isinstance(reason, str)],
+    )

@@ -1,0 +1,105 @@
+"""What a record says about how it was made, and the thresholds that were chosen elsewhere."""
+
+from typing import Any
+
+from wsol.datasets.base import Dataset
+from wsol.errors import InputError
+from wsol.evaluation.evaluator import Evaluator
+from wsol.evaluation.options import EvaluationOptions
+from wsol.evaluation.provenance import dataset_fingerprint, weights_fingerprint
+from wsol.models.classifier import Classifier
+from wsol.records.record import Metrics
+from wsol.records.thresholds import ChosenThresholds, identity, positions, read_thresholds
+
+
+def input_size(classifier: Classifier, options: EvaluationOptions) -> int:
+    """The side of the network's input in pixels."""
+    return options.size or classifier.preprocessing.size
+
+
+def data_settings(dataset: Dataset) -> dict[str, Any]:
+    """What is evaluated, in JSON values."""
+    return {"num_images": len(dataset), "dataset_fingerprint": dataset_fingerprint(dataset)}
+
+
+def run_settings(
+    model: Classifier | str, dataset: Dataset, options: EvaluationOptions, weights: str | None
+) -> dict[str, Any]:
+    """Everything that decides the numbers, in JSON values."""
+    settings = options.protocol.settings() | data_settings(dataset)
+    settings |= {"skip_bad_images": options.skip_bad_images}
+    if isinstance(model, str):
+        settings |= {"baseline": model}
+    else:
+        settings |= {
+            "size": input_size(model, options),
+            "resize_mode": options.resize_mode,
+            "precision": options.precision,
+            "batch_size": options.batch_size,
+            "coco": options.coco,
+            "preprocessing": model.preprocessing.as_settings(),
+            "model_classes": model.num_classes,
+            "dataset_classes": len(dataset.classes),
+            "weights": weights,
+            "weights_fingerprint": weights_fingerprint(model.network.state_dict().items()),
+        }
+        if model.training_method is not None:
+            settings["training_method"] = model.training_method
+    return settings | _threshold_policy(settings, options)
+
+
+def chosen_thresholds(
+    settings: dict[str, Any], options: EvaluationOptions
+) -> ChosenThresholds | None:
+    """The thresholds of another split for a model of these settings, where a file names them.
+
+    Raises:
+        InputError: when the file cannot be read, or has none for this network.
+    """
+    if options.threshold_from is None:
+        return None
+    chosen = read_thresholds(options.threshold_from).get(identity(settings))
+    if chosen is None and "baseline" not in settings:
+        raise InputError(
+            f"{settings['weights']}: no thresholds were chosen for these weights; evaluate "
+            "them on the other split, and name that record with --threshold-from."
+        )
+    return chosen
+
+
+def _threshold_policy(settings: dict[str, Any], options: EvaluationOptions) -> dict[str, Any]:
+    """What the settings of a model say where thresholds of another split were given.
+
+    Raises:
+        InputError: when they are not among the evaluated ones.
+    """
+    chosen = chosen_thresholds(settings, options)
+    if chosen is None:
+        return {}
+    levels = [f"{level:g}" for level in options.protocol.iou]
+    for thresholds in (chosen.all, chosen.largest):
+        if thresholds is not None:
+            positions(thresholds, options.protocol.thresholds, levels)
+    return {
+        "threshold_policy": settings["threshold_policy"]
+        | {"max_box_acc_chosen": f"chosen on {chosen.where}"},
+        "chosen_thresholds": {"all": chosen.all, "largest": chosen.largest},
+    }
+
+
+def add_chosen(metrics: Metrics, evaluator: Evaluator, chosen: ChosenThresholds) -> None:
+    """Add the accuracies at thresholds of another split."""
+    curves = evaluator.curves()
+    thresholds = evaluator.protocol.thresholds
+
+    def accuracy(counts: dict[str, list[int]], at: dict[str, float]) -> dict[str, float]:
+        return {
+            level: 100.0 * counts[level][place] / evaluator.num_boxed_images
+            for level, place in positions(at, thresholds, counts).items()
+        }
+
+    if curves.all is not None and chosen.all is not None:
+        by_level = accuracy(curves.all, chosen.all)
+        metrics.max_box_acc_v2_chosen = sum(by_level.values()) / len(by_level)
+    if curves.largest is not None and chosen.largest is not None:
+        metrics.max_box_acc_chosen = accuracy(curves.largest, chosen.largest).get("0.5")

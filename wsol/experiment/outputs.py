@@ -1,0 +1,115 @@
+"""What an experiment writes: records, tables, plots and the page."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from wsol.experiment.parts import Experiment
+from wsol.experiment.tasks import Result
+from wsol.files import atomic_path, plain, write_text
+from wsol.records.outcomes import OUTCOMES_SUFFIX
+from wsol.records.record import ResultRecord, write_record
+from wsol.results.cells import GROUPS, Layout, arranged
+from wsol.results.plots import plot_parameters, plot_threshold_curves
+from wsol.results.report import ReportOptions, write_report
+from wsol.results.sources import read_sources
+from wsol.results.table import to_csv, to_html, to_latex, to_markdown
+
+_TABLES: dict[str, tuple[str, Callable[..., str]]] = {
+    "markdown": ("md", to_markdown),
+    "csv": ("csv", to_csv),
+    "latex": ("tex", to_latex),
+    "html": ("html", to_html),
+}
+
+
+def write_outputs(
+    results: list[Result],
+    experiment: Experiment,
+    out: Path,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Layout:
+    """Write the records of all runs that there are, the tables, the plots and the page.
+
+    Returns:
+        How the tables are laid out.
+    """
+    wanted = experiment.outputs
+    done = [result for result in results if result.entry is not None]
+    records = [result.record for result in done]
+    files = _record_files(records, out / "records")
+    for result, file in zip(done, files, strict=True):
+        _write_run(result, file)
+    file_of = {id(record): file for record, file in zip(records, files, strict=True)}
+    groups = arranged(records, Layout(group_by=GROUPS))
+    by_name = len(groups) == len({(record.dataset, record.split) for record in records})
+    layout = Layout(group_by=("dataset",) if by_name else GROUPS)
+    for table in wanted.tables:
+        suffix, render = _TABLES[table]
+        write_text(out / f"table.{suffix}", render(records, layout))
+    for group, tail in zip(groups, _tails(groups), strict=True):
+        for suffix in wanted.plots:
+            _plot(group, out, f"{tail}.{suffix}")
+        if wanted.report:
+            write_report(
+                read_sources([file_of[id(record)] for record in group]),
+                out / f"report{tail}",
+                ReportOptions(title=experiment.title, examples=wanted.examples),
+                warn=warn,
+            )
+    return layout
+
+
+def _record_files(records: list[ResultRecord], folder: Path) -> list[Path]:
+    """A file a record, named by data set and model."""
+    files: list[Path] = []
+    for record in records:
+        stem = f"{plain(record.dataset)}-{plain(record.model)}"
+        path, number = folder / f"{stem}.json", 2
+        while path in files:
+            path, number = folder / f"{stem}-{number}.json", number + 1
+        files.append(path)
+    return files
+
+
+def _tails(groups: list[list[ResultRecord]]) -> list[str]:
+    """What tells the plots and pages of records apart that do not compare; nothing for one."""
+    if len(groups) == 1:
+        return [""]
+    names = [plain(group[0].dataset) for group in groups]
+    return [
+        f"-{name}" if names.count(name) == 1 else f"-{name}-{number}"
+        for number, name in enumerate(names, 1)
+    ]
+
+
+def _write_run(result: Result, file: Path) -> None:
+    """A record, with its outcomes where the experiment asks for them, and that of its training."""
+    assert result.entry is not None
+    outcomes = file.with_name(file.stem + OUTCOMES_SUFFIX)
+    if result.task.options.per_image and result.entry.outcomes is not None:
+        with atomic_path(outcomes) as temporary:
+            shutil.copyfile(result.entry.outcomes, temporary)
+    else:
+        outcomes.unlink(missing_ok=True)  # those of an earlier run tell other numbers
+    training = result.task.training
+    if training is not None and training.record.exists():
+        with atomic_path(file.with_name(file.stem + ".training.json")) as temporary:
+            shutil.copyfile(training.record, temporary)
+    write_record(result.record, file)
+
+
+def _plot(records: list[ResultRecord], out: Path, tail: str) -> None:
+    """The plots that these records have something for."""
+    metric = next(
+        (
+            name
+            for name in ("max_box_acc_v2", "max_box_acc")
+            if sum(bool(r.parameters) and getattr(r.metrics, name) is not None for r in records) > 1
+        ),
+        None,
+    )
+    if metric is not None:
+        plot_parameters(records, out / f"parameters{tail}", metric)
+    if any(record.curves is not None and record.curves.all is not None for record in records):
+        plot_threshold_curves(records, out / f"thresholds{tail}")
