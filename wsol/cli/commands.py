@@ -29,6 +29,8 @@ _FIRST_SENTENCES = {
     "show": "See what a network sees in your own photograph: classes, activation map and box.",
     "published": "List the published numbers that `wsol table --against published` compares with.",
     "models": "List the networks by name: parameters, and whether class activation maps apply.",
+    "methods": "List the methods that make maps: paper, what each needs of a network, and what it "
+    "costs.",
     "datasets": "Check, download and describe data sets.",
     "demo": "See the whole thing work, offline: make data, train, evaluate, tabulate, draw.",
 }
