@@ -5,6 +5,7 @@ import time
 
 import torch
 
+from wsol.errors import InputError
 from wsol.models.classifier import Classifier
 from wsol.models.operations import OperationCounter
 
@@ -21,11 +22,18 @@ def forward_cost(
     Returns:
         Floating-point operations of convolutions and matrix products (what torch's own counter
         counts: two for every multiply-accumulate, so twice the "multiply-adds" that some papers
-        print under the same name), and (width, height) of the class activation map.
+        print under the same name), and (width, height) of the maps at its last activation.
+
+    Raises:
+        InputError: when it has no such activation.
     """
+    layer = classifier.examine(size).layer
+    if isinstance(layer, InputError):
+        raise layer
+    image = classifier.normalize(torch.zeros(1, 3, size, size, device=device))
     with OperationCounter() as counter, torch.no_grad():
-        _, features = classifier.forward(torch.zeros(1, 3, size, size, device=device))
-    height, width = features.shape[-2:]
+        classifier.network(image)
+    height, width = layer.grid
     return counter.total, (width, height)
 
 
@@ -37,7 +45,7 @@ def median_latency(
     Args:
         autocast: type of mixed precision; None for float32.
     """
-    image = torch.zeros(1, 3, size, size, device=device)
+    image = classifier.normalize(torch.zeros(1, 3, size, size, device=device))
     where = torch.device(device)
     seconds = []
     with (

@@ -113,7 +113,7 @@ def build_classifier(
 def list_models(names: list[str], advance: Callable[[], None] = lambda: None) -> list[ModelRow]:
     """Parameters of each name, and whether class activation maps apply.
 
-    Networks are built and run on the meta device: shapes without numbers, so this is quick.
+    Networks are built on the meta device, which is quick, and looked at with random numbers.
     """
     rows = []
     for name in names:
