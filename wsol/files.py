@@ -2,8 +2,9 @@
 
 import os
 import re
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -68,20 +69,29 @@ def inside(root: Path, relative: str, source: str) -> Path:
 
 def require_folder(path: Path, what: str) -> Path:
     """Return `path` if it is a folder, else raise an `InputError` that says what belongs there."""
-    path = Path(path)
-    if not path.is_dir():
-        state = "is not a folder" if path.exists() else "does not exist"
-        raise InputError(f"{path}: {state}; expected {what}.")
-    return path
+    return _require(path, what, stat.S_ISDIR, "is not a folder")
 
 
 def require_file(path: Path, what: str) -> Path:
-    """Return `path` if it is a file, else raise an `InputError` that says what belongs there."""
+    """Return `path` if it is a regular file, else raise an `InputError` that says what belongs
+    there. A FIFO or device, which may never end, is none."""
+    return _require(path, what, stat.S_ISREG, "is not a file")
+
+
+def _require(path: Path, what: str, is_wanted: Callable[[int], bool], otherwise: str) -> Path:
     path = Path(path)
-    if not path.is_file():
-        state = "is not a file" if path.exists() else "does not exist"
-        raise InputError(f"{path}: {state}; expected {what}.")
-    return path
+    try:
+        state = None if is_wanted(path.stat().st_mode) else otherwise
+    except (FileNotFoundError, NotADirectoryError):
+        state = "does not exist"
+    except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
+        state = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+    if state is None:
+        return path
+    name = str(path)
+    raise InputError(
+        f"{name if len(name) <= 500 else name[:497] + '...'}: {state}; expected {what}."
+    )
 
 
 def plain(text: str) -> str:

@@ -94,7 +94,7 @@ def test_damage_is_named(shapes, tmp_path):
         read_shapes(tmp_path / "s", "train")
     table = tmp_path / "s" / "annotations.csv"
     table.write_text(table.read_text() + "test/9.png,disc,64,64\n")
-    with pytest.raises(InputError, match=r"annotations\.csv, line 10"):
+    with pytest.raises(InputError, match=r"annotations\.csv:10"):
         read_shapes(tmp_path / "s")
     (tmp_path / "s" / "shapes.json").write_text("{}")
     with pytest.raises(InputError, match=r"shapes\.json"):

@@ -95,7 +95,7 @@ SMALL = "name: a\ndata: {name: shapes, root: shapes}\nmodels: [center]\n"
         (SMALL.replace("center", "center, center"), ["1: two models are called 'center'"]),
         (SMALL.replace("center", "{weights: w.pt}"), ["3: models[0].model: is missing"]),
         (SMALL.replace("name: a", "name: ../a"), ["1: name: should have letters"]),
-        (SMALL.replace("name: shapes", "name: imagenet"), ["2: data.name: should be 'ilsvrc'"]),
+        (SMALL.replace("name: shapes", "name: imagenet"), ["2: data.name: imagenet: not a known"]),
         (SMALL.replace("root: shapes", "root: $NOWHERE_SET/a"), ["2: data.root: the variable NOW"]),
         ("name: a\ndata:\n- *b\nmodels: [a]", ["3: is not YAML"]),
         ("name: a\ndata: &b [*b]\nmodels: [a]", ["2: data[0]: should be fields and values"]),

@@ -10,6 +10,7 @@ from wsol.cli.app import app
 from wsol.cli.options import JsonOption, takes
 from wsol.cli.output import OUTPUT, write_json
 from wsol.datasets.options import DataOptions
+from wsol.datasets.registry import DATASETS, LAYOUTS, require_data_name
 from wsol.errors import InputError
 from wsol.progress import track
 
@@ -24,7 +25,10 @@ app.add_typer(datasets_app, name="datasets")
 @datasets_app.command("check")
 @takes(place=DataOptions)
 def check(
-    data: Annotated[str, typer.Argument(metavar="NAME", help="Layout of the data set.")],
+    data: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help=f"{', '.join(DATASETS)}, or package.module:callable."),
+    ],
     place: DataOptions,
     decode: Annotated[
         bool, typer.Option(help="Decode every image fully; else only its header is read.")
@@ -34,18 +38,24 @@ def check(
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Verify a copy: counts, missing or undecodable images, boxes outside images.
+    """Verify a copy: counts, missing or undecodable images, everything wrong with annotations.
 
     Exits with 1 when something is wrong, after saying what would fix it.
     """
     from wsol.datasets.base import limited
     from wsol.datasets.check import check_dataset
+    from wsol.datasets.parsing import Problems
     from wsol.pipeline import usable_cores
 
-    dataset = limited(place.whole(), place.limit)
+    problems = Problems()
+    dataset = limited(place.whole(problems), place.limit)
     with track(f"checking {dataset.name}", len(dataset)) as advance:
         report = check_dataset(
-            dataset, decode=decode, workers=workers or usable_cores(), advance=advance
+            dataset,
+            problems,
+            decode=decode,
+            workers=workers or usable_cores(),
+            advance=advance,
         )
     if json_file is not None:
         write_json(report.as_json(), json_file)
@@ -61,11 +71,11 @@ def download(
     root: Annotated[Path, typer.Option("--root", help="Folder to put it in.")] = Path("data"),
 ) -> None:
     """Fetch CUB-200-2011 and verify it by checksum."""
-    from wsol.datasets.download import SOURCES, download_cub
+    from wsol.datasets.download import download_cub
 
     if name != "cub":
-        known = SOURCES.get(name)
-        where = f"get it from {known}" if known else f"known are cub, {', '.join(SOURCES)}"
+        layout = LAYOUTS.get(require_data_name(name))
+        where = f"get it from {layout.source}" if layout else "it is one of your own"
         raise InputError(f"{name}: not downloaded by this command; {where}.")
     folder = download_cub(root)
     OUTPUT.print(f"CUB-200-2011 is at {escape(str(folder))}. Next:", soft_wrap=True)
@@ -75,7 +85,5 @@ def download(
 @datasets_app.command("sources")
 def sources() -> None:
     """Where each data set comes from."""
-    from wsol.datasets.download import SOURCES
-
-    for name, source in SOURCES.items():
-        OUTPUT.print(f"[bold]{name}[/bold]: {escape(source)}", soft_wrap=True)
+    for layout in LAYOUTS.values():
+        OUTPUT.print(f"[bold]{layout.name}[/bold]: {escape(layout.source)}", soft_wrap=True)

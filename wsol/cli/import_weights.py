@@ -111,7 +111,7 @@ def import_weights(
 
 def _class_keys(given: str) -> list[str]:
     from wsol.datasets.classes import imagenet_classes
-    from wsol.datasets.parsing import read_lines
+    from wsol.reading import read_lines
 
     if given == "ilsvrc":
         return [wnid for wnid, _ in imagenet_classes()]

@@ -1,0 +1,1 @@
+"""Data sets on disk: one file a layout, the table of them, and what every reader yields."""

@@ -1,15 +1,25 @@
 """What every data set reader yields."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wsol.errors import InputError
+
 Boxes = NDArray[np.float64]
 """Boxes as an (n, 4) float64 array of x0, y0, x1, y1 in pixels of the original image,
 **inclusive corners**: a box that covers the single pixel (3, 5) is 3, 5, 3, 5."""
+
+ROUNDING = 0.5
+"""How far a box may leave its image, in pixels: less is the rounding of a conversion."""
+
+_NOWHERE = (float("nan"), float("nan"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,7 @@ class Sample:
     Attributes:
         image_id: unique within the data set; relative path or number, never absolute.
         path: the image file, or None where the annotations were opened without images.
-        label: class index into `DatasetInfo.classes`.
+        label: class index into `Dataset.classes`.
         boxes: (n, 4) inclusive corners (see `Boxes`); n = 0 where only masks exist.
         size: (width, height) as the annotations state it, or None: read it from the image.
         mask: pixel annotation, or None.
@@ -50,6 +60,11 @@ class Dataset:
     keep it light (paths and boxes only). `classes` holds the class keys in label order (wnids
     for ImageNet-like sets), which is how a model's outputs are matched to labels.
     `class_names` are for people. `notes` are facts about this copy worth keeping in a record.
+
+    Raises:
+        InputError: on construction, naming the first sample that has another one's id, a label
+            that is no position in `classes`, or boxes that are none: not an (n, 4) array, not
+            finite, with a far corner before the near one, or outside an image of known size.
     """
 
     name: str
@@ -59,6 +74,24 @@ class Dataset:
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = field(default=())
 
+    def __post_init__(self) -> None:
+        where = f"{self.name}, split {self.split}"
+        if len(set(self.classes)) != len(self.classes):
+            twice = next(key for key in self.classes if self.classes.count(key) > 1)
+            raise InputError(f"{where}: the class {twice!r} stands twice among its classes.")
+        if len(self.class_names) != len(self.classes):
+            raise InputError(
+                f"{where}: {len(self.class_names)} class names for {len(self.classes)} classes."
+            )
+        _check_samples(self.samples, len(self.classes), where)
+
+    def noting(self, *notes: str) -> "Dataset":
+        """The same with more notes."""
+        noted = copy(self)
+        # Nothing that was checked on construction changes, so it is not checked again.
+        object.__setattr__(noted, "notes", (*self.notes, *notes))
+        return noted
+
     def __len__(self) -> int:
         return len(self.samples)
 
@@ -67,11 +100,126 @@ class Dataset:
 
 
 def limited(dataset: Dataset, limit: int | None) -> Dataset:
-    """The first `limit` images of a data set, or all of them."""
+    """So many images of a data set, spread evenly over its classes; all of them for None.
+
+    Every class gets the same number as far as it has so many. With fewer images than classes,
+    the classes that get one are spread over the list of classes; within a class, its images over
+    the data set's order, which stays as it is.
+    """
     if limit is None or limit >= len(dataset):
         return dataset
+    labels = np.array([sample.label for sample in dataset.samples])
+    chosen = spread(labels, limit)
+    covered, present = len(np.unique(labels[chosen])), len(np.unique(labels))
+    note = (
+        f"Only {limit:,} of {len(dataset):,} images, spread evenly over {covered:,} of "
+        f"{present:,} classes."
+    )
     return replace(
         dataset,
-        samples=dataset.samples[:limit],
-        notes=(*dataset.notes, f"Only the first {limit} of {len(dataset)} images."),
+        samples=[dataset.samples[position] for position in chosen],
+        notes=(*dataset.notes, note),
     )
+
+
+def spread(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """`count` ascending positions in (n,) `labels`, as evenly over the labels as there are images.
+
+    `count` is at most n.
+    """
+    by_label = np.argsort(labels, kind="stable")
+    sizes = np.unique(labels, return_counts=True)[1]
+    quota = np.zeros(len(sizes), dtype=np.int64)
+    while (left := count - int(quota.sum())) > 0:
+        able = np.flatnonzero(quota < sizes)
+        if left < len(able):
+            quota[able[_even(len(able), left)]] += 1
+        else:
+            quota[able] = np.minimum(sizes[able], quota[able] + left // len(able))
+    starts = np.cumsum(sizes) - sizes
+    chosen = [
+        start + _even(int(size), int(number))
+        for start, size, number in zip(starts, sizes, quota, strict=True)
+    ]
+    return np.sort(by_label[np.concatenate(chosen)])
+
+
+def _even(total: int, count: int) -> NDArray[np.int64]:
+    """`count` of the positions 0 to `total` - 1, evenly spaced, beginning with 0."""
+    return np.arange(count) * total // max(count, 1)
+
+
+def _check_samples(samples: Sequence[Sample], classes: int, where: str) -> None:
+    """Refuse samples that no evaluation could be right about.
+
+    All of them are looked at together, for a million takes a second; only where one is wrong is
+    it looked for.
+    """
+    if not all(issubclass(kind, Sample) for kind in set(map(type, samples))):
+        stranger = next(sample for sample in samples if not isinstance(sample, Sample))
+        raise InputError(f"{where}: its samples hold {_kind(stranger)} instead of Sample objects.")
+    ids = [sample.image_id for sample in samples]
+    labels = [sample.label for sample in samples]
+    boxes = [sample.boxes for sample in samples]
+    if not all(issubclass(kind, str) for kind in set(map(type, ids))) or "" in ids:
+        found = next(image_id for image_id in ids if not isinstance(image_id, str) or not image_id)
+        raise InputError(f"{where}: the image id {found!r:.40} is no text.")
+    if len(set(ids)) != len(ids):
+        twice = next(image_id for image_id, count in Counter(ids).items() if count > 1)
+        raise InputError(f"{where}: the image {twice} is listed twice.")
+    if not all(issubclass(kind, int | np.integer) for kind in set(map(type, labels))) or not all(
+        0 <= label < classes for label in set(labels)
+    ):
+        _refuse_label(ids, labels, classes, where)
+    if set(map(type, boxes)) - {np.ndarray} or {box.shape[1:] for box in boxes} - {(4,)}:
+        _refuse_shape(ids, boxes, where)
+    _check_boxes(samples, boxes, where)
+
+
+def _refuse_label(ids: list[str], labels: list[Any], classes: int, where: str) -> None:
+    for image_id, label in zip(ids, labels, strict=True):
+        if not isinstance(label, int | np.integer) or not 0 <= label < classes:
+            raise InputError(
+                f"{where}: {image_id} has the label {label!r:.40}; expected a position among the "
+                f"{classes} classes, counted from 0."
+            )
+
+
+def _refuse_shape(ids: list[str], boxes: list[Any], where: str) -> None:
+    for image_id, box in zip(ids, boxes, strict=True):
+        if not isinstance(box, np.ndarray) or box.shape[1:] != (4,):
+            found = f"the shape {box.shape}" if isinstance(box, np.ndarray) else _kind(box)
+            raise InputError(
+                f"{where}: the boxes of {image_id} have {found}; expected an (n, 4) array."
+            )
+
+
+def _check_boxes(samples: Sequence[Sample], arrays: list[Boxes], where: str) -> None:
+    counts = [len(array) for array in arrays]
+    boxes = np.concatenate(arrays) if arrays else np.empty((0, 4))
+    if boxes.dtype.kind not in "fiu":
+        raise InputError(f"{where}: boxes have the type {boxes.dtype}; expected numbers.")
+    sizes = np.array([sample.size or _NOWHERE for sample in samples], dtype=np.float64)
+    sizes = sizes.reshape(-1, 2)
+    if (sizes <= 0).any():
+        empty = samples[int(np.argmax((sizes <= 0).any(axis=1)))]
+        raise InputError(f"{where}: {empty.image_id} has the size {empty.size}.")
+    limits = np.repeat(sizes, counts, axis=0)
+    near, far = boxes[:, :2], boxes[:, 2:]
+    wrong = ~np.isfinite(boxes).all(1) | (near > far).any(1)
+    # A comparison with an unknown size, which is NaN, is false.
+    outside = ((near < -ROUNDING) & ~np.isnan(limits) | (far > limits + ROUNDING)).any(1)
+    bad = np.flatnonzero(wrong | outside)
+    if len(bad):
+        sample = samples[int(np.repeat(np.arange(len(samples)), counts)[bad[0]])]
+        box = ",".join(f"{value!r}" for value in boxes[bad[0]].tolist())
+        if wrong[bad[0]]:
+            told = "is not x0 <= x1, y0 <= y1 and finite"
+        else:
+            assert sample.size is not None
+            told = f"lies outside its image of {sample.size[0]}x{sample.size[1]} pixels"
+        raise InputError(f"{where}: a box of {sample.image_id}, {box}, {told}.")
+
+
+def _kind(value: Any) -> str:
+    return f"the type {type(value).__name__}"

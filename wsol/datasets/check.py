@@ -6,19 +6,11 @@ from typing import Any
 
 from wsol.datasets.base import Dataset, Sample
 from wsol.datasets.loading import image_size, open_image
+from wsol.datasets.parsing import AnnotationError, Problem, Problems, clipped
 from wsol.errors import InputError
 from wsol.pipeline import Pipeline
 
 _LISTED = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong with one image."""
-
-    kind: str
-    image_id: str
-    message: str
 
 
 @dataclass(slots=True)
@@ -63,6 +55,7 @@ class CheckReport:
 
 def check_dataset(
     dataset: Dataset,
+    found: Problems | None = None,
     *,
     decode: bool = True,
     workers: int = 2,
@@ -71,6 +64,7 @@ def check_dataset(
     """Look at every image of a data set.
 
     Args:
+        found: what its reader could not use.
         decode: decode each image completely, which finds truncated files; else read its header.
         workers: threads.
         advance: called with the number of images that have been finished since the last call.
@@ -85,6 +79,10 @@ def check_dataset(
         masks=sum(sample.mask is not None for sample in dataset.samples),
         notes=list(dataset.notes),
     )
+    if found is not None:
+        report.problems += found.found + found.missing
+        if found.clipped:
+            report.notes += Problems.clipped_note(found.clipped)
 
     def job(sample: Sample) -> Callable[[], list[Problem]]:
         return lambda: _check(sample, decode)
@@ -121,13 +119,11 @@ def _check(sample: Sample, decode: bool) -> list[Problem]:
                     "replace it by the original.",
                 )
             size = actual
-    for x0, y0, x1, y1 in sample.boxes:
-        if size is not None and (x0 < 0 or y0 < 0 or x1 > size[0] or y1 > size[1]):
-            found(
-                "box outside its image",
-                f"{sample.image_id}: the box {x0:g},{y0:g},{x1:g},{y1:g} leaves the "
-                f"{size[0]}x{size[1]} image; correct it or leave the image out.",
-            )
+    for x0, y0, x1, y1 in sample.boxes.tolist():
+        try:
+            clipped((x0, y0, x1, y1), size, sample.image_id, Problems())
+        except AnnotationError as error:
+            found(error.kind, str(error))
     for path in (*sample.mask.objects, sample.mask.ignore) if sample.mask else ():
         if path is None:
             continue

@@ -8,16 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsol.datasets.base import Dataset, Sample
+from wsol.datasets.classes import bird_name, cub_classes
 from wsol.datasets.parsing import (
+    AnnotationError,
+    Problems,
     as_boxes,
-    box_of,
+    corner_box,
     fields,
-    read_lines,
-    require_samples,
+    four_numbers,
+    image_path,
+    sized_box,
+    unique,
     whole_number,
 )
 from wsol.errors import InputError
-from wsol.files import inside, require_folder
+from wsol.files import require_folder
+from wsol.reading import quoted, read_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +33,9 @@ class LabelledImages:
     Attributes:
         root: the folder CUB_200_2011.
         images: image number to name below the image root, path and label, in `images.txt`'s order.
-        others: numbers of the images of the other split.
-        classes: names such as `001.Black_footed_Albatross`.
+        others: numbers of the images that are left out: of the other split, or with a problem.
+        classes: names such as `001.Black_footed_Albatross`: all 200, where those of this copy are
+            some of them.
     """
 
     root: Path
@@ -36,13 +43,15 @@ class LabelledImages:
     others: frozenset[str]
     classes: tuple[str, ...]
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names for people."""
-        return tuple(name.partition(".")[2].replace("_", " ") or name for name in self.classes)
+    def dataset(self, split: str, samples: list[Sample]) -> Dataset:
+        """These samples of them as a data set."""
+        names = tuple(map(bird_name, self.classes))
+        return Dataset("CUB", split, samples, self.classes, names)
 
 
-def labelled_images(root: Path, images: Path | None, split: str) -> LabelledImages:
+def labelled_images(
+    root: Path, images: Path | None, split: str, problems: Problems
+) -> LabelledImages:
     """Read what says which images belong to `train` or `test`, and their classes; no box file.
 
     Args:
@@ -55,75 +64,95 @@ def labelled_images(root: Path, images: Path | None, split: str) -> LabelledImag
     if split not in ("train", "test"):
         raise InputError(f"cub: has no split {split!r}; there are train and test.")
     image_root = require_folder(images or root / "images", "the photographs in class folders")
-    labels = _table(root / "image_class_labels.txt")
-    parts = _table(root / "train_test_split.txt")
-    wanted = {"train": "1", "test": "0"}[split]
-
-    classes: list[str] = []
-    for line, where in read_lines(root / "classes.txt", "class number and name"):
-        number, name = fields(line, 2, None, where)
-        if whole_number(number, "class number", where) != len(classes) + 1:
-            raise InputError(f"{where}: class {number} is out of order.")
-        classes.append(name)
-
+    labels = _table(root / "image_class_labels.txt", problems)
+    parts = _table(root / "train_test_split.txt", problems)
+    classes = _classes(root / "classes.txt")
     found: dict[str, tuple[str, Path, int]] = {}
     others = set()
-    for number, (name, where) in _table(root / "images.txt").items():
-        if number not in labels or number not in parts:
-            raise InputError(f"{where}: image {number} has no class or no split.")
-        if parts[number][0] != wanted:
+    for number, (name, where) in _table(root / "images.txt", problems).items():
+        with problems.leaving_out(name):
             others.add(number)
-            continue
-        label = whole_number(labels[number][0], "class number", labels[number][1]) - 1
-        if not 0 <= label < len(classes):
-            raise InputError(f"{labels[number][1]}: class {label + 1} is not in classes.txt.")
-        found[number] = (name, inside(image_root, name, where), label)
-    return LabelledImages(root, found, frozenset(others), tuple(classes))
+            if number not in labels or number not in parts:
+                raise AnnotationError(
+                    "image without label", f"{where}: image {number} has no class or no split."
+                )
+            part, place = parts[number]
+            if part not in ("0", "1"):
+                raise AnnotationError(
+                    "bad number",
+                    f"{place}: the split {quoted(part, 40)} is neither 1 (train) nor 0 (test).",
+                )
+            label = whole_number(labels[number][0], "class number", labels[number][1]) - 1
+            if not 0 <= label < len(classes):
+                raise AnnotationError(
+                    "foreign label",
+                    f"{labels[number][1]}: class {label + 1} is not in classes.txt.",
+                )
+            if (part == "1") == (split == "train"):
+                found[number] = (name, image_path(image_root, name, where), label)
+                others.discard(number)
+    return LabelledImages(root, found, frozenset(others), classes)
 
 
-def read_cub(root: Path, images: Path | None = None, split: str = "test") -> Dataset:
+def read_cub(
+    root: Path, images: Path | None = None, split: str = "test", problems: Problems | None = None
+) -> Dataset:
     """Read the `train` or `test` images; see `labelled_images` for the arguments."""
-    labelled = labelled_images(root, images, split)
+    problems = problems or Problems(strict=True)
+    labelled = labelled_images(root, images, split, problems)
     file = labelled.root / "bounding_boxes.txt"
-    samples = []
+    boxes: dict[str, list[tuple[float, float, float, float]]] = {}
     for line, where in read_lines(file, "image number and box"):
-        number, *corners = fields(line, 5, None, where)
-        if number in labelled.others:
-            continue
-        if number not in labelled.images:
-            raise InputError(f"{where}: image {number} is not in images.txt.")
-        name, path, label = labelled.images[number]
-        x, y, width, height = box_of_size(corners, where)
-        box = box_of([str(x), str(y), str(x + width), str(y + height)], where)
-        samples.append(Sample(name, path, label, as_boxes([box])))
-    return Dataset(
-        name="CUB",
-        split=split,
-        samples=require_samples(samples, file, "a box for every image"),
-        classes=labelled.classes,
-        class_names=labelled.class_names,
-    )
+        number = line.split(maxsplit=1)[0]
+        with problems.leaving_out(labelled.images.get(number, ("",))[0]):
+            if number in labelled.others:
+                continue
+            if number not in labelled.images:
+                raise AnnotationError(
+                    "unknown image", f"{where}: image {quoted(number)[1:-1]} is not in images.txt."
+                )
+            found = boxes.setdefault(number, [])
+            x, y, width, height = sized_box(
+                four_numbers(fields(line, 5, None, where)[1:], where), where
+            )
+            found.append(corner_box((x, y, x + width, y + height), where))
+    samples = []
+    for number, (name, path, label) in labelled.images.items():
+        if number not in boxes:
+            told = f"{file}: has no line for image {number}, {name}."
+            problems.add("image without annotation", name, told)
+        elif boxes[number]:
+            samples.append(Sample(name, path, label, as_boxes(boxes[number])))
+    return labelled.dataset(split, unique(samples, file, "a box for every image", problems))
 
 
-def box_of_size(texts: list[str], where: str) -> tuple[float, float, float, float]:
-    """Four numbers x, y, width, height with a positive size."""
-    try:
-        x, y, width, height = map(float, texts)
-    except ValueError as error:
-        raise InputError(
-            f"{where}: the box {' '.join(texts)[:60]!r} is not four numbers."
-        ) from error
-    if not (width > 0 and height > 0):
-        raise InputError(f"{where}: the box has the size {width:g}x{height:g}.")
-    return x, y, width, height
+def read_cub_labels(root: Path, images: Path | None = None, split: str = "train") -> Dataset:
+    """A training set: images and labels alone; the file of boxes is not opened."""
+    problems = Problems(strict=True)
+    labelled = labelled_images(root, images, split, problems)
+    nothing = as_boxes([])
+    samples = [Sample(name, path, label, nothing) for name, path, label in labelled.images.values()]
+    return labelled.dataset(split, unique(samples, labelled.root, "labelled images", problems))
 
 
-def _table(path: Path) -> dict[str, tuple[str, str]]:
+def _classes(file: Path) -> tuple[str, ...]:
+    classes: list[str] = []
+    for line, where in read_lines(file, "class number and name"):
+        number, name = fields(line, 2, None, where)
+        if whole_number(number, "class number", where) != len(classes) + 1:
+            raise InputError(f"{where}: class {quoted(number)[1:-1]} is out of order.")
+        classes.append(name)
+    every = tuple(key for key, _ in cub_classes())
+    return every if every[: len(classes)] == tuple(classes) else tuple(classes)
+
+
+def _table(path: Path, problems: Problems) -> dict[str, tuple[str, str]]:
     """Image number to value and the value's place."""
-    table = {}
+    table: dict[str, tuple[str, str]] = {}
     for line, where in read_lines(path, "an image number and a value a line"):
-        number, value = fields(line, 2, None, where)
-        if number in table:
-            raise InputError(f"{where}: image {number} is listed twice.")
-        table[number] = (value, where)
+        with problems.leaving_out():
+            number, value = fields(line, 2, None, where)
+            if number in table:
+                raise AnnotationError("listed twice", f"{where}: image {number} is listed twice.")
+            table[number] = (value, where)
     return table

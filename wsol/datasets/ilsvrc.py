@@ -3,37 +3,37 @@
 Images: below the root, flat (`ILSVRC2012_val_00000001.JPEG`) or in one folder a class (named by
 WordNet id), in any of the folders of `_IMAGE_FOLDERS`. Boxes: the VOC-style XML files of
 `ILSVRC2012_bbox_val_v3.tgz`, or Kaggle's `LOC_val_solution.csv`. Labels: from whichever gives them
-first of class folders, the CSV, the XML files, and the devkit's ground-truth file.
+first of class folders, the CSV, the XML files, and the devkit's ground-truth file. Boxes of other
+classes than the image's own do not count.
 
-Class order is that of sorted WordNet ids. The devkit numbers classes differently; its own table
-(`meta.mat` or `map_clsloc.txt`) is read to translate.
+Class order is that of sorted WordNet ids. The devkit numbers classes differently; `map_clsloc.txt`
+beside its file, or else what is known of its `meta.mat`, translates.
 """
 
-import csv
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import ParseError, fromstring
-
 from wsol.datasets.base import Dataset, Sample
-from wsol.datasets.classes import imagenet_classes
+from wsol.datasets.classes import devkit_classes, imagenet_classes
 from wsol.datasets.parsing import (
+    AnnotationError,
+    Box,
+    Problems,
     as_boxes,
-    box_of,
-    check_inside,
+    clipped,
+    corner_box,
     fields,
-    read_lines,
-    require_samples,
+    four_numbers,
+    unique,
     whole_number,
 )
 from wsol.errors import InputError
 from wsol.files import require_folder
-
-Box = tuple[float, float, float, float]
+from wsol.reading import quoted, read_lines, read_rows, read_xml
 
 _IMAGE_FOLDERS = ("{split}", "ILSVRC/Data/CLS-LOC/{split}", "Data/CLS-LOC/{split}",
                   "images/{split}", "ILSVRC2012_img_{split}", "images", ".")  # fmt: skip
@@ -48,76 +48,166 @@ WNID = re.compile(r"n\d{8}$")
 _NUMBER = re.compile(r"(\d+)(?:\.\w+)?$")
 
 
+@dataclass(frozen=True, slots=True)
+class _Annotation:
+    """What is said of one image: each object's class and box, and (width, height) if known."""
+
+    file: Path
+    where: str
+    objects: list[tuple[str, Box]]
+    size: tuple[int, int] | None = None
+
+
 def read_ilsvrc(
-    root: Path, split: str = "val", images: Path | None = None, exclude: Path | None = None
+    root: Path, split: str = "val", images: Path | None = None, problems: Problems | None = None
 ) -> Dataset:
     """Read `val` or `train`.
 
     Args:
         root: the folder that holds images and annotations.
         images: the image folder, where it is elsewhere.
-        exclude: a file of validation images to leave out, a number or a name a line (the
-            CLS-LOC blacklist).
+        problems: collects what is wrong with single images; None raises at the first one.
 
     Raises:
         InputError: naming the file that is missing or wrong, and what was looked for.
     """
+    problems = problems or Problems(strict=True)
     root = require_folder(root, "the ILSVRC folder")
-    if split not in ("train", "val"):
-        raise InputError(f"ilsvrc: has no split {split!r}; there are train and val.")
+    _require_split(split)
     folder, files = find_images(root, images, split)
-    notes = []
-    if exclude is not None:
-        before = len(files)
-        files = _without(files, exclude)
-        notes.append(f"{before - len(files)} images left out as listed in {exclude.name}.")
-    label_of = {wnid: label for label, (wnid, _) in enumerate(imagenet_classes())}
-    boxes = _boxes_from_csv(root, split)
-    xml = None if boxes is not None else _find_xml(root, split, files)
-    if boxes is None and xml is None:
+    table = _boxes_from_csv(root, split, problems)
+    xml = None if table is not None else _find_xml(root, split, files)
+    if table is None and xml is None:
         raise InputError(
             f"{root}: no box annotations found; expected LOC_{split}_solution.csv, or XML files in "
             f"one of {', '.join(name.format(split=split) for name in _XML_FOLDERS)}."
         )
-    truth = None
+    stems = {Path(relative).stem for relative, _ in files}
+    labels = _Labels(root, split)
     samples = []
-    boxless = 0
+    boxless = others = 0
     for relative, path in files:
         stem = Path(relative).stem
-        size = None
-        if boxes is not None:
-            found = boxes.get(stem)
-            if found is None:
-                raise InputError(f"{root}: LOC_{split}_solution.csv has no line for {stem}.")
-            wnid, rows = found
-        else:
-            assert xml is not None
-            file = xml.get(stem)
-            if file is None:
-                if split == "val":
-                    raise InputError(f"{path}: has no annotation; expected {stem}.xml.")
-                boxless += 1
-                continue
-            wnid, rows, size = _read_xml(file)
-        parent = Path(relative).parent.name
-        if WNID.match(parent):
-            wnid = parent
-        if wnid not in label_of and split == "val":
-            truth = _ground_truth(root) if truth is None else truth
-            wnid = truth.get(int(_number(stem)), wnid)
-        if wnid not in label_of:
-            raise InputError(f"{path}: its class {wnid!r} is none of the 1,000 of ILSVRC 2012.")
-        samples.append(Sample(relative, path, label_of[wnid], as_boxes(rows), size))
+        with problems.leaving_out(relative):
+            annotation = None
+            if table is not None:
+                annotation = table.get(stem)
+            elif xml is not None and stem in xml:
+                annotation = _read_xml(xml[stem])
+            if annotation is None:
+                if split == "train":
+                    boxless += 1
+                    continue
+                expected = f"{stem}.xml" if table is None else f"a line in LOC_{split}_solution.csv"
+                raise AnnotationError(
+                    "image without annotation",
+                    f"{path}: has no annotation; expected {expected}.",
+                )
+            label, boxes = labels.of(relative, annotation)
+            others += len(annotation.objects) - len(boxes)
+            where = annotation.where
+            rows = []
+            for box in boxes:
+                with problems.leaving_out(relative):
+                    rows.append(clipped(corner_box(box, where), annotation.size, where, problems))
+            if rows:
+                samples.append(Sample(relative, path, label, as_boxes(rows), annotation.size))
+    for stem, place in sorted((xml or {}).items()):
+        if stem not in stems and (WNID.match(stem[:9]) is not None) == (split == "train"):
+            problems.tell("annotation without image", stem, f"{place}: its image is missing.")
+    for stem, annotation in (table or {}).items():
+        if stem not in stems and split == "val":
+            told = f"{annotation.where}: the image {stem} is missing."
+            problems.tell("annotation without image", stem, told)
+    notes = []
     if boxless:
-        notes.append(f"{boxless} training images without annotated boxes left out.")
-    return Dataset(
-        name="ILSVRC",
-        split=split,
-        samples=require_samples(samples, folder, "annotated JPEG images"),
-        classes=tuple(label_of),
-        class_names=tuple(name for _, name in imagenet_classes()),
-        notes=tuple(notes),
-    )
+        notes.append(f"{boxless:,} training images without annotated boxes left out.")
+    if others:
+        notes.append(f"{others:,} boxes of other classes than their image's left out.")
+    samples = unique(samples, folder, "annotated JPEG images", problems)
+    return _dataset(split, samples, tuple(notes))
+
+
+def read_ilsvrc_labels(root: Path, split: str = "train", images: Path | None = None) -> Dataset:
+    """A training set: images in one folder a class, named by WordNet id; no box is opened."""
+    folder, files = find_images(require_folder(root, "the ILSVRC folder"), images, split)
+    label_of = {wnid: label for label, (wnid, _) in enumerate(imagenet_classes())}
+    nothing = as_boxes([])
+    samples = []
+    for relative, path in files:
+        wnid = path.parent.name
+        if wnid not in label_of:
+            raise InputError(
+                f"{path}: training images lie in one folder a class, named by WordNet id; "
+                f"{wnid!r} is none of the 1,000 of ILSVRC 2012."
+            )
+        samples.append(Sample(relative, path, label_of[wnid], nothing))
+    problems = Problems(strict=True)
+    return _dataset(split, unique(samples, folder, "labelled images", problems))
+
+
+def _require_split(split: str) -> None:
+    if split not in ("train", "val"):
+        raise InputError(f"ilsvrc: has no split {split!r}; there are train and val.")
+
+
+def _dataset(split: str, samples: list[Sample], notes: tuple[str, ...] = ()) -> Dataset:
+    keys, names = zip(*imagenet_classes(), strict=True)
+    return Dataset("ILSVRC", split, samples, keys, names, notes)
+
+
+class _Labels:
+    """Which of an image's annotated classes is its own."""
+
+    def __init__(self, root: Path, split: str) -> None:
+        self._root = root
+        self._split = split
+        self._label_of = {wnid: label for label, (wnid, _) in enumerate(imagenet_classes())}
+        self._truth: dict[int, str] | None = None
+
+    def of(self, relative: str, annotation: _Annotation) -> tuple[int, list[Box]]:
+        """The label of an image, and the boxes that are of its class.
+
+        Raises:
+            AnnotationError: when its class is unknown, or its folder and its annotation disagree.
+        """
+        parent = Path(relative).parent.name
+        named = list(dict.fromkeys(name for name, _ in annotation.objects))
+        known = [name for name in named if name in self._label_of]
+        if WNID.match(parent):
+            own = parent
+        elif len(known) == 1:
+            own = known[0]
+        else:
+            own = self._by_number(relative, named)
+        if own not in self._label_of:
+            raise AnnotationError(
+                "foreign label",
+                f"{annotation.file}: the class {quoted(own)} of {relative} is none of the 1,000 of "
+                "ILSVRC 2012.",
+            )
+        if own not in known and known:
+            raise AnnotationError(
+                "contradiction",
+                f"{annotation.where}: is of {' and '.join(known[:3])}, but {relative} is of {own}; "
+                "keep the right one.",
+            )
+        boxes = [box for name, box in annotation.objects if name == own or not known]
+        return self._label_of[own], boxes
+
+    def _by_number(self, relative: str, named: list[str]) -> str:
+        """The class in the devkit's ground truth of validation images."""
+        if self._truth is None:
+            self._truth = _ground_truth(self._root) if self._split == "val" else {}
+        number = _NUMBER.search(Path(relative).stem)
+        wnid = self._truth.get(int(number.group(1))) if number else None
+        if wnid is None and len(set(named) & self._label_of.keys()) > 1:
+            raise AnnotationError(
+                "contradiction",
+                f"{relative}: its annotation has the classes {' and '.join(named[:3])}, and "
+                "nothing says which is the image's; put it into a folder of its class's name.",
+            )
+        return wnid or named[0]
 
 
 def find_images(root: Path, images: Path | None, split: str) -> tuple[Path, list[tuple[str, Path]]]:
@@ -151,48 +241,37 @@ def _images_in(folder: Path) -> Iterator[tuple[str, Path]]:
                 yield entry.name, Path(entry.path)
 
 
-def _without(files: list[tuple[str, Path]], exclude: Path) -> list[tuple[str, Path]]:
-    """Leave out the images that a list names by number or by file name."""
-    numbers, names = set(), set()
-    for line, where in read_lines(exclude, "an image number or name a line"):
-        text = line.strip()
-        if text.isdigit():
-            numbers.add(int(text))
-        elif _NUMBER.search(text):
-            names.add(Path(text).stem)
-        else:
-            raise InputError(f"{where}: {text[:40]!r} is neither a number nor an image name.")
-    return [
-        (relative, path)
-        for relative, path in files
-        if path.stem not in names and int(_number(path.stem)) not in numbers
-    ]
-
-
-def _number(stem: str) -> str:
-    found = _NUMBER.search(stem)
-    return found.group(1) if found else "0"
-
-
-def _boxes_from_csv(root: Path, split: str) -> dict[str, tuple[str, list[Box]]] | None:
-    """Class and boxes by image stem from Kaggle's file: `ImageId`, then `wnid x0 y0 x1 y1 ...`."""
-    path = next((p for p in (root / f"LOC_{split}_solution.csv",) if p.is_file()), None)
-    if path is None:
+def _boxes_from_csv(root: Path, split: str, problems: Problems) -> dict[str, _Annotation] | None:
+    """Annotations by image stem from Kaggle's file: `ImageId`, then `wnid x0 y0 x1 y1 ...`."""
+    path = root / f"LOC_{split}_solution.csv"
+    if not path.is_file():
         return None
-    table = {}
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = csv.reader(stream)
-        for row in rows:
-            where = f"{path}:{rows.line_num}"
-            if row[:1] == ["ImageId"] or not row:
-                continue
+    table: dict[str, _Annotation] = {}
+    for row, where in read_rows(path, "Kaggle's table of boxes"):
+        if row[0] == "ImageId":
+            continue
+        with problems.leaving_out(row[0]):
             if len(row) != 2:
-                raise InputError(f"{where}: has {len(row)} columns; expected image and boxes.")
+                raise AnnotationError(
+                    "malformed line", f"{where}: has {len(row)} columns; expected image and boxes."
+                )
             words = row[1].split()
             if not words or len(words) % 5:
-                raise InputError(f"{where}: expected groups of a class and four numbers.")
-            boxes = [box_of(words[i + 1 : i + 5], where) for i in range(0, len(words), 5)]
-            table[row[0]] = (words[0], boxes)
+                raise AnnotationError(
+                    "malformed line", f"{where}: expected groups of a class and four numbers."
+                )
+            objects = [
+                (words[i], four_numbers(words[i + 1 : i + 5], where))
+                for i in range(0, len(words), 5)
+            ]
+            found = _Annotation(path, where, objects)
+            first = table.setdefault(row[0], found)
+            if first.objects != objects:
+                raise AnnotationError(
+                    "contradiction",
+                    f"{where}: {quoted(row[0])[1:-1]} has other boxes than at {first.where}; keep "
+                    "the right ones.",
+                )
     return table
 
 
@@ -212,50 +291,40 @@ def _find_xml(root: Path, split: str, files: list[tuple[str, Path]]) -> dict[str
     return None
 
 
-def _read_xml(path: Path) -> tuple[str, list[Box], tuple[int, int]]:
-    """Class, boxes and (width, height) of a VOC-style annotation."""
+def _read_xml(path: Path) -> _Annotation:
+    """A VOC-style annotation; a width or height of 0 says that the size is unknown."""
     try:
-        root = fromstring(path.read_bytes())
-    except DefusedXmlException as error:
-        raise InputError(
-            f"{path}: declares entities or external files, which is refused."
-        ) from error
-    except (ParseError, ValueError) as error:
-        raise InputError(f"{path}: is not well-formed XML ({error}); extract it again.") from error
+        root = read_xml(path, "a VOC-style annotation")
+    except InputError as error:
+        raise AnnotationError("malformed file", str(error)) from error
     where = str(path)
-    size = (
-        whole_number(_text(root, "size/width", where), "width", where),
-        whole_number(_text(root, "size/height", where), "height", where),
-    )
-    wnid, boxes = "", []
+    width = whole_number(_text(root, "size/width", where), "width", where)
+    height = whole_number(_text(root, "size/height", where), "height", where)
+    objects = []
     for item in root.iter("object"):
-        wnid = wnid or _text(item, "name", where)
         corners = [_text(item, f"bndbox/{key}", where) for key in ("xmin", "ymin", "xmax", "ymax")]
-        box = box_of(corners, where)
-        if size[0] and size[1]:
-            check_inside(box, size, where)
-        boxes.append(box)
-    if not boxes:
-        raise InputError(f"{path}: has no object.")
-    return wnid, boxes, size
+        objects.append((_text(item, "name", where), four_numbers(corners, where)))
+    if not objects:
+        raise AnnotationError("image without annotation", f"{path}: has no object.")
+    return _Annotation(path, where, objects, (width, height) if width and height else None)
 
 
 def _text(element: Element, path: str, where: str) -> str:
     text = element.findtext(path)
     if text is None or not text.strip():
-        raise InputError(f"{where}: has no <{path.replace('/', '><')}>.")
+        raise AnnotationError("malformed file", f"{where}: has no <{path.replace('/', '><')}>.")
     return text.strip()
 
 
 def _ground_truth(root: Path) -> dict[int, str]:
-    """WordNet id by validation image number, from the devkit."""
+    """WordNet id by validation image number, from the devkit; empty where it has none."""
     for place in _DEVKIT:
         truth = root / place / _TRUTH
         if truth.is_file():
             wnid_of = _devkit_classes(truth.parent)
             labels = {}
             for number, (line, where) in enumerate(read_lines(truth, "a class number a line"), 1):
-                key = whole_number(line.strip(), "class number", where)
+                key = whole_number(line, "class number", where)
                 if key not in wnid_of:
                     raise InputError(f"{where}: class {key} is not in the devkit's table.")
                 labels[number] = wnid_of[key]
@@ -264,18 +333,9 @@ def _ground_truth(root: Path) -> dict[int, str]:
 
 
 def _devkit_classes(folder: Path) -> dict[int, str]:
-    """WordNet id by the devkit's own class number, from `map_clsloc.txt` or `meta.mat`."""
+    """WordNet id by the devkit's own class number, from `map_clsloc.txt` if it is there."""
     table = folder / "map_clsloc.txt"
-    if table.is_file():
-        rows = (fields(line, 3, None, where) for line, where in read_lines(table, "the classes"))
-        return {int(number): wnid for wnid, number, _ in rows}
-    meta = folder / "meta.mat"
-    if not meta.is_file():
-        raise InputError(
-            f"{folder / _TRUTH}: numbers classes in the devkit's own order; put the devkit's "
-            "meta.mat or map_clsloc.txt beside it."
-        )
-    from scipy.io import loadmat
-
-    synsets = loadmat(meta, squeeze_me=True)["synsets"]
-    return {int(item["ILSVRC2012_ID"]): str(item["WNID"]) for item in synsets}
+    if not table.is_file():
+        return devkit_classes()
+    rows = [(fields(line, 3, None, where), where) for line, where in read_lines(table, "classes")]
+    return {whole_number(row[1], "class number", where): row[0] for row, where in rows}

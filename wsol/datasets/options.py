@@ -1,10 +1,25 @@
 """Which data set, and how much of it: options of every job that reads one."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from wsol.options import Options, Place, one_of
+from wsol.datasets.registry import (
+    DATASETS,
+    TRAINING_SETS,
+    open_dataset,
+    require_data_name,
+    require_training_name,
+)
+from wsol.errors import InputError
+from wsol.options import Options, Place
+
+if TYPE_CHECKING:
+    from wsol.datasets.base import Dataset
+    from wsol.datasets.parsing import Problems
+
+_OR_OWN = "or package.module:callable, which runs code of the current folder"
 
 if TYPE_CHECKING:
     from wsol.datasets.base import Dataset
@@ -24,8 +39,10 @@ class _Named(Options):
 class DataOptions(_Named):
     """A data set on disk."""
 
-    data: str = Field(description="Layout of the data set.")
-    root: Place = Field(description="The data set's folder (protocol: the four-file folder).")
+    data: str = Field(description=f"Layout of the data set: {', '.join(DATASETS)}; {_OR_OWN}.")
+    root: Place | None = Field(
+        default=None, description="The data set's folder (protocol: the four-file folder)."
+    )
     images: Place | None = Field(
         default=None, description="Image root, where it is not under --root."
     )
@@ -36,25 +53,32 @@ class DataOptions(_Named):
         default=None, description="Split to use; each layout has its default."
     )
     exclude: Place | None = Field(
-        default=None, description="File of images to leave out (the CLS-LOC blacklist)."
+        default=None,
+        description="File of images to leave out, a name or number a line (the CLS-LOC blacklist).",
     )
-    limit: int | None = Field(default=None, ge=1, description="Use only the first N images.")
+    skip_bad_annotations: bool = Field(
+        default=False,
+        description="Leave out boxes, lines and files that are wrong about single images, and "
+        "count them in the record's notes.",
+    )
+    limit: int | None = Field(
+        default=None, ge=1, description="Use only N images, spread evenly over the classes."
+    )
 
     @field_validator("data")
     @classmethod
-    def _is_a_layout(cls, data: str) -> str:
-        from wsol.datasets.registry import DATASETS
+    def _is_known(cls, data: str) -> str:
+        return _checked(require_data_name, data)
 
-        return one_of(data, DATASETS)
-
-    def whole(self) -> "Dataset":
+    def whole(self, problems: "Problems | None" = None) -> "Dataset":
         """Open all of it.
+
+        Args:
+            problems: gathers what is wrong about single images, instead of refusing it.
 
         Raises:
             InputError: for anything wrong with it.
         """
-        from wsol.datasets.registry import open_dataset
-
         return open_dataset(
             self.data,
             self.root,
@@ -62,30 +86,33 @@ class DataOptions(_Named):
             masks=self.masks,
             split=self.split,
             exclude=self.exclude,
+            skip_bad_annotations=self.skip_bad_annotations,
+            problems=problems,
         )
 
 
 class TrainingDataOptions(_Named):
     """Images and labels to train on."""
 
-    data: str = Field(description="Layout of the training set.")
-    root: Place = Field(
-        description="Its folder (protocol: the four-file folder; openimages: that of its splits)."
+    data: str = Field(
+        description=f"Layout of the training set: {', '.join(TRAINING_SETS)}; {_OR_OWN}."
+    )
+    root: Place | None = Field(
+        default=None,
+        description="Its folder (protocol: the four-file folder; openimages: that of its splits).",
     )
     images: Place | None = Field(
         default=None, description="Image root, where it is not under --root."
     )
     split: str | None = Field(default=None, description="Split to train on.")
     limit: int | None = Field(
-        default=None, ge=1, description="Train on N images, spread over all classes."
+        default=None, ge=1, description="Train on N images, spread evenly over the classes."
     )
 
     @field_validator("data")
     @classmethod
-    def _is_a_layout(cls, data: str) -> str:
-        from wsol.datasets.weak import TRAINING_SETS
-
-        return one_of(data, TRAINING_SETS)
+    def _is_known(cls, data: str) -> str:
+        return _checked(require_training_name, data)
 
     def opened(self) -> "Dataset":
         """Open it.
@@ -98,3 +125,11 @@ class TrainingDataOptions(_Named):
         return open_training_set(
             self.data, self.root, images=self.images, split=self.split, limit=self.limit
         )
+
+
+def _checked(require: Callable[[str], str], name: str) -> str:
+    """What `require` returns; what it refuses is the field's mistake, told with its place."""
+    try:
+        return require(name)
+    except InputError as error:
+        raise ValueError(str(error)) from error

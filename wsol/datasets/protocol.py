@@ -10,134 +10,358 @@ A folder such as `CUB/test` holds four files of comma-separated lines:
 
 The folders `train`, `val` and `test` are the splits that the protocol calls `train-weaksup`,
 `train-fullsup` and `test`.
+
+Files of a million lines are read as columns; whatever is not plainly right in them is looked at
+line by line, by the same functions.
 """
 
 from collections import defaultdict
-from collections.abc import Container
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wsol.datasets.base import Dataset, MaskFiles, Sample
-from wsol.datasets.classes import imagenet_classes
+from wsol.datasets.base import Boxes, Dataset, MaskFiles, Sample
+from wsol.datasets.classes import CLASSES_MOST, known_classes
+from wsol.datasets.columns import Columns, fast_columns
 from wsol.datasets.parsing import (
+    AnnotationError,
+    Problems,
     as_boxes,
-    box_of,
-    check_inside,
+    clipped,
+    corner_box,
     fields,
-    read_lines,
-    require_samples,
+    four_numbers,
+    image_path,
+    unique,
     whole_number,
 )
 from wsol.errors import InputError
-from wsol.files import inside, require_folder
+from wsol.files import require_folder
+from wsol.reading import decoded, numbered_lines, quoted, read_bytes, read_text
 
 _WHAT = "one of the protocol's four annotation files"
+_ODD = ("\n/", "..", "\\", "\r", "\0")
+"""In a list of images: what has to be looked at line by line."""
 _SPLITS = {"train": "train-weaksup", "val": "train-fullsup", "test": "test"}
 
 
-def read_protocol(root: Path, images: Path | None = None, masks: Path | None = None) -> Dataset:
+def read_protocol(
+    root: Path,
+    images: Path | None = None,
+    masks: Path | None = None,
+    problems: Problems | None = None,
+) -> Dataset:
     """Read one four-file folder.
 
     Args:
         root: the folder.
         images: the image root; None leaves `Sample.path` empty.
         masks: the mask root of OpenImages; None takes the image root.
+        problems: collects what is wrong with single lines; None raises at the first one.
 
     Raises:
         InputError: naming file and line of what is wrong.
     """
+    problems = problems or Problems(strict=True)
     root = require_folder(root, "a folder with image_ids.txt, class_labels.txt, ...")
     if images is not None:
-        require_folder(images, "the image root")
+        images = require_folder(images, "the image root")
     if masks is not None:
         require_folder(masks, "the mask root")
-    labels = image_labels(root)
-    sizes: dict[str, tuple[int, int]] = {}
-    for line, where in read_lines(root / "image_sizes.txt", _WHAT):
-        image_id, width, height = _known(fields(line, 3, ",", where), labels, where)
-        sizes[image_id] = (
-            whole_number(width, "width", where),
-            whole_number(height, "height", where),
-        )
-        if 0 in sizes[image_id]:
-            raise InputError(f"{where}: the size {width}x{height} is empty.")
-
-    boxes: dict[str, list[tuple[float, float, float, float]]] = defaultdict(list)
-    objects: dict[str, list[Path]] = defaultdict(list)
-    ignored: dict[str, Path] = {}
-    mask_root = masks or images
-    for line, where in read_lines(root / "localization.txt", _WHAT):
-        parts = line.split(",")
-        image_id = _known(parts, labels, where)[0]
-        if len(parts) == 5:
-            box = box_of(parts[1:], where)
-            if image_id in sizes:
-                check_inside(box, sizes[image_id], where)
-            boxes[image_id].append(box)
-        elif len(parts) == 3:
-            objects[image_id].append(inside(mask_root or root, parts[1], where))
-            if parts[2]:
-                ignored[image_id] = inside(mask_root or root, parts[2], where)
-        else:
-            raise InputError(
-                f"{where}: is neither image,x0,y0,x1,y1 nor image,mask,ignore: {line[:80]!r}."
-            )
-    if objects and mask_root is None:
-        raise InputError(
-            f"{root / 'localization.txt'}: names mask files; say where they are with --masks."
-        )
-
+    lines = _Lines(root, problems)
+    labels = lines.labels()
+    sizes = lines.sizes()
+    found = lines.localization(sizes, masks or images)
+    size_of = [(width, height) if width >= 0 else None for width, height in sizes.tolist()]
     samples = []
+    rows = zip(lines.ids, labels.tolist(), found.boxes, size_of, strict=True)
+    for place, (image_id, label, boxes, size) in enumerate(rows):
+        mask = found.mask_of(place) if found.objects else None
+        if place in lines.refused:
+            continue
+        if mask is None and not len(boxes):
+            if place not in found.mentioned:
+                told = f"{root / 'localization.txt'}: has no line for {image_id}."
+                problems.add("image without annotation", image_id, told)
+            continue
+        path = None if images is None else image_path(images, image_id, str(root))
+        samples.append(Sample(image_id, path, label, boxes, size, mask))
+    where = root / "image_ids.txt"
+    return as_dataset(root, unique(samples, where, "an image path on every line", problems))
+
+
+def read_protocol_labels(root: Path, images: Path | None = None) -> Dataset:
+    """A training set: images and labels alone, of which `image_ids.txt` and `class_labels.txt` are
+    enough; neither boxes nor sizes are opened."""
+    root = require_folder(root, "a training split: a folder with image_ids.txt, class_labels.txt")
+    if images is None:
+        raise InputError(f"{root}: holds no photographs; name the image root with --images.")
+    require_folder(images, "the image root")
+    problems = Problems(strict=True)
+    lines = _Lines(root, problems)
     nothing = as_boxes([])
-    for image_id, label in labels.items():
-        if image_id not in boxes and image_id not in objects:
-            raise InputError(f"{root / 'localization.txt'}: has no line for {image_id}.")
-        own = boxes.get(image_id)
-        mask = None
-        if image_id in objects:
-            mask = MaskFiles(tuple(objects[image_id]), ignored.get(image_id))
-        samples.append(
-            Sample(
-                image_id=image_id,
-                path=None if images is None else Path(images) / image_id,
-                label=label,
-                boxes=nothing if own is None else as_boxes(own),
-                size=sizes.get(image_id),
-                mask=mask,
-            )
-        )
-    require_samples(samples, root / "image_ids.txt", "an image path on every line")
-    return as_dataset(root, samples)
+    samples = [
+        Sample(image_id, image_path(Path(images), image_id, str(root)), label, nothing)
+        for image_id, label in zip(lines.ids, lines.labels().tolist(), strict=True)
+    ]
+    return as_dataset(root, unique(samples, root, "labelled images", problems))
 
 
-def image_labels(root: Path) -> dict[str, int]:
-    """The label of every image of a four-file folder, in the order of `image_ids.txt`.
+def read_openimages(
+    root: Path,
+    images: Path | None = None,
+    masks: Path | None = None,
+    split: str = "test",
+    problems: Problems | None = None,
+) -> Dataset:
+    """One of the four-file folders below `root`, as of OpenImages30k; see `read_protocol`."""
+    return read_protocol(_split_folder(root, split), images, masks, problems)
 
-    Raises:
-        InputError: naming file and line of an id twice or out of its root, or an image without
-            a label.
+
+def read_openimages_labels(root: Path, images: Path | None = None, split: str = "train") -> Dataset:
+    """One of the four-file folders below `root`; see `read_protocol_labels`."""
+    return read_protocol_labels(_split_folder(root, split), images)
+
+
+def _split_folder(root: Path, split: str) -> Path:
+    root = require_folder(root, "the folder whose subfolders are the splits")
+    return require_folder(root / split, f"a training split or test split called {split}")
+
+
+@dataclass(slots=True)
+class _Localization:
+    """What `localization.txt` says, by an image's place in the list of images.
+
+    `boxes` has an array for every image; `mentioned` are images of which a line was left out,
+    among others.
     """
-    ids: dict[str, None] = {}
-    for line, where in read_lines(root / "image_ids.txt", _WHAT):
-        if line in ids:
-            raise InputError(f"{where}: the image {line} is listed twice.")
-        inside(root, line, where)
-        ids[line] = None
-    labels: dict[str, int] = {}
-    for line, where in read_lines(root / "class_labels.txt", _WHAT):
-        image_id, label = _known(fields(line, 2, ",", where), ids, where)
-        labels[image_id] = whole_number(label, "label", where)
-    for image_id in ids:
-        if image_id not in labels:
-            raise InputError(f"{root / 'class_labels.txt'}: has no label for {image_id}.")
-    return {image_id: labels[image_id] for image_id in ids}
+
+    boxes: list[Boxes]
+    objects: dict[int, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    ignored: dict[int, Path] = field(default_factory=dict)
+    mentioned: set[int] = field(default_factory=set)
+
+    def mask_of(self, place: int) -> MaskFiles | None:
+        """The mask files of an image that has some."""
+        if place not in self.objects:
+            return None
+        return MaskFiles(tuple(self.objects[place]), self.ignored.get(place))
+
+
+class _Lines:
+    """The lines of one folder's files.
+
+    Attributes:
+        ids: the images, in the order of `image_ids.txt`.
+        refused: places in `ids` of images whose label or size is not to be had.
+    """
+
+    def __init__(self, root: Path, problems: Problems) -> None:
+        self._root = root
+        self._problems = problems
+        self.refused: set[int] = set()
+        self._place_of = self._read_ids()
+        self.ids = list(self._place_of)
+
+    def _read_ids(self) -> dict[str, int]:
+        """The images and their places in the file's order."""
+        file = self._root / "image_ids.txt"
+        text = read_text(file, _WHAT).removesuffix("\n")
+        lines = text.split("\n")
+        place_of = {line: place for place, line in enumerate(lines)}
+        plain = text[:1] != "/" and not any(odd in text for odd in _ODD)
+        if plain and len(place_of) == len(lines) and all(map(str.strip, lines)):
+            return place_of
+        place_of.clear()
+        for line, where in numbered_lines(text, file):
+            with self._problems.leaving_out(line):
+                if line in place_of:
+                    raise AnnotationError(
+                        "listed twice", f"{where}: the image {line} is listed twice."
+                    )
+                image_path(self._root, line, where)
+                place_of[line] = len(place_of)
+        return place_of
+
+    def labels(self) -> NDArray[np.int64]:
+        """(n,) the label of every image; -1 where it is refused.
+
+        Raises:
+            InputError: naming the line of an unknown image, of no label, of one that contradicts
+                an earlier line; or the image that has none.
+        """
+
+        def sound(values: NDArray[np.int64]) -> NDArray[np.bool_]:
+            return values[:, 0] < CLASSES_MOST
+
+        file = self._root / "class_labels.txt"
+        told = "the label {} is beyond a million classes; correct it"
+        labels = self._per_image(file, ("label",), sound, told)[:, 0]
+        for place in np.flatnonzero(labels < 0).tolist():
+            if place not in self.refused:
+                self.refused.add(place)
+                image_id = self.ids[place]
+                message = f"{file}: has no label for {image_id}."
+                self._problems.add("image without label", image_id, message)
+        return labels
+
+    def sizes(self) -> NDArray[np.int64]:
+        """(n, 2) width and height of every image; -1 where they are not annotated."""
+
+        def sound(values: NDArray[np.int64]) -> NDArray[np.bool_]:
+            return np.asarray((values > 0).all(axis=1))
+
+        file = self._root / "image_sizes.txt"
+        return self._per_image(file, ("width", "height"), sound, "the size {} is empty")
+
+    def _per_image(
+        self,
+        file: Path,
+        what: tuple[str, ...],
+        sound: Callable[[NDArray[np.int64]], NDArray[np.bool_]],
+        otherwise: str,
+    ) -> NDArray[np.int64]:
+        """(n, k) whole numbers of each image from a file with a line an image; -1 without one.
+
+        Args:
+            what: the k numbers are.
+            sound: says of (m, k) numbers whether they may be.
+            otherwise: what to say of those that may not.
+        """
+        data = read_bytes(file, _WHAT)
+        result = np.full((len(self.ids), len(what)), -1, dtype=np.int64)
+        columns = fast_columns(data, len(what), "whole number")
+        if columns is not None:
+            places, values = self._places(columns.names), columns.values
+            once = np.bincount(places[places >= 0], minlength=1).max() <= 1
+            if once and (places >= 0).all() and (values >= 0).all() and sound(values).all():
+                result[places] = values
+                return result
+        first: dict[int, str] = {}
+        for line, where in numbered_lines(decoded(data, file), file):
+            name = line.split(",", 1)[0]
+            with self._problems.leaving_out(name):
+                texts = fields(line, 1 + len(what), ",", where)[1:]
+                place = self._place(name, where)
+                pairs = zip(texts, what, strict=True)
+                numbers = np.array([whole_number(text, kind, where) for text, kind in pairs])
+                if not sound(numbers[None])[0]:
+                    self.refused.add(place)
+                    shown = "x".join(map(str, numbers))
+                    raise AnnotationError("bad number", f"{where}: {otherwise.format(shown)}.")
+                if place in first and (result[place] != numbers).any():
+                    self.refused.add(place)
+                    raise AnnotationError(
+                        "contradiction",
+                        f"{where}: {name} has the {' and '.join(what)} "
+                        f"{','.join(map(str, numbers))}, but {','.join(map(str, result[place]))} "
+                        f"at {first[place]}; keep the right one.",
+                    )
+                first.setdefault(place, where)
+                result[place] = numbers
+        return result
+
+    def localization(self, sizes: NDArray[np.int64], mask_root: Path | None) -> _Localization:
+        """Boxes and mask files of every image.
+
+        Raises:
+            InputError: naming the line of an unknown image, of no box or mask, of a box that is
+                none or leaves its image; or where masks are named and their root is unknown.
+        """
+        file = self._root / "localization.txt"
+        data = read_bytes(file, _WHAT)
+        found = _Localization([])
+        columns = fast_columns(data, 4, "number")
+        if columns is None:
+            columns = self._by_line(data, file, found, mask_root)
+        places, values = self._places(columns.names), columns.values
+        near, far, limits = values[:, :2], values[:, 2:], sizes[places]
+        plain = (places >= 0) & np.isfinite(values).all(1) & (near <= far).all(1)
+        plain &= ((limits < 0) | (near >= 0) & (far <= limits)).all(1)
+        for row in np.flatnonzero(~plain).tolist():
+            name, where = columns.names[row], f"{file}:{columns.lines[row]}"
+            with self._problems.leaving_out(name):
+                place = self._place(name, where)
+                found.mentioned.add(place)
+                x0, y0, x1, y1 = values[row].tolist()
+                box = corner_box((x0, y0, x1, y1), where)
+                width, height = sizes[place].tolist()
+                size = (width, height) if width >= 0 else None
+                values[row] = clipped(box, size, where, self._problems)
+                plain[row] = True
+        places, values = places[plain], values[plain]
+        order = np.argsort(places, kind="stable")
+        ends = np.cumsum(np.bincount(places, minlength=len(self.ids))).tolist()
+        sorted_boxes = values[order]
+        starts = [0, *ends]
+        found.boxes = [sorted_boxes[a:b] for a, b in zip(starts, ends, strict=False)]
+        return found
+
+    def _by_line(
+        self, data: bytes, file: Path, found: _Localization, mask_root: Path | None
+    ) -> Columns:
+        """The lines with a box; those with masks go to `found`."""
+        names, rows, numbers = [], [], []
+        for line, where in numbered_lines(decoded(data, file), file):
+            parts = line.split(",")
+            with self._problems.leaving_out(parts[0]):
+                if len(parts) == 3:
+                    self._add_mask(parts, where, found, mask_root)
+                elif len(parts) == 5:
+                    place = self._place(parts[0], where)
+                    found.mentioned.add(place)
+                    rows.append(four_numbers(parts[1:], where))
+                    names.append(parts[0])
+                    numbers.append(int(where.rpartition(":")[2]))
+                else:
+                    raise AnnotationError(
+                        "malformed line",
+                        f"{where}: is neither image,x0,y0,x1,y1 nor image,mask,ignore: "
+                        f"{quoted(line, 80)}.",
+                    )
+        return Columns(names, as_boxes(rows), np.array(numbers, dtype=np.int64))
+
+    def _add_mask(
+        self, parts: list[str], where: str, found: _Localization, mask_root: Path | None
+    ) -> None:
+        place = self._place(parts[0], where)
+        if mask_root is None:
+            file = self._root / "localization.txt"
+            raise InputError(f"{file}: names mask files; say where they are with --masks.")
+        found.objects[place].append(image_path(Path(mask_root), parts[1], where))
+        if parts[2]:
+            ignored = image_path(Path(mask_root), parts[2], where)
+            if found.ignored.setdefault(place, ignored) != ignored:
+                raise AnnotationError(
+                    "contradiction",
+                    f"{where}: {parts[0]} has the ignore region {parts[2]}, but "
+                    f"{found.ignored[place].name} in an earlier line; keep the right one.",
+                )
+
+    def _place(self, name: str, where: str) -> int:
+        """An image's place in `ids`."""
+        if name not in self._place_of:
+            raise AnnotationError(
+                "unknown image", f"{where}: {quoted(name)} is not among image_ids.txt."
+            )
+        return self._place_of[name]
+
+    def _places(self, names: list[str]) -> NDArray[np.int64]:
+        """The places in `ids` of many images; -1 for unknown ones."""
+        if names == self.ids:  # as in files that have a line an image
+            return np.arange(len(names))
+        found = map(self._place_of.get, names, repeat(-1))
+        return np.fromiter(found, dtype=np.int64, count=len(names))
 
 
 def as_dataset(root: Path, samples: list[Sample]) -> Dataset:
     """Samples of a four-file folder with what the folder's place says: data set and split."""
     resolved = root.resolve()
-    classes, names = _classes(samples)
+    classes, names = _classes(resolved.parent.name, samples)
     return Dataset(
         name=resolved.parent.name,
         split=_SPLITS.get(resolved.name, resolved.name),
@@ -147,23 +371,18 @@ def as_dataset(root: Path, samples: list[Sample]) -> Dataset:
     )
 
 
-def _known(parts: list[str], known: Container[str], where: str) -> list[str]:
-    if parts[0] not in known:
-        raise InputError(f"{where}: {parts[0]!r} is not among image_ids.txt.")
-    return parts
-
-
-def _classes(samples: list[Sample]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Keys and names: ImageNet's for 1,000 labels, else the folders of the images, else numbers."""
-    count = int(np.max([sample.label for sample in samples])) + 1
-    imagenet = imagenet_classes()
-    if count == len(imagenet):
-        return tuple(wnid for wnid, _ in imagenet), tuple(name for _, name in imagenet)
-    folders: dict[int, set[str]] = defaultdict(set)
-    for sample in samples:
-        folders[sample.label].add(sample.image_id.rpartition("/")[0].rpartition("/")[2])
-    found = [folders.get(label, set()) for label in range(count)]
-    keys = [next(iter(names)) if len(names) == 1 else "" for names in found]
-    if "" in keys or len(set(keys)) != count:
-        keys = [str(label) for label in range(count)]
+def _classes(name: str, samples: list[Sample]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Keys and names: those of a known data set, else the folders of the images, else numbers."""
+    ids, labels = [s.image_id for s in samples], [s.label for s in samples]
+    known = known_classes(name, ids, labels)
+    if known is not None:
+        return tuple(key for key, _ in known), tuple(told for _, told in known)
+    folder_of: dict[int, str] = {}
+    for image_id, label in zip(ids, labels, strict=True):
+        folder = image_id.rpartition("/")[0].rpartition("/")[2]
+        if folder_of.setdefault(label, folder) != folder:
+            folder_of[label] = ""
+    keys = [folder_of.get(label, "") for label in range(max(labels, default=-1) + 1)]
+    if "" in keys or len(set(keys)) != len(keys):
+        keys = [str(label) for label in range(len(keys))]
     return tuple(keys), tuple(keys)

@@ -32,9 +32,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from wsol.datasets.base import Dataset, MaskFiles, Sample
+from wsol.datasets.parsing import (
+    AnnotationError,
+    Problems,
+    corner_box,
+    four_numbers,
+    image_path,
+    unique,
+    whole_number,
+)
 from wsol.errors import InputError
-from wsol.files import inside, require_file, require_folder
+from wsol.files import require_folder
 from wsol.pipeline import leave_interrupts
+from wsol.reading import quoted, read_json, read_rows, reading
 
 Split = Literal["train", "val", "test"]
 
@@ -508,7 +518,7 @@ def _drawn(
             pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C no picture is begun
 
 
-def read_shapes(root: Path, split: Split = "test") -> Dataset:
+def read_shapes(root: Path, split: str = "test", problems: Problems | None = None) -> Dataset:
     """Read one split of a folder that `generate_shapes` wrote; no picture is opened.
 
     Samples have one box (n = 1), the tight inclusive corners of the visible object, and its mask.
@@ -516,88 +526,92 @@ def read_shapes(root: Path, split: Split = "test") -> Dataset:
     Raises:
         InputError: naming the file and the line that cannot be used, or an empty split.
     """
+    problems = problems or Problems(strict=True)
     root = Path(root)
-    return _dataset(root, split, [_sample(root, row, where) for row, where in _rows(root, split)])
+    samples = []
+    for row, where in _rows(root, split, problems):
+        with problems.leaving_out(row[0]):
+            samples.append(_sample(root, row, where))
+    return _dataset(root, split, samples, problems)
 
 
-def read_shape_labels(root: Path, split: Split = "train") -> Dataset:
-    """Like `read_shapes`, with names and classes alone: samples without boxes and masks."""
+def read_shapes_labels(root: Path, split: str = "train") -> Dataset:
+    """A training set: names and classes alone; the columns of boxes and masks are not looked at."""
     root = Path(root)
     nothing = np.empty((0, 4))
+    problems = Problems(strict=True)
     samples = [
-        Sample(row[0], inside(root / "images", row[0], where), _label(row, where), nothing)
-        for row, where in _rows(root, split)
+        Sample(row[0], image_path(root / "images", row[0], where), _label(row, where), nothing)
+        for row, where in _rows(root, split, problems)
     ]
-    return _dataset(root, split, samples)
+    return _dataset(root, split, samples, problems)
 
 
-def _dataset(root: Path, split: str, samples: list[Sample]) -> Dataset:
-    if not samples:
+def _dataset(root: Path, split: str, samples: list[Sample], problems: Problems) -> Dataset:
+    if not samples and not problems.found:
         raise InputError(f"{root}: the split {split!r} has no images; generate the data set anew.")
+    samples = unique(samples, root / "annotations.csv", "images", problems)
     notes = tuple(f"shapes {key} = {value}" for key, value in _header(root).items())
     return Dataset("shapes", split, samples, CLASSES, CLASSES, notes)
 
 
 def _header(root: Path) -> dict[str, int]:
     """The parameters that a folder was generated from."""
-    header_path = require_file(root / "shapes.json", "the parameters of a shapes data set")
-    try:
-        header = json.loads(header_path.read_text(encoding="utf-8"))
+    path = root / "shapes.json"
+    header = read_json(path, "the parameters of a shapes data set")
+    with reading(path, "the parameters of a shapes data set", "generate the data set anew"):
         classes, form = tuple(header["classes"]), header["format"]
-        parameters: dict[str, int] = header["parameters"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{header_path}: is damaged; generate the data set anew.") from error
+        parameters = dict(header["parameters"])
     if form != FORMAT or classes != CLASSES:
         raise InputError(
-            f"{header_path}: has the format {form!r}, this version reads {FORMAT!r}; "
+            f"{path}: has the format {quoted(form)}, this version reads {FORMAT!r}; "
             "generate the data set anew."
         )
     return parameters
 
 
-def _rows(root: Path, split: str) -> Iterator[tuple[list[str], str]]:
+def _rows(root: Path, split: str, problems: Problems) -> Iterator[tuple[list[str], str]]:
     """The annotation lines of a split, each with its place."""
     require_folder(root, "a shapes data set (see generate_shapes)")
     if split not in get_args(Split):
         raise InputError(f"shapes has the splits {', '.join(get_args(Split))}; not {split!r}.")
     _header(root)
-    table = require_file(root / "annotations.csv", "the annotations of a shapes data set")
-    with table.open(encoding="utf-8", newline="") as lines:
-        reader = csv.reader(lines)
-        if tuple(next(reader, ())) != _COLUMNS:
-            raise InputError(f"{table}, line 1: expected the columns {', '.join(_COLUMNS)}.")
-        for row in reader:
-            where = f"{table}, line {reader.line_num}"
-            if len(row) != len(_COLUMNS):
-                raise InputError(
-                    f"{where}: has {len(row)} columns instead of {len(_COLUMNS)}; "
-                    "generate the data set anew."
-                )
-            if row[0].split("/")[0] == split:
-                yield row, where
+    table = root / "annotations.csv"
+    rows = read_rows(table, "the annotations of a shapes data set")
+    if tuple(next(rows, ([], ""))[0]) != _COLUMNS:
+        raise InputError(f"{table}:1: expected the columns {', '.join(_COLUMNS)}.")
+    for row, where in rows:
+        if len(row) != len(_COLUMNS):
+            told = f"{where}: has {len(row)} columns instead of {len(_COLUMNS)}"
+            problems.add("malformed line", row[0], f"{told}; generate the data set anew.")
+        elif row[0].split("/")[0] == split:
+            yield row, where
 
 
 def _label(row: list[str], where: str) -> int:
-    try:
-        return CLASSES.index(row[1])
-    except ValueError as error:
-        raise InputError(f"{where}: {error}; generate the data set anew.") from error
+    if row[1] not in CLASSES:
+        raise AnnotationError(
+            "foreign label", f"{where}: the class {quoted(row[1])} is none of shapes'."
+        )
+    return CLASSES.index(row[1])
 
 
 def _sample(root: Path, row: list[str], where: str) -> Sample:
     name, _, *numbers = row
-    label = _label(row, where)
-    try:
-        width, height, x0, y0, x1, y1 = (int(number) for number in numbers)
-    except ValueError as error:
-        raise InputError(f"{where}: {error}; generate the data set anew.") from error
+    width, height = (
+        whole_number(text, what, where)
+        for text, what in zip(numbers[:2], ("width", "height"), strict=True)
+    )
+    x0, y0, x1, y1 = corner_box(four_numbers(numbers[2:], where), where)
     if not (0 <= x0 <= x1 < width and 0 <= y0 <= y1 < height):
-        raise InputError(f"{where}: the box is empty or outside its image.")
+        raise AnnotationError(
+            "box outside its image", f"{where}: the box is empty or outside its image."
+        )
     return Sample(
         image_id=name,
-        path=inside(root / "images", name, where),
-        label=label,
+        path=image_path(root / "images", name, where),
+        label=_label(row, where),
         boxes=np.array([[x0, y0, x1, y1]], dtype=np.float64),
         size=(width, height),
-        mask=MaskFiles(objects=(inside(root / "masks", name, where),)),
+        mask=MaskFiles(objects=(image_path(root / "masks", name, where),)),
     )

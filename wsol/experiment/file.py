@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from wsol.datasets.options import TrainingDataOptions
+from wsol.datasets.options import DataOptions, TrainingDataOptions
 from wsol.errors import InputError
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.protocol import Protocol
@@ -130,6 +130,7 @@ def _mistake(root: yaml.Node, error: dict[str, Any]) -> tuple[int, str]:
     part: type[Options] = Experiment
     for step in error["loc"]:
         if isinstance(step, str):
+            step = _written(step, node, part)
             name += f".{step}" if name else step
             if isinstance(node, yaml.MappingNode):
                 for key, value in node.value:
@@ -144,7 +145,15 @@ def _mistake(root: yaml.Node, error: dict[str, Any]) -> tuple[int, str]:
     elif error["type"] in _TOLD:
         told = _TOLD[error["type"]]
     else:
-        told = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        told = error["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
     if "should" in told and not isinstance(error["input"], dict | list):
         told += f", not {error['input']!r}"
     return line + 1, f"{name}: {told}." if name else f"{told}."
+
+
+def _written(field: str, node: yaml.Node, part: type[Options]) -> str:
+    """A field as the file writes it: the layout of a data set is its `name` there."""
+    if field == "data" and issubclass(part, (DataOptions, TrainingDataOptions)):
+        keys = {key.value for key, _ in node.value} if isinstance(node, yaml.MappingNode) else ()
+        return "name" if "name" in keys and "data" not in keys else field
+    return field

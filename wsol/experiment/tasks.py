@@ -64,10 +64,16 @@ class Result:
 
     @property
     def record(self) -> ResultRecord:
-        """The run's record, under the name that the experiment gives the model."""
+        """The run's record, under the name that the experiment gives the model.
+
+        What the network is called by itself stays in the settings, as `network`.
+        """
         assert self.entry is not None
         record = self.entry.record
-        return record.model_copy(update={"model": self.task.model.name or record.model})
+        if self.task.model.name is None:
+            return record
+        settings = record.settings | {"network": record.model}
+        return record.model_copy(update={"model": self.task.model.name, "settings": settings})
 
 
 def plan(experiment: Experiment, *, limit: int | None = None) -> list[Task]:

@@ -1,0 +1,70 @@
+"""What users bring along: `package.module:callable`, from the current folder or an installed
+package. Naming one runs its code."""
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from wsol.errors import InputError
+
+
+def is_plugin(spec: str) -> bool:
+    """Whether a name means a callable of the user's own: `module:callable`."""
+    module, colon, attribute = spec.partition(":")
+    dotted = all(part.isidentifier() for part in module.split("."))
+    return bool(colon) and dotted and attribute.isidentifier()
+
+
+def load_callable(spec: str) -> Callable[..., Any]:
+    """The callable that `package.module:callable` names; the current folder comes first.
+
+    Raises:
+        InputError: naming it, when it cannot be imported or there is none.
+    """
+    module_name, _, attribute = spec.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # a module's own code may raise anything
+        raise InputError(
+            f"{spec}: the module {module_name!r} cannot be imported ({_told(error)}); "
+            "run in its folder, or install it."
+        ) from error
+    found = getattr(module, attribute, None)
+    if not callable(found):
+        raise InputError(f"{spec}: {module_name!r} has no callable {attribute!r}.")
+    made: Callable[..., Any] = found
+    return made
+
+
+def call(spec: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """What a user's callable returns.
+
+    Raises:
+        InputError: naming the callable, and where in its code what was raised; `InputError`s of
+            its own are passed on.
+    """
+    try:
+        return function(*arguments, **named)
+    except InputError:
+        raise
+    except Exception as error:  # a user's code may raise anything
+        raise InputError(f"{spec}: failed ({_told(error)}).") from error
+
+
+def _told(error: Exception) -> str:
+    """Type and text of an error in one line, and the place in the user's code it came from."""
+    text = " ".join(str(error).split())[:300]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        frame
+        for frame in frames
+        if frame.filename != __file__ and "importlib" not in frame.filename
+    ]
+    place = f", {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+    return f"{type(error).__name__}{': ' if text else ''}{text}{place}"
