@@ -21,7 +21,6 @@ from wsol.evaluation.options import EvaluationOptions as Options
 from wsol.evaluation.protocol import Protocol
 from wsol.models.checkpoint import read_checkpoint
 from wsol.models.registry import load_classifier
-from wsol.records.thresholds import read_thresholds
 from wsol.records.training import read_training_record
 from wsol.training.methods import make_method
 from wsol.training.options import TrainingOptions
@@ -260,8 +259,7 @@ def test_chosen_thresholds_are_applied_to_another_split(selected, root):
     folder, selection = selected
     test = read_shapes(root, "test")
     best = load_classifier("resnet18", str(folder / "best.pt"))
-    thresholds = read_thresholds(folder / "train.json")
-    options = dataclasses.replace(selection.options, thresholds=thresholds, curves=True)
+    options = selection.options.replaced(threshold_from=folder / "train.json", curves=True)
     record = evaluate(best, test, options, weights="best.pt")
     chosen = read_training_record(folder / "train.json").chosen
     by_hand = [
