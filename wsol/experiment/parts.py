@@ -48,13 +48,15 @@ class TrainingPart(Recipe):
 
 
 class ModelPart(Options):
-    """A network or baseline. `name` is what tables call it; `arguments` are of wsol's builders.
+    """A network or baseline. `name` is what tables call it; `arguments` are of wsol's builders;
+    `ema` takes averaged weights where a checkpoint has them beside raw ones.
 
     `train` asks for training first, with what it replaces of the experiment's `training`.
     """
 
     model: str = Field(min_length=1)
     weights: Weights = "default"
+    ema: bool = False
     name: str | None = Field(default=None, min_length=1)
     arguments: dict[str, bool | int | float | str] = Field(default={})
     size: int | None = Field(default=None, ge=16)

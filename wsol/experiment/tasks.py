@@ -189,7 +189,7 @@ def _trained(
 
 def _result(task: Task, store: Store, dry_run: bool, track: Track) -> Result:
     part = task.model
-    request = ModelRequest(part.model, part.weights, part.arguments)
+    request = ModelRequest(part.model, part.weights, part.arguments, ema=part.ema)
     model, weights = load_model(request, task.dataset), weights_name(request)
     key = _key(task, model, weights)
     entry = store.find(key)

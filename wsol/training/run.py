@@ -3,6 +3,7 @@
 - `last.pt`: the state to go on from; replaced after every epoch and every few minutes;
 - `best.pt`: the checkpoint that was chosen on the selection set, or the final one without any;
 - `final.pt`: the checkpoint after the last step;
+- `epoch-01.pt` and so on, where asked for: the checkpoint after every epoch;
 - `train.json`: settings, epochs and the choice.
 """
 
@@ -35,7 +36,7 @@ from wsol.training.train import EpochResult, NotFiniteError, Training
 _FORMAT = 1
 _FILES = ("last.pt", "best.pt", "final.pt", "train.json")
 # Options that change nothing about the weights.
-_INDIFFERENT = ("device", "workers", "cache", "save_every")
+_INDIFFERENT = ("device", "workers", "cache", "save_every", "keep_epochs")
 # Records call these by the names that they had when the first were written.
 _RECORDED = {
     "lr": "learning_rate",
@@ -236,6 +237,9 @@ class TrainingRun:
                     is_best = True
                     self._record.chosen = found
                     self._write_checkpoint("best.pt", epoch.epoch)
+            if self._training.options.keep_epochs:
+                places = len(str(self._training.options.epochs))
+                self._write_checkpoint(f"epoch-{epoch.epoch:0{places}}.pt", epoch.epoch)
         self._record.epochs.append(epoch)
         self._save()
         if self._processes.is_first:
