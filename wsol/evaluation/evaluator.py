@@ -15,7 +15,9 @@ from wsol.evaluation.protocol import Protocol
 from wsol.metrics.box_accuracy import BoxAccuracy
 from wsol.metrics.classification import LocalizationCounts
 from wsol.metrics.coco import CocoAveragePrecision
+from wsol.metrics.image_mean import ImageMeans
 from wsol.metrics.pxap import PixelAveragePrecision
+from wsol.plugin import is_plugin
 from wsol.records.record import Curves, Metrics
 
 
@@ -44,6 +46,7 @@ class Evaluator:
         self._counts = LocalizationCounts()
         self._pixels = PixelAveragePrecision(protocol.thresholds)
         self._coco = CocoAveragePrecision()
+        self._means = ImageMeans((m.name for m in protocol.image_metrics), len(dataset))
 
     def update(
         self,
@@ -83,6 +86,7 @@ class Evaluator:
         correct = None if outcome.fixed_iou is None else outcome.fixed_iou >= 0.5
         classification = outcome.classification
         self._counts.update(correct, None if classification is None else classification.rank)
+        self._means.update(position, outcome.values)
         if outcome.pixels is not None:
             self._pixels.update_histograms(*outcome.pixels)
         if classification is not None and classification.boxes is not None:
@@ -133,7 +137,8 @@ class Evaluator:
 
     def compute(self) -> Metrics:
         """The metrics over the images added so far."""
-        metrics = Metrics().model_copy(update=self._counts.compute())
+        own = {name: v for name, v in self._means.compute().items() if not is_plugin(name)}
+        metrics = Metrics.model_validate(own | self._counts.compute())
         if "largest" in self._boxes and self._boxes["largest"].num_images:
             best = self._boxes["largest"].compute()
             metrics.box_acc_largest = best.accuracy
@@ -149,6 +154,10 @@ class Evaluator:
         if self._coco.num_images:
             metrics.coco_ap, metrics.coco_ap50, metrics.coco_ar = self._coco.compute()
         return metrics
+
+    def plugin_metrics(self) -> dict[str, float]:
+        """The means of metrics that are not the package's, by the names they were asked for by."""
+        return {name: value for name, value in self._means.compute().items() if is_plugin(name)}
 
     def curves(self) -> Curves:
         """The number of correct images at every threshold and IoU level."""
@@ -186,6 +195,7 @@ class Evaluator:
         yield "counts", self._counts
         yield "pixels", self._pixels
         yield "coco", self._coco
+        yield "means", self._means
 
 
 def _as_array(score_map: Any, name: str) -> NDArray[Any]:

@@ -5,7 +5,7 @@ safe to run on any number of threads. `wsol.evaluation.evaluator` adds up what i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from wsol.errors import InputError
 from wsol.evaluation.protocol import Protocol
 from wsol.maps.normalize import score_maps
 from wsol.metrics.box_accuracy import best_iou_per_threshold
+from wsol.metrics.image_mean import AnnotatedMap
 from wsol.metrics.iou import iou_matrix
 from wsol.metrics.pxap import load_mask, pixel_histograms
 from wsol.records.outcomes import OutcomeRow
@@ -68,7 +69,8 @@ class Outcome:
     threshold. `fixed_box` is on the protocol's grid, inclusive corners. `true_pixels` and
     `false_pixels` are histograms of the map over foreground and background. `size` (width,
     height) is that of the original image, None where nothing needed it. `classification` is None
-    without a classifier, and `row`, what a per-image file says, where none is written.
+    without a classifier; `values` are those of the protocol's further metrics; `row` is what a
+    per-image file says, None where none is written.
     """
 
     image_id: str
@@ -79,6 +81,7 @@ class Outcome:
     pixels: tuple[NDArray[np.int64], NDArray[np.int64]] | None
     size: tuple[int, int] | None
     classification: Classification | None = None
+    values: dict[str, float | None] = field(default_factory=dict)
     row: OutcomeRow | None = None
 
 
@@ -231,14 +234,27 @@ def judge(
                 runs, truth, prepared.threshold_levels, protocol.convention
             )
         fixed_iou = float(iou_matrix(fixed_boxes, truth).max()) if len(fixed_boxes) else 0.0
-    pixels = None
+    pixels, mask = None, None
     if sample.mask is not None:
-        pixels = pixel_histograms(
-            prepared.score_map, load_mask(sample.mask, protocol.grid), protocol.thresholds
-        )
+        mask = load_mask(sample.mask, protocol.grid)
+        pixels = pixel_histograms(prepared.score_map, mask, protocol.thresholds)
+    values: dict[str, float | None] = {}
+    if protocol.metric:
+        annotated = AnnotatedMap(prepared.score_map, truth, mask)
+        values = {
+            metric.name: metric.of(annotated, sample.image_id) for metric in protocol.image_metrics
+        }
     fixed_box = np.asarray(fixed_boxes[0] if len(fixed_boxes) else no_box[0], dtype=np.float64)
     return Outcome(
-        sample.image_id, best_iou, fixed_box, fixed_iou, truth, pixels, size, classification
+        sample.image_id,
+        best_iou,
+        fixed_box,
+        fixed_iou,
+        truth,
+        pixels,
+        size,
+        classification,
+        values,
     )
 
 

@@ -83,6 +83,7 @@ def evaluate(
         notes=list(dataset.notes),
         cost=model_cost(model, options),
         curves=evaluator.curves() if options.curves else None,
+        plugin_metrics=evaluator.plugin_metrics() or None,
     )
     run.finish(record)
     return record

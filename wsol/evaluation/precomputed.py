@@ -75,6 +75,7 @@ def score(
         skipped=sorted(skipped, key=lambda item: item.image_id),
         notes=list(part.notes),
         curves=evaluator.curves() if options.curves else None,
+        plugin_metrics=evaluator.plugin_metrics() or None,
     )
     run.finish(record)
     return record

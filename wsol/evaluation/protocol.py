@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from wsol.metrics.image_mean import ImageMetric
+
 ContourChoice = Literal["largest", "all", "both"]
 IouLevel = Annotated[float, Field(gt=0, le=1)]
 
@@ -25,6 +27,7 @@ class Protocol(Options):
         threshold_step: thresholds are 0, step, 2*step, ... below 1, times the map's maximum.
         iou: an image counts at a level when its IoU reaches it.
         contours: which components the all-threshold metrics look at.
+        metric: further metrics that are a number an image, see `wsol.metrics.catalog`.
         fixed_threshold: the threshold of GT-known, Top-1 and Top-5 Loc (0.2 in Zhou et al. 2016).
         grid: (width, height) on which maps, boxes and masks are compared.
     """
@@ -47,6 +50,11 @@ class Protocol(Options):
     )
     contours: ContourChoice = Field(
         default="both", description="Components that the MaxBoxAcc family looks at."
+    )
+    metric: tuple[str, ...] = Field(
+        default=(),
+        description="Further metrics: pointing_game, energy_pointing_game, rank_accuracy, or "
+        "package.module:callable; separated by commas.",
     )
     fixed_threshold: float = Field(default=0.2, ge=0, le=1, exclude=True)
     grid: tuple[int, int] = Field(default=(224, 224), exclude=True)
@@ -74,6 +82,15 @@ class Protocol(Options):
         return _thresholds(self.threshold_step)
 
     @property
+    def image_metrics(self) -> "tuple[ImageMetric, ...]":
+        """The further metrics.
+
+        Raises:
+            InputError: for one that is unknown or cannot be imported.
+        """
+        return _image_metrics(self.metric)
+
+    @property
     def contour_kinds(self) -> tuple[Literal["largest", "all"], ...]:
         """The component choices to evaluate, in a fixed order."""
         return ("largest", "all") if self.contours == "both" else (self.contours,)
@@ -91,7 +108,15 @@ class Protocol(Options):
             "iou_levels": list(self.iou),
             "contours": self.contours,
             "grid": list(self.grid),
+            **({"metrics": list(self.metric)} if self.metric else {}),
         }
+
+
+@cache
+def _image_metrics(names: tuple[str, ...]) -> "tuple[ImageMetric, ...]":
+    from wsol.metrics.catalog import image_metric
+
+    return tuple(map(image_metric, names))
 
 
 @cache

@@ -45,6 +45,7 @@ def outcome_info(protocol: Protocol) -> OutcomeInfo:
         kinds=protocol.contour_kinds,
         grid=protocol.grid,
         convention=protocol.convention,
+        values=protocol.metric,
     )
 
 
@@ -81,6 +82,7 @@ def outcome_row(
         boxes=boxes,
         ious=ious,
         score_map=reduced_map(prepared.score_map),
+        values=outcome.values,
     )
 
 

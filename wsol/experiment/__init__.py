@@ -1,0 +1,1 @@
+"""Experiments: a whole comparison from one file."""

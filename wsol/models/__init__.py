@@ -1,0 +1,1 @@
+"""Models: networks by name with their weights, cost and arithmetic."""

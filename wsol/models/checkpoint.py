@@ -119,7 +119,7 @@ def read_checkpoint(path: Path, *, ema: bool = False) -> Checkpoint:
                 f"reads {_FORMAT}."
             )
         try:
-            info = CheckpointInfo.model_validate_json(content["info"])
+            info = CheckpointInfo.model_validate_json(str(content["info"]))
         except (ValidationError, KeyError) as error:
             raise InputError(f"{path}: its description is damaged ({error}).") from error
         if ema:

@@ -9,8 +9,9 @@ Correctness over thresholds is kept as the positions at which it switches: a han
 image instead of one for every threshold and IoU level, and exactly what a resampling needs.
 """
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class OutcomeRow:
             box changes, the first of them 0; `boxes` (m, 4) int16 inclusive corners on the grid
             from there on; `ious` (m,) float32 their best IoU with a true box (NaN without one).
         score_map: (THUMBNAIL, THUMBNAIL) uint8, 255 times the score map, reduced by area.
+        values: numbers of further metrics by name, None where one is not defined.
     """
 
     image_id: str
@@ -69,6 +71,7 @@ class OutcomeRow:
     boxes: NDArray[np.int16]
     ious: NDArray[np.float32]
     score_map: NDArray[np.uint8]
+    values: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class OutcomeInfo:
         kinds: contour kinds that were evaluated.
         grid: (width, height) of the boxes.
         convention: of the boxes, see `wsol.boxes.runs.Convention`.
+        values: names of further metrics that are a number an image.
     """
 
     thresholds: NDArray[np.float64]
@@ -88,6 +92,7 @@ class OutcomeInfo:
     kinds: tuple[str, ...]
     grid: tuple[int, int]
     convention: str
+    values: tuple[str, ...] = ()
 
 
 def switches_of(correct: NDArray[np.bool_]) -> NDArray[np.uint16]:
@@ -123,6 +128,7 @@ def outcomes_schema(info: OutcomeInfo) -> pa.Schema:
         pa.field("boxes", boxes),
         pa.field("ious", pa.list_(pa.float32())),
         pa.field("score_map", pa.binary()),
+        *(pa.field(f"value {name}", pa.float64()) for name in info.values),
     ]
     return pa.schema(
         fields,
@@ -133,6 +139,7 @@ def outcomes_schema(info: OutcomeInfo) -> pa.Schema:
             "kinds": ",".join(info.kinds),
             "grid": ",".join(map(str, info.grid)),
             "convention": info.convention,
+            "values": json.dumps(info.values),
         },
     )
 
@@ -179,6 +186,7 @@ def read_outcomes(path: Path, columns: Sequence[str] | None = None) -> tuple[pa.
         kinds=tuple(metadata["kinds"].decode().split(",")),
         grid=(int(width), int(height)),
         convention=metadata["convention"].decode(),
+        values=tuple(json.loads(metadata.get("values", b"[]"))),
     )
     return table, info
 
@@ -204,6 +212,7 @@ def to_outcomes(table: pa.Table, info: OutcomeInfo) -> list[OutcomeRow]:
             boxes=np.array(row["boxes"], dtype=np.int16).reshape(-1, 4),
             ious=np.array(row["ious"], dtype=np.float32),
             score_map=np.frombuffer(row["score_map"], np.uint8).reshape(THUMBNAIL, THUMBNAIL),
+            values={name: row[f"value {name}"] for name in info.values},
         )
         for row in table.to_pylist()
     ]
@@ -227,4 +236,5 @@ def _row(outcome: OutcomeRow) -> dict[str, Any]:
         "ious": outcome.ious,
         "score_map": outcome.score_map.tobytes(),
     }
+    row |= {f"value {name}": value for name, value in outcome.values.items()}
     return row | {f"switches {key}": value for key, value in outcome.switches.items()}

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterable
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -44,6 +45,10 @@ class Metrics(_Part):
     coco_ap: float | None = None
     coco_ap50: float | None = None
     coco_ar: float | None = None
+
+    # Those of `wsol.metrics.catalog` that were asked for, each under its name.
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(init=False)
 
 
 class Timing(_Part):
@@ -97,7 +102,7 @@ class SkippedImage(_Part):
     reason: str
 
 
-_OPTIONAL = ("cost", "intervals", "curves")
+_OPTIONAL = ("cost", "intervals", "curves", "plugin_metrics")
 _OPTIONAL_METRICS = ("max_box_acc_chosen", "max_box_acc_v2_chosen")
 
 
@@ -108,7 +113,8 @@ class ResultRecord(_Part):
     `settings` holds every option that can change a number, among them `convention`,
     `threshold_policy`, `threshold_step`, `iou_levels`, `size` and `resize_mode`. `cost` is None
     for baselines and for score maps of unknown origin. `intervals` maps names of `Metrics` to the
-    ends of a 95 % confidence interval, in the metric's own percentages.
+    ends of a 95 % confidence interval, in the metric's own percentages. `plugin_metrics` maps
+    `module:callable` to the percentage of a metric that is not the package's.
     """
 
     schema_: str = Field(default=SCHEMA, alias="schema")
@@ -127,8 +133,25 @@ class ResultRecord(_Part):
     cost: Cost | None = None
     intervals: dict[str, tuple[float, float]] | None = None
     curves: Curves | None = None
+    plugin_metrics: dict[str, float] | None = None
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the numbers that there are, as a small table."""
+        numbers = {
+            "Params (M)": None if not self.parameters else self.parameters / 1e6,
+            **{name: value for name, value in self.metrics if isinstance(value, float)},
+            **(self.metrics.model_extra or {}),
+            **(self.plugin_metrics or {}),
+        }
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{value:.2f}</td></tr>"
+            for name, value in numbers.items()
+            if value is not None
+        )
+        title = f"{self.model}, {self.dataset} {self.split}, {self.num_images:,} images"
+        return f"<table><caption>{escape(title)}</caption>{rows}</table>"
 
     def to_json(self) -> str:
         """Indented JSON with a final newline; absent optional parts are left out."""

@@ -1,0 +1,1 @@
+"""Results: views of records; tables, plots, statistics and pages, which recompute nothing."""

@@ -5,7 +5,7 @@ stored as the positions where it switches, how many images are right at every th
 addition a switch and one running sum over the thresholds, not images times thresholds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,7 @@ class ImageFacts:
         thresholds: (T,) float64.
         chosen: (K,) int64, the index of the threshold that was chosen for each key on another
             split; -1 where there is none.
+        values: (N,) float64 a further metric, NaN where an image has none.
     """
 
     image_ids: NDArray[np.object_]
@@ -65,6 +66,7 @@ class ImageFacts:
     switches: NDArray[np.uint16]
     thresholds: NDArray[np.float64]
     chosen: NDArray[np.int64]
+    values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -82,6 +84,7 @@ def read_facts(path: Path) -> tuple[pa.Table, OutcomeInfo]:
     """
     _, info = read_outcomes(path, ["image_id"])
     columns = [*_COLUMNS, *(f"switches {key}" for key in _keys(info))]
+    columns += [f"value {name}" for name in info.values]
     table, info = read_outcomes(path, columns)
     if len(table) == 0:
         raise InputError(f"{path}: holds no image.")
@@ -120,6 +123,7 @@ def facts_of(
         switches=np.concatenate(switches),
         thresholds=info.thresholds,
         chosen=_chosen(keys, info, chosen or {}),
+        values={name: _numbers(table, f"value {name}") for name in info.values},
     )
 
 
@@ -138,6 +142,7 @@ def metric_names(facts: ImageFacts) -> list[str]:
     ]
     names += ["max_box_acc_chosen"] if "largest@0.5" in chosen else []
     names += ["max_box_acc_v2_chosen"] if any(key.startswith("all@") for key in chosen) else []
+    names += [name for name, values in facts.values.items() if not np.isnan(values).all()]
     return [*names, *map(level_metric, facts.keys)]
 
 
@@ -177,6 +182,8 @@ def contributions(facts: ImageFacts) -> dict[str, Contribution]:
         name: Contribution(facts.has(right).astype(float), facts.has(among))
         for name, (right, among) in FIXED_METRICS.items()
     }
+    for name, values in facts.values.items():
+        known[name] = Contribution(np.nan_to_num(values), ~np.isnan(values))
     for suffix, thresholds in (("", best_thresholds(facts)), ("_chosen", facts.chosen)):
         levels = {
             key: Contribution(correct_at(facts, number, int(threshold)).astype(float), boxed)

@@ -1,0 +1,1 @@
+"""Training: weakly supervised, from images and labels alone."""

@@ -1,0 +1,1 @@
+"""Importers: other projects' checkpoints as wsol's own."""

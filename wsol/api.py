@@ -1,0 +1,194 @@
+"""What a notebook needs: each function is one command, with the command's options as arguments."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from wsol.datasets.base import Dataset, limited
+from wsol.datasets.options import DataOptions
+from wsol.errors import InputError
+from wsol.evaluation.options import EvaluationOptions, ScoreOptions
+from wsol.evaluation.protocol import Protocol
+from wsol.options import Options
+from wsol.records.record import ResultRecord, find_records
+
+_Job = TypeVar("_Job", bound=Options)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from wsol.models.classifier import Classifier
+
+
+@overload
+def evaluate(
+    model: "str | Classifier",
+    data: "str | Dataset",
+    root: "str | Path | None" = ...,
+    **options: Any,
+) -> ResultRecord: ...
+@overload
+def evaluate(
+    model: "Sequence[str | Classifier]",
+    data: "str | Dataset",
+    root: "str | Path | None" = ...,
+    **options: Any,
+) -> list[ResultRecord]: ...
+def evaluate(
+    model: "str | Classifier | Sequence[str | Classifier]",
+    data: "str | Dataset",
+    root: "str | Path | None" = None,
+    *,
+    weights: str | Sequence[str] = "default",
+    out: "str | Path | None" = None,
+    resume: bool = False,
+    **options: Any,
+) -> ResultRecord | list[ResultRecord]:
+    """Evaluate networks or baselines on a data set, as `wsol evaluate` does.
+
+    Args:
+        model: a name as `wsol evaluate` takes it (`resnet50`, `timm:NAME`, `module:callable`,
+            `center`, `full`) or a `Classifier`; or a list of them.
+        data: a layout (`wsol datasets sources` lists them), with its `root`, or a `Dataset`.
+        root: the data set's folder.
+        weights: `default`, `none` or a checkpoint; for several networks one for all, or one each.
+        out: a folder to keep each record in, and progress until then; None keeps nothing.
+        resume: go on in `out` where an interrupted call stopped.
+        options: every option of the command under its own name, such as `batch_size=64`,
+            `threshold_step=0.01`, `images=...`, `limit=100`: the fields of `EvaluationOptions`,
+            `Protocol` and `DataOptions`.
+
+    Returns:
+        A record for one model, a list for a list.
+
+    Raises:
+        InputError: for anything wrong with models, data or options.
+    """
+    from wsol.evaluation.lifecycle import Place
+    from wsol.evaluation.models import (
+        ModelRequest,
+        evaluate_model,
+        evaluate_models,
+        file_names,
+        no_progress,
+        pair_weights,
+    )
+
+    dataset, _, rest = _opened(data, root, options)
+    made = _options(EvaluationOptions, rest)
+    folder = None if out is None else Path(out)
+    several = isinstance(model, list | tuple)
+    models: list[Any] = list(model) if isinstance(model, list | tuple) else [model]
+    if not models:
+        raise InputError("There is no model to evaluate.")
+    named = [item for item in models if isinstance(item, str)]
+    given = [weights] if isinstance(weights, str) else list(weights)
+    requests = iter(pair_weights(named, [str(name) for name in given]))
+    records = []
+    for number, item in enumerate(models):
+        if isinstance(item, str):
+            request: ModelRequest = next(requests)
+            records += evaluate_models([request], dataset, made, folder=folder, resume=resume)
+        else:
+            place = None
+            if folder is not None:
+                name = file_names([ModelRequest(item.name)])[0]
+                place = Place(folder, f"{name}-{number}" if number else name, resume)
+            records.append(
+                evaluate_model(item, None, dataset, made, place=place, track=no_progress)
+            )
+    return records if several else records[0]
+
+
+def score(
+    maps: "str | Path",
+    data: "str | Dataset",
+    root: "str | Path | None" = None,
+    **options: Any,
+) -> ResultRecord:
+    """Evaluate score maps that were computed elsewhere, as `wsol score` does.
+
+    Args:
+        maps: a folder of `<image id>.npy` files, or an `.npz`, `.h5` or `.npy` stack.
+        data: a layout with its `root`, or a `Dataset`.
+        root: the data set's folder.
+        options: every option of the command under its own name: the fields of `ScoreOptions`,
+            `Protocol` and `DataOptions`.
+
+    Raises:
+        InputError: for a missing, extra or bad map, or anything wrong with data or options.
+    """
+    from wsol.evaluation.precomputed import score as score_maps
+
+    part, whole, rest = _opened(data, root, options)
+    return score_maps(Path(maps), whole, _options(ScoreOptions, rest), evaluated=part)
+
+
+def load_model(name: str, weights: str = "default", **arguments: Any) -> "Classifier":
+    """A network by name, with weights; see `wsol.models.registry.load_classifier`.
+
+    Args:
+        name: a torchvision name, `vgg16_gap`, `timm:NAME` or `module:callable`.
+        weights: `default` for the library's, `none` for random ones, or a checkpoint.
+        arguments: of wsol's own builders, such as `width=0.25`.
+
+    Raises:
+        InputError: for an unknown name, or weights that do not fit or cannot be had.
+    """
+    from wsol.models.registry import load_classifier
+
+    return load_classifier(name, str(weights), arguments=arguments)
+
+
+def read_records(*places: "str | Path") -> list[ResultRecord]:
+    """The records in files and folders (`results` alone if none is named).
+
+    Raises:
+        InputError: for a file that cannot be read, or a folder without any record.
+    """
+    return find_records(map(Path, places or ("results",)))
+
+
+def table(records: Iterable[ResultRecord]) -> "pd.DataFrame":
+    """Every number of every record as a pandas DataFrame, a row a record.
+
+    Columns that no record has a value for are left out; what does not apply is NaN. `wsol table`
+    prints the same numbers for papers.
+    """
+    from wsol.results.cells import frame
+
+    records = list(records)
+    if not records:
+        raise InputError("There is no record to make a table of.")
+    return frame(records).dropna(axis="columns", how="all")
+
+
+def _opened(
+    data: "str | Dataset", root: "str | Path | None", options: dict[str, Any]
+) -> tuple[Dataset, Dataset, dict[str, Any]]:
+    """The part of a data set to evaluate, all of it, and the options that are left."""
+    rest = dict(options)
+    own = {name: rest.pop(name) for name in DataOptions.model_fields if name in rest}
+    if isinstance(data, Dataset):
+        limit = own.pop("limit", None)
+        if own or root is not None:
+            raise InputError(
+                f"{', '.join(['root'] * (root is not None) + list(own))}: the data set is open "
+                "already."
+            )
+        return limited(data, limit), data, rest
+    if root is None:
+        raise InputError(f"{data}: name its folder, root=...")
+    opened = DataOptions(data=data, root=Path(root), **own)
+    whole = opened.whole()
+    return limited(whole, opened.limit), whole, rest
+
+
+def _options(job: type[_Job], options: dict[str, Any]) -> _Job:
+    """A job's options, with those of the protocol among them by their own names."""
+    protocol = {name: options.pop(name) for name in Protocol.model_fields if name in options}
+    if protocol:
+        if "protocol" in options:
+            raise InputError("Options of the protocol stand in `protocol` or beside it, not both.")
+        options["protocol"] = Protocol(**protocol)
+    return job(**options)
