@@ -15,7 +15,13 @@ from wsol.evaluation.network import NetworkJudging
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.provenance import environment, fingerprint
 from wsol.evaluation.rows import outcome_row
-from wsol.evaluation.settings import add_chosen, chosen_thresholds, input_size, run_settings
+from wsol.evaluation.settings import (
+    add_chosen,
+    chosen_thresholds,
+    input_size,
+    localizer,
+    run_settings,
+)
 from wsol.maps.baselines import BASELINES, baseline_map
 from wsol.maps.files import save_score_map
 from wsol.models.classifier import Classifier
@@ -74,7 +80,9 @@ def evaluate(
         dataset=dataset.name,
         split=dataset.split,
         num_images=evaluator.num_images,
-        cam_method="none (baseline)" if isinstance(model, str) else "cam",
+        cam_method=(
+            "none (baseline)" if isinstance(model, str) else localizer(model, options).method.name
+        ),
         metrics=metrics,
         settings=settings,
         environment=environment(usable_device(options.device)),
@@ -96,7 +104,7 @@ def model_cost(model: Classifier | str, options: EvaluationOptions) -> Cost | No
     device = usable_device(options.device)
     model.to(torch.device(device))
     size = input_size(model, options)
-    flops, map_size = forward_cost(model, size, device)
+    flops, map_size = forward_cost(model, size, device, options.map_method, options.layer)
     cost = Cost(flops=flops, map_size=map_size)
     if options.latency:
         dtype = AUTOCAST.get(options.precision)

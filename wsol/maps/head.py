@@ -25,9 +25,11 @@ from wsol.maps.layers import (
     projection,
     run_through,
 )
+from wsol.maps.positions import is_moving
 from wsol.maps.watch import Step, Watched, watch
 
 _TOLERANCES = {torch.float64: 1e-4, torch.float32: 1e-3}
+_AVERAGING = ("mean", "sum", "div", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_avg_pool1d")
 _HALF_TOLERANCE = 5e-2  # of float16 and bfloat16
 
 
@@ -262,18 +264,19 @@ def _head(
         raise InputError(_NO_HEAD.format(name, told))
     classes = logits.shape[1]
     random = projection(logits)
-    if layer.channels == classes and _close(weights, random, tolerance):
-        return Head(layer, classes, None, None, linear=False)
+    after = [later for later in watched.steps if later.call > step.call]
     names = {id(parameter): key for key, parameter in network.named_parameters()}
-    for later in reversed(watched.steps):
-        if later.weights is None or later.call < step.call:
+    for later in reversed(after):
+        weight, bias = later.weights or (None, None)
+        if weight is None or weight.flatten(1).shape != (classes, layer.channels):
             continue
-        weight, bias = later.weights
         own = id(weight) in names and (bias is None or id(bias) in names)
-        if own and weight.flatten(1).shape == (classes, layer.channels):
-            if _close(random @ weight.detach().flatten(1).double(), weights, tolerance):
-                key = None if bias is None else names[id(bias)]
-                return Head(layer, classes, names[id(weight)], key, linear=True)
+        if own and _close(random @ weight.detach().flatten(1).double(), weights, tolerance):
+            key = None if bias is None else names[id(bias)]
+            return Head(layer, classes, names[id(weight)], key, linear=True)
+    averaged = all(is_moving(later.name) or later.name in _AVERAGING for later in after)
+    if averaged and layer.channels == classes and _close(weights, random, tolerance):
+        return Head(layer, classes, None, None, linear=False)
     return Head(layer, classes, None, None, linear=True)
 
 

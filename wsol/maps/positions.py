@@ -71,9 +71,9 @@ def name_of(function: Function) -> str:
     return str(getattr(function, "__name__", "")).split(".")[0]
 
 
-def is_moving(function: Function) -> bool:
-    """Whether a function only moves elements."""
-    return name_of(function) in _MOVING
+def is_moving(name: str) -> bool:
+    """Whether the function of a name only moves elements."""
+    return name in _MOVING
 
 
 def makes_grid(function: Function) -> bool:
@@ -96,7 +96,7 @@ def positions_after(
     known: Callable[[Tensor], Positions | None],
 ) -> list[Positions | None]:
     """The positions of a function's results, from those that are known of its arguments."""
-    if is_moving(function):
+    if is_moving(name_of(function)):
         return _moved(function, args, kwargs, results, known)
     if results[0].ndim == 4 and makes_grid(function):
         given = known(args[0]) if args and isinstance(args[0], Tensor) else None

@@ -135,7 +135,7 @@ class _Recorder(Calls):
         tensors = [tensor for _, tensor in results]
         found = positions_after(func, args, kwargs, tensors, self._known)
         given = args[0] if args else None
-        source = self.steps.get(id(given)) if is_moving(func) else None
+        source = self.steps.get(id(given)) if is_moving(name_of(func)) else None
         inputs = given.shape if isinstance(given, Tensor) else torch.Size()
         weights = _weights(args, kwargs) if _takes_weights(func) else None
         for (output, tensor), positions in zip(results, found, strict=True):

@@ -5,7 +5,6 @@ import time
 
 import torch
 
-from wsol.errors import InputError
 from wsol.models.classifier import Classifier
 from wsol.models.operations import OperationCounter
 
@@ -15,26 +14,30 @@ _SECONDS = 10.0  # after which fewer repeats have to do
 
 
 def forward_cost(
-    classifier: Classifier, size: int, device: str = "cpu"
+    classifier: Classifier,
+    size: int,
+    device: str = "cpu",
+    method: str = "cam",
+    layer: str | None = None,
 ) -> tuple[int, tuple[int, int]]:
     """Operations and map size of one image of `size` x `size` pixels.
+
+    Args:
+        method, layer: what makes the maps, see `Classifier.localizer`.
 
     Returns:
         Floating-point operations of convolutions and matrix products (what torch's own counter
         counts: two for every multiply-accumulate, so twice the "multiply-adds" that some papers
-        print under the same name), and (width, height) of the maps at its last activation.
+        print under the same name) of one forward pass, and (width, height) of the maps.
 
     Raises:
-        InputError: when it has no such activation.
+        InputError: when the network cannot have the method.
     """
-    layer = classifier.examine(size).layer
-    if isinstance(layer, InputError):
-        raise layer
+    map_size = classifier.localizer(method, layer, size).map_size
     image = classifier.normalize(torch.zeros(1, 3, size, size, device=device))
     with OperationCounter() as counter, torch.no_grad():
         classifier.network(image)
-    height, width = layer.grid
-    return counter.total, (width, height)
+    return counter.total, map_size
 
 
 def median_latency(

@@ -1,21 +1,26 @@
-"""The map methods by name; adding one is adding an entry here."""
-
-import difflib
+"""The map methods by name; adding one is adding an entry here. Importing this needs no torch."""
 
 from wsol.errors import InputError
-from wsol.maps.methods import smooth
-from wsol.maps.methods.attention import attention, legrad, rollout
-from wsol.maps.methods.cam import cam
-from wsol.maps.methods.eigen import eigencam
-from wsol.maps.methods.gradient import gradcam, gradcam_plus_plus, hirescam, layercam, xgradcam
 from wsol.maps.methods.method import MapMethod
-from wsol.maps.methods.own import own_method
-from wsol.maps.methods.perturbation import scorecam
-from wsol.maps.methods.torchcam import torchcam_method
+from wsol.options import one_of
+from wsol.plugin import is_plugin
+
+SMOOTH = {"samples": 4, "deviation": 0.3, "seed": 0}
+"""Noisy copies, the noise's deviation in the network's input, and what it is drawn from."""
+
+_TORCHCAM = "torchcam:"
 
 _TABLE = (
-    MapMethod("cam", "CAM", "Zhou et al., CVPR 2016", "head", "1", True, cam),
-    MapMethod("gradcam", "Grad-CAM", "Selvaraju et al., ICCV 2017", "gradients", "1", True, gradcam),
+    MapMethod("cam", "CAM", "Zhou et al., CVPR 2016", "head", "1", True, "cam:cam"),
+    MapMethod(
+        "gradcam",
+        "Grad-CAM",
+        "Selvaraju et al., ICCV 2017",
+        "gradients",
+        "1",
+        True,
+        "gradient:gradcam",
+    ),
     MapMethod(
         "gradcam++",
         "Grad-CAM++",
@@ -23,10 +28,20 @@ _TABLE = (
         "gradients",
         "1",
         True,
-        gradcam_plus_plus,
+        "gradient:gradcam_plus_plus",
     ),
-    MapMethod("xgradcam", "XGrad-CAM", "Fu et al., BMVC 2020", "gradients", "1", True, xgradcam),
-    MapMethod("layercam", "LayerCAM", "Jiang et al., TIP 2021", "gradients", "1", True, layercam),
+    MapMethod(
+        "xgradcam", "XGrad-CAM", "Fu et al., BMVC 2020", "gradients", "1", True, "gradient:xgradcam"
+    ),
+    MapMethod(
+        "layercam",
+        "LayerCAM",
+        "Jiang et al., TIP 2021",
+        "gradients",
+        "1",
+        True,
+        "gradient:layercam",
+    ),
     MapMethod(
         "hirescam",
         "HiResCAM",
@@ -34,21 +49,27 @@ _TABLE = (
         "gradients",
         "1",
         True,
-        hirescam,
+        "gradient:hirescam",
     ),
     MapMethod(
-        "eigencam", "Eigen-CAM", "Muhammad and Yeasin, IJCNN 2020", "features", "1", False, eigencam
+        "eigencam",
+        "Eigen-CAM",
+        "Muhammad and Yeasin, IJCNN 2020",
+        "features",
+        "1",
+        False,
+        "eigen:eigencam",
     ),
     MapMethod(
         "smoothgradcam++",
         "Smooth Grad-CAM++",
         "Omeiza et al., arXiv 1908.01224",
         "gradients",
-        f"1 + {smooth.SAMPLES}; 1 where cam applies",
+        f"1 + {SMOOTH['samples']}; 1 where cam applies",
         True,
-        smooth.smooth_gradcam_plus_plus,
-        lambda channels, classes, head: 1 if head else 1 + smooth.SAMPLES,
-        {"samples": smooth.SAMPLES, "deviation": smooth.DEVIATION, "seed": smooth.SEED},
+        "smooth:smooth_gradcam_plus_plus",
+        lambda channels, classes, head: 1 if head else 1 + int(SMOOTH["samples"]),
+        dict(SMOOTH),
     ),
     MapMethod(
         "scorecam",
@@ -57,7 +78,7 @@ _TABLE = (
         "features",
         "1 + K",
         True,
-        scorecam,
+        "perturbation:scorecam",
         lambda channels, classes, head: 1 + channels,
     ),
     MapMethod(
@@ -67,18 +88,44 @@ _TABLE = (
         "attention",
         "1",
         False,
-        rollout,
+        "attention:rollout",
     ),
     MapMethod(
-        "attention", "Class attention", "Caron et al., ICCV 2021", "attention", "1", False, attention
+        "attention",
+        "Class attention",
+        "Caron et al., ICCV 2021",
+        "attention",
+        "1",
+        False,
+        "attention:attention",
     ),
     MapMethod(
-        "legrad", "LeGrad", "Bousselham et al., ICCV 2025", "attention", "1", True, legrad
+        "legrad",
+        "LeGrad",
+        "Bousselham et al., ICCV 2025",
+        "attention",
+        "1",
+        True,
+        "attention:legrad",
     ),
 )
 
 METHODS = {method.name: method for method in _TABLE}
 """The methods of this package by name, in the order of `wsol methods`."""
+
+
+def check_name(name: str) -> str:
+    """`name`, if it can be a method's; torchcam and modules of one's own are not looked into.
+
+    Raises:
+        ValueError: naming the methods, and the nearest one.
+    """
+    if name.startswith(_TORCHCAM) or is_plugin(name):
+        return name
+    try:
+        return one_of(name, tuple(METHODS))
+    except ValueError as error:
+        raise ValueError(f"{error} (or torchcam:NAME, or package.module:callable)") from None
 
 
 def find_method(name: str) -> MapMethod:
@@ -87,26 +134,16 @@ def find_method(name: str) -> MapMethod:
     Raises:
         InputError: when there is none, with near matches.
     """
-    if name.startswith("torchcam:"):
+    if name.startswith(_TORCHCAM):
+        from wsol.maps.methods.torchcam import torchcam_method
+
         return torchcam_method(name)
-    if ":" in name:
-        return own_method(name)
+    try:
+        check_name(name)
+    except ValueError as error:
+        raise InputError(f"--method {name}: {error}.") from None
     if name in METHODS:
         return METHODS[name]
-    near = difflib.get_close_matches(name.lower(), METHODS, 3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(METHODS)}."
-    raise InputError(f"--method {name}: no method has this name; {hint}")
+    from wsol.maps.methods.own import own_method
 
-
-def method_names(text: str) -> list[str]:
-    """The names in a list separated by commas, each one's method found.
-
-    Raises:
-        InputError: when one has none, or stands twice.
-    """
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        find_method(name)
-        if names.count(name) > 1:
-            raise InputError(f"--method {text}: names {name} twice.")
-    return names
+    return own_method(name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -48,8 +49,10 @@ class Localizer:
             InputError: when the network cannot have the method, with those that it can.
         """
         self.method: MapMethod = find_method(method)
+        self._function = self.method.function
         self.layer: Layer | None = None
         self._tokens: Tokens | None = None
+        self._probe = probe
         needs = self.method.needs
         if layer is not None and needs in ("head", "attention", "network"):
             raise InputError(
@@ -104,13 +107,23 @@ class Localizer:
             )
         return tokens
 
-    @property
-    def map_size(self) -> tuple[int, int] | None:
-        """(width, height) of its maps; None where only the method knows."""
-        if self.layer is None:
-            return None
-        height, width = self.layer.grid
+    @cached_property
+    def map_size(self) -> tuple[int, int]:
+        """(width, height) of its maps."""
+        if self.layer is not None:
+            height, width = self.layer.grid
+        else:  # only the method knows
+            view = self.see(self._probe[:1])
+            height, width = self.maps(view, torch.zeros_like(view.logits[:, :1]).long()).shape[2:]
         return width, height
+
+    @property
+    def classes_are_free(self) -> bool:
+        """Whether the maps of several classes cost no more passes than that of one."""
+        by_gradient = self.method.needs == "gradients" and self._subject.head is None
+        return not (by_gradient or self.method.needs in ("layer", "network")) and (
+            self.method.name != "legrad"
+        )
 
     def passes(self, classes: int) -> int | None:
         """Forward passes an image, for the maps of so many classes; None where nobody knows."""
@@ -145,7 +158,7 @@ class Localizer:
         kind = view.images.device.type
         # Gradients cannot be asked for within inference mode.
         with torch.inference_mode(False), torch.no_grad(), torch.autocast(kind, enabled=False):
-            return self.method.maps(view, classes.clone()).detach().float()
+            return self._function(view, classes.clone()).detach().float()
 
 
 _BY_LAYER = ("features", "gradients")

@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
+from wsol.maps.methods.catalog import SMOOTH
 from wsol.maps.methods.gradient import plus_plus_weights, weighted
 from wsol.maps.methods.view import FeatureView
-
-SAMPLES, DEVIATION, SEED = 4, 0.3, 0
 
 
 def smooth_gradcam_plus_plus(view: FeatureView, classes: Tensor) -> Tensor:
@@ -17,7 +16,8 @@ def smooth_gradcam_plus_plus(view: FeatureView, classes: Tensor) -> Tensor:
     """
     features = view.features
     gradients = squares = cubes = torch.zeros((), device=features.device)
-    samples = 1 if view.subject.head is not None else SAMPLES  # no noise changes a head's gradient
+    # No noise changes the gradient before a linear head.
+    samples = 1 if view.subject.head is not None else int(SMOOTH["samples"])
     for noise in _noise(view.images, samples):
         found = view.again(view.images + noise).gradients(classes) if samples > 1 else (
             view.gradients(classes)
@@ -30,9 +30,9 @@ def smooth_gradcam_plus_plus(view: FeatureView, classes: Tensor) -> Tensor:
 
 def _noise(images: Tensor, samples: int) -> list[Tensor]:
     """The noise (1, 3, H, W) of each copy: the same for every image, whatever its batch."""
-    generator = torch.Generator().manual_seed(SEED)
+    generator = torch.Generator().manual_seed(int(SMOOTH["seed"]))
     shape = (1, *images.shape[1:])
     return [
-        torch.normal(torch.zeros(shape), DEVIATION, generator=generator).to(images)
+        torch.normal(torch.zeros(shape), SMOOTH["deviation"], generator=generator).to(images)
         for _ in range(samples)
     ]

@@ -44,7 +44,8 @@ class View:
     def __init__(self, subject: Subject, images: Tensor) -> None:
         """Run the network, under the caller's autocast if there is one."""
         self.subject = subject
-        self.images = images
+        with torch.inference_mode(False):  # where gradients may be asked for
+            self.images = images.clone() if images.is_inference() else images
         kind = images.device.type
         self._precision = (torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind))
         self.logits = self._run().flatten(1).detach()
