@@ -12,6 +12,8 @@ from wsol.cli.options import JsonOption
 from wsol.cli.output import OUTPUT, write_json
 from wsol.errors import InputError
 
+_HEADINGS = ("Images", "Metric", "Model", "Method", "Convention", "Value", "Checked", "Where")
+
 
 @app.command(
     epilog="""Examples:
@@ -60,7 +62,16 @@ def published(
         write_json([number.as_json() for number in numbers], json_file)
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("Images", "Metric", "Model", "Method", "Convention", "Value", "Checked", "Where"):
+    for heading in (
+        "Images",
+        "Metric",
+        "Model",
+        "Method",
+        "Convention",
+        "Value",
+        "Checked",
+        "Where",
+    ):
         table.add_column(heading, justify="right" if heading == "Value" else "left")
     for number in numbers:
         table.add_row(
