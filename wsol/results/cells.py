@@ -10,6 +10,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from wsol.errors import InputError
+from wsol.metrics.catalog import IMAGE_METRICS, heading
+from wsol.plugin import is_plugin
 from wsol.records.record import ResultRecord
 from wsol.results.published import Comparison, compare
 
@@ -138,7 +140,7 @@ def frame(records: Sequence[ResultRecord]) -> pd.DataFrame:
                 row |= {f"{name}_{level}": number for level, number in (value or {}).items()}
             else:
                 row[name] = value
-        rows.append(row)
+        rows.append(row | (record.plugin_metrics or {}))
     # Whole numbers stay whole beside missing ones.
     return pd.DataFrame(rows).astype({"parameters": "Int64", "flops": "Int64"})
 
@@ -153,6 +155,8 @@ def columns_of(data: pd.DataFrame) -> dict[str, Column]:
                 if re.match(r"box_acc_\d", name):
                     columns[name] = Column(name, f"@{name.removeprefix('box_acc_')}", "high")
     for name in data.columns:
+        if name in IMAGE_METRICS or is_plugin(name):
+            columns[name] = Column(name, heading(name), "high")
         kind, _, level = name.rpartition("_")
         if kind == "box_acc_largest":
             columns[name] = Column(name, f"@{level} largest", "high", shown=False)
