@@ -7,11 +7,20 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from wsol.errors import InputError
 from wsol.evaluation.protocol import Protocol
 
+_SEED = "{seed}"
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -87,7 +96,8 @@ class RecipePart(Part):
 
     `weights` are those to start from; `size` is the side of the crops, which without it is that
     of the weights, or 224; `method_options` are of the method; `head_offset` is added to the last
-    layer's weights, see `wsol.models.classifier.Classifier.shift_head`.
+    layer's weights, see `wsol.models.classifier.Classifier.shift_head`. `seeds` repeats the whole
+    training from each of them; `{seed}` in `weights` stands for it.
     """
 
     method: Literal["cam", "has", "acol", "spg", "adl", "cutmix"] = "cam"
@@ -109,6 +119,30 @@ class RecipePart(Part):
     max_gradient_norm: float | None = Field(default=5.0, gt=0)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     seed: int = Field(default=0, ge=0)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("names a seed twice; each is trained once")
+        return seeds
+
+    @model_validator(mode="after")
+    def _seed_or_seeds(self) -> "RecipePart":
+        if {"seed", "seeds"} <= self.model_fields_set:
+            raise ValueError("has both seed and seeds; keep one of them")
+        return self
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """What to train from, one after the other."""
+        return self.seeds or (self.seed,)
+
+    def with_seed(self, seed: int) -> "RecipePart":
+        """The recipe of one of several trainings, with its place in the weights filled in."""
+        weights = self.weights.replace(_SEED, str(seed))
+        return self.model_copy(update={"seed": seed, "seeds": (), "weights": weights})
 
 
 class TrainingDataPart(Part):
@@ -245,7 +279,14 @@ class Experiment(Part):
     def recipe_of(self, model: ModelPart) -> RecipePart:
         """How a model with a `train` is trained."""
         assert self.training is not None and model.train is not None
-        return self.training.model_copy(update=model.train.model_dump(exclude_unset=True))
+        replaced = model.train.model_dump(exclude_unset=True)
+        if "seed" in replaced:
+            replaced["seeds"] = ()
+        return self.training.model_copy(update=replaced)
+
+    def seeds_of(self, model: ModelPart) -> tuple[int | None, ...]:
+        """What a model is trained from, one after the other; None alone where it is not trained."""
+        return (None,) if model.train is None else self.recipe_of(model).all_seeds
 
     def protocol_on(self, data: DataPart) -> Protocol:
         """The experiment's protocol with what the data set replaces of it."""

@@ -27,7 +27,7 @@ from wsol.experiment.trainings import PlannedTraining, open_part, plan_trainings
 from wsol.files import atomic_path, write_text
 from wsol.models.classifier import Classifier
 from wsol.records.outcomes import OUTCOMES_SUFFIX
-from wsol.records.record import ResultRecord, write_record
+from wsol.records.record import ResultRecord, write_order, write_record
 from wsol.records.store import Entry, Store, run_key
 from wsol.records.thresholds import read_thresholds
 from wsol.results.cells import GROUPS, Layout, arranged
@@ -56,11 +56,19 @@ class Task:
     options: Options
     per_image: bool
     training: PlannedTraining | None = None
+    is_repeated: bool = False
 
     @property
     def title(self) -> str:
         """For messages."""
-        return f"{self.model.label} on {self.dataset.name} {self.dataset.split}"
+        seed = "" if self.seed is None else f" (seed {self.seed})"
+        return f"{self.model.label}{seed} on {self.dataset.name} {self.dataset.split}"
+
+    @property
+    def seed(self) -> int | None:
+        """Which of several trainings it is of; None where there is only one."""
+        training = self.training
+        return training.recipe.seed if training is not None and self.is_repeated else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +119,7 @@ def plan(
     )
     trainings = plan_trainings(
         experiment,
-        {
-            model.label: first_look(_runs(experiment), limit) / _plain(model.label)
-            for model in experiment.models
-        },
+        _training_folders(experiment, first_look(_runs(experiment), limit)),
         options,
         limit=limit,
     )
@@ -124,11 +129,13 @@ def plan(
             dataset,
             replace(options, protocol=experiment.protocol_on(data), size=model.size or chosen.size),
             chosen.per_image or experiment.outputs.report,
-            trainings.get(model.label),
+            None if seed is None else trainings[model.label, seed],
+            is_repeated=len(experiment.seeds_of(model)) > 1,
         )
         for data in experiment.data
         for dataset in [limited(open_part(data), limit or chosen.limit)]
         for model in experiment.models
+        for seed in experiment.seeds_of(model)
     ]
 
 
@@ -136,6 +143,19 @@ def _runs(experiment: Experiment) -> Path:
     """The folder for the checkpoints of an experiment."""
     out = None if experiment.training is None else experiment.training.out
     return out or Path("runs", experiment.name)
+
+
+def _training_folders(experiment: Experiment, runs: Path) -> dict[tuple[str, int], Path]:
+    """A folder for every training: the model's name, and its seed where there are several."""
+    return {
+        (model.label, seed): runs / _plain(model.label)
+        if len(seeds) == 1
+        else runs / f"{_plain(model.label)}-seed-{seed}"
+        for model in experiment.models
+        for seeds in [experiment.seeds_of(model)]
+        for seed in seeds
+        if seed is not None
+    }
 
 
 def first_look(folder: Path, limit: int | None) -> Path:
@@ -292,9 +312,10 @@ def write_outputs(
     wanted = experiment.outputs
     done = [result for result in results if result.entry is not None]
     records = [result.record for result in done]
-    files = _record_files(records, out / "records")
+    files = _record_files(done, out / "records")
     for result, file in zip(done, files, strict=True):
         _write_run(result, file)
+    write_order(files)
     file_of = {id(record): file for record, file in zip(records, files, strict=True)}
     groups = arranged(records, Layout(group_by=GROUPS))
     by_name = len(groups) == len({(record.dataset, record.split) for record in records})
@@ -315,11 +336,13 @@ def write_outputs(
     return layout
 
 
-def _record_files(records: list[ResultRecord], folder: Path) -> list[Path]:
-    """A file a record, named by data set and model."""
+def _record_files(results: list[Result], folder: Path) -> list[Path]:
+    """A file a record, named by data set and model, and by the seed where there are several."""
     files: list[Path] = []
-    for record in records:
+    for result in results:
+        record, seed = result.record, result.task.seed
         stem = f"{_plain(record.dataset)}-{_plain(record.model)}"
+        stem += "" if seed is None else f"-seed-{seed}"
         path, number = folder / f"{stem}.json", 2
         while path in files:
             path, number = folder / f"{stem}-{number}.json", number + 1

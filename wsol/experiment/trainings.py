@@ -100,12 +100,16 @@ def _options(recipe: RecipePart, *, device: str, workers: int, cache: bool) -> T
 
 
 def plan_trainings(
-    experiment: Experiment, folders: dict[str, Path], options: Options, *, limit: int | None
-) -> dict[str, PlannedTraining]:
-    """What an experiment asks to train, by the models' labels; opens its data sets.
+    experiment: Experiment,
+    folders: dict[tuple[str, int], Path],
+    options: Options,
+    *,
+    limit: int | None,
+) -> dict[tuple[str, int], PlannedTraining]:
+    """What an experiment asks to train, by the models' labels and seeds; opens its data sets.
 
     Args:
-        folders: one for each label.
+        folders: one for each of them.
         options: of the evaluation; device, batch size and workers are taken from it.
         limit: of training images, instead of the experiment's.
 
@@ -127,17 +131,18 @@ def plan_trainings(
     if workers is None:
         workers = 0 if training.cache else options.workers
     return {
-        model.label: PlannedTraining(
+        (model.label, seed): PlannedTraining(
             model,
-            experiment.recipe_of(model),
+            experiment.recipe_of(model).with_seed(seed),
             dataset,
             selection,
-            folders[model.label],
+            folders[model.label, seed],
             device=options.device,
             workers=workers,
             cache=training.cache,
         )
         for model in models
+        for seed in experiment.recipe_of(model).all_seeds
     }
 
 

@@ -58,6 +58,8 @@ class Classifier:
         num_classes: C.
         training_method: the method of `wsol.training.methods` that the weights came from, where a
             checkpoint says so.
+        training_seed, training_recipe: of that training, likewise; the recipe is a digest of
+            everything but the seed, so that repetitions are known by it.
         parameters: how many the network has, without auxiliary classifiers, which are removed,
             and without what only training uses, see `wsol.models.parts.training_parts`.
     """
@@ -96,6 +98,8 @@ class Classifier:
             )
         self._weight: Tensor | None
         self.training_method: str | None = None
+        self.training_seed: int | None = None
+        self.training_recipe: str | None = None
 
     def to(self, device: torch.device) -> "Classifier":
         """Move the network to a device (in place) and return self."""

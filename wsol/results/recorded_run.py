@@ -11,7 +11,7 @@ import pyarrow as pa
 from wsol.errors import InputError
 from wsol.records.outcomes import OUTCOMES_SUFFIX, OutcomeInfo
 from wsol.records.record import ResultRecord, read_records
-from wsol.results.cells import column_values, frame
+from wsol.results.columns import column_values, frame
 from wsol.results.image_facts import ImageFacts, facts_of, metric_names, metric_values, read_facts
 from wsol.results.statistics import Bootstrap, Estimate, shared_images
 

@@ -20,7 +20,12 @@ import torch
 
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
-from wsol.evaluation.provenance import dataset_fingerprint, environment, weights_fingerprint
+from wsol.evaluation.provenance import (
+    dataset_fingerprint,
+    environment,
+    fingerprint,
+    weights_fingerprint,
+)
 from wsol.files import atomic_path
 from wsol.models.checkpoint import save_checkpoint
 from wsol.records.training import (
@@ -41,6 +46,8 @@ _FORMAT = 1
 _FILES = ("last.pt", "best.pt", "final.pt", "train.json")
 # Options that change nothing about the weights.
 _INDIFFERENT = ("device", "workers", "cache")
+# Settings in which repetitions of a training differ.
+_OF_A_SEED = ("seed", "weights", "weights_fingerprint")
 
 Track = Callable[[str, int, int], AbstractContextManager[Callable[[int, str], None]]]
 """Shows progress: called with the network's name, the number of images and how many of them are
@@ -275,6 +282,11 @@ class TrainingRun:
             "dataset": self._record.dataset,
             "split": self._record.split,
             "epoch": epoch,
+            "seed": self._record.settings["seed"],
+            # Equal in trainings that differ in nothing but the seed.
+            "recipe": fingerprint(
+                {k: v for k, v in self._record.settings.items() if k not in _OF_A_SEED}
+            ),
         }
         if chosen is not None and chosen.epoch == epoch:
             training["chosen"] = chosen.model_dump(mode="json")
