@@ -158,7 +158,7 @@ def table(records: Iterable[ResultRecord]) -> "pd.DataFrame":
     Columns that no record has a value for are left out; what does not apply is NaN. `wsol table`
     prints the same numbers for papers.
     """
-    from wsol.results.cells import frame
+    from wsol.results.columns import frame
 
     records = list(records)
     if not records:

@@ -16,7 +16,7 @@ from wsol.evaluation.settings import run_settings
 from wsol.maps.baselines import BASELINES
 from wsol.models.classifier import Classifier
 from wsol.models.registry import load_classifier
-from wsol.records.record import ResultRecord, read_records, write_record
+from wsol.records.record import ResultRecord, read_records, write_order, write_record
 
 Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Shows the progress of one model: called with its name and the number of images, it gives a
@@ -165,6 +165,8 @@ def evaluate_models(
                 model, weights_name(request), dataset, options, place=place, track=track
             )
         records.append(record)
+    if folder is not None:
+        write_order([folder / f"{name}.json" for name in file_names(requests)])
     return records
 
 
