@@ -87,7 +87,7 @@ def look(
         cams = localizer.maps(view, wanted)
         if not torch.isfinite(cams).all():
             raise InputError(
-                f"{classifier.name}: its {method} map has NaN or infinite values; check the weights."
+                f"{classifier.name}: its map has NaN or infinite values; check the weights."
             )
         score_map = maps_on_grid(
             cams, [upright.size], preprocessing.size, resize_mode, _GRID

@@ -14,16 +14,7 @@ from wsol.datasets.loading import image_size, open_image
 from wsol.datasets.registry import open_dataset
 from wsol.errors import InputError
 
-
-def picture(path, size=(60, 40), mode="RGB", **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, 100).save(path, **options)
-
-
-def lines(path, *rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{row}\n" for row in rows))
-
+from support.data_files import lines, picture
 
 # --- protocol -----------------------------------------------------------------------------------
 

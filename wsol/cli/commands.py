@@ -27,7 +27,8 @@ _FIRST_SENTENCES = {
     "slider.",
     "plot": "Draw records for a paper, in colours that any eye tells apart.",
     "show": "See what a network sees in your own photograph: classes, activation map and box.",
-    "published": "List the published numbers that `wsol table --against published` compares with.",
+    "published": "List the published numbers that `wsol table` compares with or sets in its "
+    "tables.",
     "models": "List the networks by name: parameters, and whether class activation maps apply.",
     "methods": "List the methods that make maps: paper, what each needs of a network, and what it "
     "costs.",

@@ -13,6 +13,7 @@ from wsol.cli.output import (
     progress_folder,
     resume_hint,
     settle_outcomes,
+    tell,
 )
 from wsol.datasets.options import DataOptions
 from wsol.errors import InputError
@@ -33,6 +34,8 @@ from wsol.progress import MESSAGES, track
 
 `wsol evaluate resnet50 --weights run/best.pt --data cub --root CUB_200_2011
 --threshold-from run/train.json`
+
+`wsol evaluate resnet50 --weights run/epoch-*.pt --data cub --root CUB_200_2011 --out epochs`
 """
 )
 @takes(data=DataOptions, options=EvaluationOptions)
@@ -52,9 +55,22 @@ def evaluate(
         typer.Option(
             "--weights",
             help="`default` (the library's), `none` (random) or a checkpoint; once for all "
-            "networks, or once each in their order.",
+            "networks, once each in their order, or several for one network: a row each.",
         ),
     ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name",
+            help="What to call the run in records and tables; once a network, in their order.",
+        ),
+    ] = None,
+    ema: Annotated[
+        bool,
+        typer.Option(
+            "--ema", help="Averaged weights, where a checkpoint has them beside the raw ones."
+        ),
+    ] = False,
     json_file: JsonOption = None,
     out: OutOption = None,
     store: StoreOption = None,
@@ -80,7 +96,8 @@ def evaluate(
     )
     from wsol.records.outcomes import OUTCOMES_SUFFIX
 
-    requests = by_method(pair_weights(models, weights or []), options)
+    paired = pair_weights(models, weights or [], names=name or (), ema=ema)
+    requests = by_method(paired, options)
     if options.save_scoremaps is not None and len(requests) > 1:
         raise InputError(
             "--save-scoremaps takes one model and method at a time; evaluate them in turn."
@@ -93,7 +110,7 @@ def evaluate(
         return
     with resume_hint(folder):
         records = evaluate_models(
-            requests, dataset, options, folder=folder, resume=resume, track=track, tell=_tell
+            requests, dataset, options, folder=folder, resume=resume, track=track, tell=tell
         )
     deliver(records, json_file, out)
     outcomes = None

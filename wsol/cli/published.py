@@ -12,6 +12,8 @@ from wsol.cli.options import JsonOption
 from wsol.cli.output import OUTPUT, write_json
 from wsol.errors import InputError
 
+_HEADINGS = ("Images", "Metric", "Model", "Method", "Convention", "Value", "Checked", "Where")
+
 
 @app.command(
     epilog="""Examples:

@@ -88,7 +88,7 @@ def evaluate(
         environment=environment(usable_device(options.device)),
         timing=run.timing(judging.seconds),
         skipped=skipped,
-        notes=list(dataset.notes),
+        notes=[*dataset.notes, *(() if isinstance(model, str) else model.notes)],
         cost=model_cost(model, options),
         curves=evaluator.curves() if options.curves else None,
         plugin_metrics=evaluator.plugin_metrics() or None,

@@ -44,7 +44,7 @@ class Step:
     positions: Positions | None
     source: "Step | None" = None
     weights: tuple[Tensor, Tensor | None] | None = None
-    inputs: torch.Size = torch.Size()
+    inputs: tuple[int, ...] = ()
     modules: tuple[str, ...] = ()
     after: str = ""
     returned_by: list[tuple[str, int]] = field(default_factory=list)
@@ -136,7 +136,7 @@ class _Recorder(Calls):
         found = positions_after(func, args, kwargs, tensors, self._known)
         given = args[0] if args else None
         source = self.steps.get(id(given)) if is_moving(name_of(func)) else None
-        inputs = given.shape if isinstance(given, Tensor) else torch.Size()
+        inputs = tuple(given.shape) if isinstance(given, Tensor) else ()
         weights = _weights(args, kwargs) if _takes_weights(func) else None
         for (output, tensor), positions in zip(results, found, strict=True):
             if not _is_followed(tensor):

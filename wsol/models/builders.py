@@ -3,7 +3,6 @@
 import difflib
 import importlib
 import inspect
-import sys
 import urllib.error
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from wsol.models.torchvision_weights import (
     preprocessing_of,
     rescale_input,
 )
+from wsol.plugin import call, load_callable
 
 OWN = {
     "inception_v3": "wsol.models.inception",
@@ -121,26 +121,12 @@ def call_builder(spec: str) -> nn.Module | Classifier:
     """What a user's `package.module:callable` returns.
 
     Raises:
-        InputError: when there is no such callable, or it returns something else.
+        InputError: when there is no such callable, it raises, or it returns something else.
     """
-    module_name, _, attribute = spec.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(
-            f"{spec}: the module {module_name!r} cannot be imported ({error}); "
-            "run in its folder, or install it."
-        ) from error
-    builder = getattr(module, attribute, None)
-    if not callable(builder):
-        raise InputError(f"{spec}: {module_name!r} has no callable {attribute!r}.")
-    made = builder()
-    if not isinstance(made, (nn.Module, Classifier)):
-        raise InputError(f"{spec}: returned {type(made).__name__} instead of an nn.Module.")
-    return made
+    made: Any = call(spec, load_callable(spec))
+    if isinstance(made, nn.Module | Classifier):
+        return made
+    raise InputError(f"{spec}: returned {type(made).__name__} instead of an nn.Module.")
 
 
 def _torchvision_models() -> ModuleType:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wsol.records.record import Environment, Metrics, ResultRecord, Timing
 from wsol.results.published import Published, convention_of, published_numbers
@@ -98,7 +99,7 @@ def _row(
 ) -> ResultRecord:
     """One row, of the images of the record that it stands beside."""
     first = numbers[0]
-    settings = {
+    settings: dict[str, Any] = {
         name: beside.settings[name]
         for name in ("iou_levels", "num_images")
         if name in beside.settings
@@ -128,7 +129,7 @@ def _row(
         split=beside.split,
         num_images=beside.num_images,
         cam_method=first.method,
-        metrics=Metrics(**values),
+        metrics=Metrics.model_validate(values),
         settings=settings,
         environment=_NOWHERE,
         timing=_NO_TIME,
