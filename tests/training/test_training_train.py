@@ -80,7 +80,7 @@ def test_what_does_not_fit_is_said(data):
         train_classifier(network(5), data, OPTIONS)
     with pytest.raises(InputError, match="fewer than one batch of 999"):
         train_classifier(network(), data, OPTIONS.replaced(batch_size=999))
-    with pytest.raises(InputError, match="learning rate"):
+    with pytest.raises(InputError, match="lr: should be greater than 0"):
         OPTIONS.replaced(lr=0.0)
     with pytest.raises(InputError, match="warm-up"):
         OPTIONS.replaced(warmup_epochs=8)
