@@ -28,7 +28,7 @@ name: trained
 data: {name: shapes, root: shapes}
 models:
   - {model: resnet18, arguments: {width: 0.0625}, name: Narrow, train: {}}
-  - {model: resnet18, arguments: {width: 0.0625}, train: {method: has, lr: 0.02}}
+  - {model: resnet18, arguments: {width: 0.0625}, train: {wsol_method: has, lr: 0.02}}
   - center
 training:
   data: {name: shapes, root: shapes}
@@ -172,7 +172,7 @@ def test_a_first_look_has_its_own_folder(run, tmp_path):
         ("train: {}", "train: {data: 1}", "train.data: no such field; there are epochs, "),
         ("training:\n  data: {name: shapes", "training:\n  data: {nam: shapes",
          "training.data.nam: no such field; there are data, root, images, split, limit"),
-        ("train: {}", "train: {method: magic}", "models[0].train.method: should be 'cam'"),
+        ("train: {}", "train: {wsol_method: magic}", "models[0].train.wsol_method: should be 'cam'"),
     ],
 )  # fmt: skip
 def test_mistakes_in_a_file(run, old, new, mistake):
@@ -260,7 +260,7 @@ def test_every_network_loader_and_optimizer_of_the_real_thing(
     tasks = plan(experiment)
     models = [task.training for task in tasks if task.training is not None]
     assert len(models) == 18
-    assert {(m.model.model, m.recipe.method) for m in models} == {
+    assert {(m.model.model, m.recipe.wsol_method) for m in models} == {
         (network, method)
         for network in ("vgg16_gap", "inception_v3", "resnet50")
         for method in ("cam", "has", "acol", "spg", "adl", "cutmix")

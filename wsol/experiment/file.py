@@ -6,7 +6,7 @@
     models:
       - center
       - {model: resnet50, weights: checkpoints/cub.pt, name: ResNet-50}
-      - {model: vgg16_gap, train: {weights: default, method: has}}
+      - {model: vgg16_gap, train: {weights: default, wsol_method: has}}
     training: {data: {name: cub, root: $DATA/CUB_200_2011}, epochs: 50}
     protocol: {threshold_step: 0.001}
     options: {batch_size: 64, curves: true}

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from wsol.datasets.options import DataOptions, TrainingDataOptions
 from wsol.errors import InputError
-from wsol.evaluation.options import EvaluationOptions
+from wsol.evaluation.options import EvaluationOptions, MethodNames
 from wsol.evaluation.protocol import Protocol
 from wsol.options import Options, Place
 from wsol.training.options import Recipe, Weights
@@ -82,6 +82,9 @@ class ModelPart(Options):
     """A network or baseline. `name` is what tables call it; `arguments` are of wsol's builders;
     `ema` takes averaged weights where a checkpoint has them beside raw ones.
 
+    `method` and `layer` are of its maps, instead of the experiment's; several methods make a run
+    each.
+
     `train` asks for training first, with what it replaces of the experiment's `training`.
     """
 
@@ -91,14 +94,16 @@ class ModelPart(Options):
     name: str | None = Field(default=None, min_length=1)
     arguments: dict[str, bool | int | float | str] = Field(default={})
     size: int | None = Field(default=None, ge=16)
+    method: MethodNames | None = None
+    layer: str | None = Field(default=None, min_length=1)
     train: RecipePart | None = None
 
     @property
     def label(self) -> str:
         """What tells it from the experiment's other models."""
         given = [f"{name} {value}" for name, value in self.arguments.items()]
-        if self.train is not None and "method" in self.train.model_fields_set:
-            given.append(self.train.method)
+        if self.train is not None and "wsol_method" in self.train.model_fields_set:
+            given.append(self.train.wsol_method)
         return self.name or self.model + (f" ({', '.join(given)})" if given else "")
 
     @model_validator(mode="after")

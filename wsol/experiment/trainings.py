@@ -1,6 +1,6 @@
 """The training that an experiment file asks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsol.datasets.base import Dataset
@@ -45,7 +45,7 @@ class PlannedTraining:
             InputError: when data, network, method and options do not fit each other.
         """
         recipe = self.recipe
-        method = make_method(recipe.method, **recipe.method_options)
+        method = make_method(recipe.wsol_method, **recipe.method_options)
         start = starting_network(
             self.model.model,
             self.dataset,
@@ -99,7 +99,7 @@ def plan_trainings(
             model,
             experiment.recipe_of(model).with_seed(seed).model_copy(update=shared),
             dataset,
-            selection,
+            None if selection is None else _with_maps_of(selection, experiment, model),
             folders[model.label, seed],
         )
         for model in models
@@ -116,3 +116,12 @@ def _selection(select: SelectPart, experiment: Experiment) -> Selection:
         device=experiment.options.device,
     )
     return Selection(select.data.whole(), options, select.metric, select.every)
+
+
+def _with_maps_of(selection: Selection, experiment: Experiment, model: ModelPart) -> Selection:
+    """Choose by the maps that the model is evaluated with, of several methods by the first."""
+    method = (model.method or experiment.options.method)[0]
+    options = selection.options.replaced(
+        method=(method,), layer=model.layer or experiment.options.layer
+    )
+    return replace(selection, options=options)
