@@ -73,7 +73,7 @@ def show(
     from wsol.results.overlay_picture import write_overlay
     from wsol.show import find_class, look
 
-    photographs = [open_image(image) for image in images]
+    photographs = [open_image(image, upright=True) for image in images]
     classifier = load_classifier(model, weights).to(torch.device(usable_device(device)))
     label = None if class_name is None else find_class(classifier, class_name)
     for image, photograph, target in zip(images, photographs, targets, strict=True):
