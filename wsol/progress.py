@@ -6,47 +6,44 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
     from wsol.records.training import Epoch
 
 MESSAGES = Console(stderr=True)
 
 
-class _Speed(ProgressColumn):
-    """Images a second."""
+def _columns() -> "tuple[ProgressColumn, ...]":
+    """What a bar shows; imported here because every command starts with this module."""
+    from rich import progress
+    from rich.text import Text
 
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.1f}/s", style="dim")
+    class Speed(progress.ProgressColumn):
+        """Images a second."""
 
+        def render(self, task: progress.Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:,.1f}/s", style="dim")
 
-_COLUMNS = (
-    TextColumn("{task.description}"),
-    BarColumn(),
-    MofNCompleteColumn(),
-    _Speed(),
-    TimeElapsedColumn(),
-    TextColumn("ETA"),
-    TimeRemainingColumn(),
-)
+    return (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        Speed(),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("ETA"),
+        progress.TimeRemainingColumn(),
+    )
 
 
 @contextmanager
 def track(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar with speed and ETA on stderr."""
-    with Progress(*_COLUMNS, console=MESSAGES) as progress:
+    from rich.progress import Progress
+
+    with Progress(*_columns(), console=MESSAGES) as progress:
         task = progress.add_task(escape(name), total=total)
 
         def advance(images: int) -> None:
@@ -58,8 +55,10 @@ def track(name: str, total: int) -> Iterator[Callable[[int], None]]:
 @contextmanager
 def track_training(name: str, total: int, done: int) -> Iterator[Callable[[int, str], None]]:
     """Like `track`, from `done` images on, with a note behind the bar: loss and accuracy."""
+    from rich.progress import Progress, TextColumn
+
     note = TextColumn("{task.fields[note]}", style="dim")
-    with Progress(*_COLUMNS, note, console=MESSAGES) as progress:
+    with Progress(*_columns(), note, console=MESSAGES) as progress:
         task = progress.add_task(escape(name), total=total, completed=done, note="")
 
         def advance(images: int, text: str) -> None:

@@ -2,13 +2,14 @@
 
 import pytest
 from PIL import Image
-from test_cli import place, wsol  # noqa: F401
+
+from support.command import wsol
 
 SHAPES = ("--data", "shapes", "--root", "shapes")
 
 
 @pytest.fixture(scope="module")
-def records(place):  # noqa: F811
+def records(place):
     """A folder of records with outcomes, of a network and a baseline."""
     wsol(
         place, "evaluate", "networks:tiny", "center", *SHAPES, "--size", 64, "--threshold-step",
@@ -17,7 +18,7 @@ def records(place):  # noqa: F811
     return place / "records"
 
 
-def test_a_report_of_an_evaluation(place, records):  # noqa: F811
+def test_a_report_of_an_evaluation(place, records):
     out, told = wsol(place, "report", "records", "--out", "page", "--examples", 5)
     assert "Written to page/index.html" in out and told == ""
     text = (place / "page" / "index.html").read_text()
@@ -36,7 +37,7 @@ def test_a_report_of_an_evaluation(place, records):  # noqa: F811
     assert told.startswith("wsol: none: ") and "Traceback" not in told
 
 
-def test_plots_of_an_evaluation(place, records):  # noqa: F811
+def test_plots_of_an_evaluation(place, records):
     wsol(place, "plot", "records", "--kind", "grid", "--order", "best", "--out", "grid.png")
     with Image.open(place / "grid.png") as picture:
         assert picture.width > 1000
@@ -46,7 +47,7 @@ def test_plots_of_an_evaluation(place, records):  # noqa: F811
     assert "must end in .png, .svg or .pdf" in told
 
 
-def test_show_a_photograph(place):  # noqa: F811
+def test_show_a_photograph(place):
     Image.effect_noise((90, 60), 80).convert("RGB").save(place / "mine.jpg")
     out, _ = wsol(place, "show", "mine.jpg", "--model", "networks:tiny", "--top", 2)
     assert "Written to mine-cam.png" in out and out.count(" %") == 3

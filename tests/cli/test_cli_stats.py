@@ -1,9 +1,6 @@
 """`wsol stats` on what `wsol evaluate --per-image` wrote."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -11,6 +8,8 @@ from typer.testing import CliRunner
 from wsol.cli import app
 from wsol.datasets.shapes import generate_shapes
 from wsol.errors import InputError
+
+from support.command import wsol
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +98,5 @@ def test_options_that_exclude_each_other(run, options, message):
 
 def test_a_record_without_outcomes_ends_with_a_message(run, tmp_path):
     (tmp_path / "a.json").write_bytes((run / "full.json").read_bytes())
-    done = subprocess.run(
-        [sys.executable, "-m", "wsol", "stats", "a.json"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=os.environ,
-        timeout=300,
-    )
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "evaluate again with --per-image" in done.stderr
+    _, told = wsol(tmp_path, "stats", "a.json", code=2)
+    assert "evaluate again with --per-image" in told

@@ -307,3 +307,52 @@ def test_the_recipe_for_tiny_imagenet(shared_data, tmp_path, monkeypatch):
     )
     assert states(results) == ["missing"] * 8
     assert sum("begins with" in (result.reason or "") for result in results) == 2
+
+
+def test_seeds_repeat_a_training_as_one_row(run, tmp_path):
+    text = EXPERIMENT.replace("train: {}", "train: {seeds: [0, 3]}")
+    results = run(text)
+    assert [result.state for result in results] == 4 * ["evaluated"]
+    assert [result.task.seed for result in results] == [0, 3, None, None]
+    records = [result.record for result in results]
+    assert [record.settings.get("training_seed") for record in records] == [0, 3, 0, None]
+    first, second = (record.settings["weights_fingerprint"] for record in records[:2])
+    assert first != second
+    assert (tmp_path / "checkpoints" / "Narrow-seed-3" / "best.pt").exists()
+    write_outputs(results, read_experiment(tmp_path / "experiment.yaml"), tmp_path / "out")
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert table.count("Narrow") == 1 and "standard deviation over 2 seeds" in table
+    assert (tmp_path / "out" / "records" / "shapes-Narrow-seed-3.json").exists()
+    assert [result.state for result in run(text)] == 4 * ["stored"]
+
+
+def test_seeds_reach_the_weights_to_start_from(tmp_path):
+    text = EXPERIMENT.replace("train: {}", 'train: {weights: "runs/{seed}/best.pt"}')
+    (tmp_path / "e.yaml").write_text(text.replace("cache: true", "seeds: [1, 2]"))
+    experiment = read_experiment(tmp_path / "e.yaml")
+    recipe = experiment.recipe_of(experiment.models[0])
+    made = [recipe.with_seed(seed) for seed in recipe.all_seeds]
+    assert [one.weights for one in made] == [
+        str(tmp_path / "runs" / str(seed) / "best.pt") for seed in (1, 2)
+    ]
+    # A model's own seed takes the place of the experiment's seeds.
+    (tmp_path / "e.yaml").write_text(
+        EXPERIMENT.replace("cache: true", "seeds: [1, 2]").replace("{}", "{seed: 7}")
+    )
+    experiment = read_experiment(tmp_path / "e.yaml")
+    assert experiment.seeds_of(experiment.models[0]) == (7,)
+    assert experiment.seeds_of(experiment.models[2]) == (None,)
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ("{seeds: [1, 1]}", "names a seed twice"),
+        ("{seeds: [-1]}", "greater than or equal to 0"),
+        ("{seed: 1, seeds: [2]}", "both seed and seeds"),
+    ],
+)
+def test_seeds_that_are_none(tmp_path, train, message):
+    (tmp_path / "e.yaml").write_text(EXPERIMENT.replace("train: {}", f"train: {train}"))
+    with pytest.raises(InputError, match=message):
+        read_experiment(tmp_path / "e.yaml")

@@ -21,7 +21,6 @@ from wsol.evaluation.options import EvaluationOptions as Options
 from wsol.evaluation.protocol import Protocol
 from wsol.models.checkpoint import read_checkpoint
 from wsol.models.registry import load_classifier
-from wsol.records.thresholds import read_thresholds
 from wsol.records.training import read_training_record
 from wsol.training.methods import make_method
 from wsol.training.options import TrainingOptions
@@ -47,13 +46,12 @@ def data(root):
     return open_training_set("shapes", root)
 
 
-def run_of(folder, data, options=OPTIONS, *, method="has", save_every=0.0, selection=None):
-    """A run of a small network whose method draws random numbers."""
+def run_of(folder, data, options=OPTIONS, *, method="has", selection=None, **replaced):
+    """A run of a small network whose method draws random numbers; it saves after every step."""
     made = make_method(method)
     start = starting_network("resnet18", data, made, arguments={"width": 0.0625}, size=48)
-    return TrainingRun(
-        folder, start, data, options, method=made, selection=selection, save_every=save_every
-    )
+    options = options.replaced(**{"save_every": 0.0} | replaced)
+    return TrainingRun(folder, start, data, options, method=made, selection=selection)
 
 
 def tensors(path):
@@ -105,12 +103,27 @@ def test_a_run_that_was_interrupted_ends_in_the_same_bits(tmp_path, data, method
     record = run_of(tmp_path / "cut", data, method=method).run(resume=True, track=rest)
     assert rest.first == 8 * at and rest.steps == 9 - at
     for name in ("final.pt", "best.pt"):
-        assert_equal(tensors(tmp_path / "whole" / name), tensors(tmp_path / "cut" / name))
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes()
     before = read_training_record(tmp_path / "whole" / "train.json")
     assert [(e.loss, e.accuracy) for e in record.epochs] == [
         (e.loss, e.accuracy) for e in before.epochs
     ]
     assert record.finished and len(record.epochs) == 3
+
+
+def test_a_checkpoint_of_every_epoch_is_kept_when_asked_for(tmp_path, data, whole):
+    with pytest.raises(KeyboardInterrupt):
+        run_of(tmp_path, data, keep_epochs=True).run(track=Interrupt(8))
+    run_of(tmp_path, data, keep_epochs=True).run(resume=True)
+    epochs = sorted(path.name for path in tmp_path.glob("epoch-*.pt"))
+    assert epochs == ["epoch-1.pt", "epoch-2.pt", "epoch-3.pt"]
+    assert not list(whole.glob("epoch-*.pt"))
+    assert_equal(tensors(tmp_path / "epoch-3.pt"), tensors(whole / "final.pt"))
+    kept = [read_checkpoint(tmp_path / name) for name in epochs]
+    assert [checkpoint.info.training["epoch"] for checkpoint in kept] == [1, 2, 3]
+    assert any(
+        not torch.equal(kept[0].tensors[name], value) for name, value in kept[1].tensors.items()
+    )
 
 
 def test_a_failure_between_saves_goes_back_to_the_last_one(tmp_path, data, whole, monkeypatch):
@@ -246,8 +259,7 @@ def test_chosen_thresholds_are_applied_to_another_split(selected, root):
     folder, selection = selected
     test = read_shapes(root, "test")
     best = load_classifier("resnet18", str(folder / "best.pt"))
-    thresholds = read_thresholds(folder / "train.json")
-    options = dataclasses.replace(selection.options, thresholds=thresholds, curves=True)
+    options = selection.options.replaced(threshold_from=folder / "train.json", curves=True)
     record = evaluate(best, test, options, weights="best.pt")
     chosen = read_training_record(folder / "train.json").chosen
     by_hand = [

@@ -44,7 +44,8 @@ OPTIONS = TrainingOptions(epochs=8, batch_size=16, lr=0.05, warmup_epochs=1, cac
 
 
 def test_the_loss_falls_and_no_box_is_read(data):
-    blind = dataclasses.replace(data, samples=[Blind(s) for s in data.samples])
+    blind = dataclasses.replace(data)
+    object.__setattr__(blind, "samples", [Blind(sample) for sample in data.samples])
     reports = []
     history = train_classifier(network(), blind, OPTIONS, progress=reports.append)
     assert [r.step for r in reports] == list(range(1, 33)) and reports[-1].steps == 32

@@ -1,12 +1,8 @@
 """The command line: arguments in, tables out; the work is done elsewhere.
 
-A module a command; importing them registers the commands, in the order of `wsol --help`.
+A module a command, imported when the command is asked for: see `wsol.cli.commands`.
 """
 
-from wsol.cli import (  # noqa: F401, I001
-    evaluate, score, compare, train, import_weights, results, stats, table, report, plot, show,
-    published, models, datasets, demo,
-)  # fmt: skip
 from wsol.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -1,5 +1,6 @@
 """The command line's root, and how it ends: by result, by message, or by Ctrl-C."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 from rich.markup import escape
 
 import wsol
+from wsol.cli.commands import CommandGroup
 from wsol.errors import InputError
 from wsol.progress import MESSAGES
 
@@ -16,19 +18,16 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    cls=CommandGroup,
 )
-datasets_app = typer.Typer(
-    help="Check, download and describe data sets.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-)
-app.add_typer(datasets_app, name="datasets")
 
 
 def main() -> None:
     """Run the command line; bad input exits with 2, Ctrl-C with 130, neither with a traceback."""
+    # Else pydantic looks for extensions of it among all packages that are installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
-        app(_name_store(_join_iou_levels(_new_names(sys.argv[1:]))))
+        app(_name_store(_join_iou_levels(_name_weights(_new_names(sys.argv[1:])))))
     except InputError as error:
         MESSAGES.print(f"[bold red]wsol:[/bold red] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
@@ -61,6 +60,19 @@ def _join_iou_levels(arguments: list[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
+
+
+def _name_weights(arguments: list[str]) -> list[str]:
+    """Let `--weights run/*.pt` be written, of which a shell makes `--weights run/a.pt run/b.pt`."""
+    named: list[str] = []
+    for argument in arguments:
+        after_a_file = len(named) > 1 and named[-2] == "--weights" and _is_file(named[-1])
+        named += ["--weights", argument] if after_a_file and _is_file(argument) else [argument]
+    return named
+
+
+def _is_file(text: str) -> bool:
+    return os.path.isfile(text)  # noqa: PTH113 (pathlib refuses texts that are no path)
 
 
 def _name_store(arguments: list[str]) -> list[str]:

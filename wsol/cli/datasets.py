@@ -6,13 +6,20 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from wsol.cli.app import datasets_app
+from wsol.cli.app import app
 from wsol.cli.options import JsonOption, takes
 from wsol.cli.output import OUTPUT, write_json
 from wsol.datasets.options import DataOptions
 from wsol.datasets.registry import DATASETS, LAYOUTS, require_data_name
 from wsol.errors import InputError
 from wsol.progress import track
+
+datasets_app = typer.Typer(
+    help="Check, download and describe data sets.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+app.add_typer(datasets_app, name="datasets")
 
 
 @datasets_app.command("check")

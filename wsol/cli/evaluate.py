@@ -13,6 +13,7 @@ from wsol.cli.output import (
     progress_folder,
     resume_hint,
     settle_outcomes,
+    tell,
 )
 from wsol.datasets.options import DataOptions
 from wsol.errors import InputError
@@ -31,6 +32,8 @@ from wsol.progress import track
 
 `wsol evaluate resnet50 --weights run/best.pt --data cub --root CUB_200_2011
 --threshold-from run/train.json`
+
+`wsol evaluate resnet50 --weights run/epoch-*.pt --data cub --root CUB_200_2011 --out epochs`
 """
 )
 @takes(data=DataOptions, options=EvaluationOptions)
@@ -50,9 +53,22 @@ def evaluate(
         typer.Option(
             "--weights",
             help="`default` (the library's), `none` (random) or a checkpoint; once for all "
-            "networks, or once each in their order.",
+            "networks, once each in their order, or several for one network: a row each.",
         ),
     ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name",
+            help="What to call the run in records and tables; once a network, in their order.",
+        ),
+    ] = None,
+    ema: Annotated[
+        bool,
+        typer.Option(
+            "--ema", help="Averaged weights, where a checkpoint has them beside the raw ones."
+        ),
+    ] = False,
     json_file: JsonOption = None,
     out: OutOption = None,
     store: StoreOption = None,
@@ -67,14 +83,14 @@ def evaluate(
     from wsol.evaluation.models import evaluate_models, file_names, pair_weights
     from wsol.records.outcomes import OUTCOMES_SUFFIX
 
-    if options.save_scoremaps is not None and len(models) > 1:
+    requests = pair_weights(models, weights or [], names=name or (), ema=ema)
+    if options.save_scoremaps is not None and len(requests) > 1:
         raise InputError("--save-scoremaps takes one model at a time; evaluate them in turn.")
-    requests = pair_weights(models, weights or [])
     folder = progress_folder(out, json_file, resume, options.per_image)
     dataset = limited(data.whole(), data.limit)
     with resume_hint(folder):
         records = evaluate_models(
-            requests, dataset, options, folder=folder, resume=resume, track=track
+            requests, dataset, options, folder=folder, resume=resume, track=track, tell=tell
         )
     deliver(records, json_file, out)
     outcomes = None

@@ -100,7 +100,7 @@ def _flags(options: type[Options]) -> list[inspect.Parameter]:
 def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
     kind = _kind(field.annotation)
     words = f"--{name.replace('_', '-')}"
-    if kind is bool and field.default is True:
+    if kind is bool and field.default is not False:
         words = f"{words}/--no-{words.removeprefix('--')}"
     settings: dict[str, Any] = {"help": field.description}
     annotation: Any = kind

@@ -78,6 +78,11 @@ def add_to_store(
         )
 
 
+def tell(text: str) -> None:
+    """Say something beside the results."""
+    MESSAGES.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def clear(folder: Path) -> None:
     """Remove a progress folder: its records have been written where the user wants them."""
     import shutil

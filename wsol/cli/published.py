@@ -1,5 +1,6 @@
 """`wsol published`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,8 @@ from wsol.cli.options import JsonOption
 from wsol.cli.output import OUTPUT, write_json
 from wsol.errors import InputError
 
+_HEADINGS = ("Images", "Metric", "Model", "Method", "Convention", "Value", "Checked", "Where")
+
 
 @app.command(
     epilog="""Examples:
@@ -20,6 +23,8 @@ from wsol.errors import InputError
 `wsol published --dataset CUB --metric max_box_acc_v2`
 
 `wsol published --metric top1_loc_error --json published.json`
+
+`wsol published --dataset CUB --bib wsol.bib`
 """
 )
 def published(
@@ -29,10 +34,15 @@ def published(
     metric: Annotated[
         str | None, typer.Option("--metric", help="top1_loc_error, max_box_acc_v2, pxap, ...")
     ] = None,
+    bib: Annotated[
+        Path | None, typer.Option("--bib", help="Write the sources as BibTeX to this file.")
+    ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """List the published numbers that `wsol table --against published` compares with."""
+    """List the published numbers that `wsol table` compares with or sets in its tables."""
+    from wsol.files import write_text
     from wsol.results.published import published_numbers
+    from wsol.results.published_file import bibliography
 
     everything = published_numbers()
     numbers = [
@@ -45,11 +55,23 @@ def published(
         sets = ", ".join(dict.fromkeys(number.images.dataset for number in everything))
         metrics = ", ".join(dict.fromkeys(number.metric for number in everything))
         raise InputError(f"No published number matches. Data sets: {sets}. Metrics: {metrics}.")
+    sources = list(dict.fromkeys(number.source for number in numbers))
+    if bib is not None:
+        write_text(bib, bibliography(sources))
     if json_file is not None:
         write_json([number.as_json() for number in numbers], json_file)
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("Images", "Metric", "Model", "Method", "Value", "Checked", "Where"):
+    for heading in (
+        "Images",
+        "Metric",
+        "Model",
+        "Method",
+        "Convention",
+        "Value",
+        "Checked",
+        "Where",
+    ):
         table.add_column(heading, justify="right" if heading == "Value" else "left")
     for number in numbers:
         table.add_row(
@@ -57,14 +79,14 @@ def published(
             number.metric,
             Text(number.model),
             number.method,
-            f"{number.value:.{number.decimals}f}",
+            number.convention or "–",
+            number.printed,
             "yes" if number.checked else "no",
             f"{number.source.short}, {number.table}",
         )
     OUTPUT.print(table)
-    notes = {(number.images.dataset, number.metric): number.definition for number in numbers}
     OUTPUT.print()
-    for (name, what), definition in notes.items():
-        OUTPUT.print(Text.assemble((f"{name}, {what}: ", "bold"), definition))
-    for source in dict.fromkeys(number.source for number in numbers):
+    for what, definition in dict.fromkeys((n.metric, n.definition) for n in numbers):
+        OUTPUT.print(Text.assemble((f"{what}: ", "bold"), definition))
+    for source in sources:
         OUTPUT.print(Text(f"{source.citation}, {source.url}", "dim"), soft_wrap=True)

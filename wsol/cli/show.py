@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wsol.cli.app import app
-from wsol.cli.output import OUTPUT
+from wsol.cli.output import OUTPUT, tell
 from wsol.errors import InputError
 from wsol.options import ResizeMode
 from wsol.results.escaping import printable
@@ -38,6 +38,12 @@ def show(
     weights: Annotated[
         str, typer.Option("--weights", help="`default`, `none` or a checkpoint.")
     ] = "default",
+    ema: Annotated[
+        bool,
+        typer.Option(
+            "--ema", help="Averaged weights, where a checkpoint has them beside the raw ones."
+        ),
+    ] = False,
     class_name: Annotated[
         str | None,
         typer.Option(
@@ -74,7 +80,10 @@ def show(
     from wsol.show import find_class, look
 
     photographs = [open_image(image, upright=True) for image in images]
-    classifier = load_classifier(model, weights).to(torch.device(usable_device(device)))
+    classifier = load_classifier(model, weights, ema=ema)
+    for note in classifier.notes:
+        tell(note)
+    classifier.to(torch.device(usable_device(device)))
     label = None if class_name is None else find_class(classifier, class_name)
     for image, photograph, target in zip(images, photographs, targets, strict=True):
         shown = look(

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _OR_OWN = "or package.module:callable, which runs code of the current folder"
 
+if TYPE_CHECKING:
+    from wsol.datasets.base import Dataset
+
 
 class _Named(Options):
     @model_validator(mode="before")

@@ -16,7 +16,13 @@ from wsol.evaluation.network import NetworkJudging
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.provenance import environment, fingerprint
 from wsol.evaluation.rows import outcome_row
-from wsol.evaluation.settings import add_chosen, chosen_thresholds, input_size, run_settings
+from wsol.evaluation.settings import (
+    add_chosen,
+    chosen_thresholds,
+    input_size,
+    localizer,
+    run_settings,
+)
 from wsol.maps.baselines import BASELINES, baseline_map
 from wsol.maps.files import save_score_map
 from wsol.models.classifier import Classifier
@@ -75,13 +81,19 @@ def evaluate(
         dataset=dataset.name,
         split=dataset.split,
         num_images=evaluator.num_images,
-        cam_method="none (baseline)" if isinstance(model, str) else "cam",
+        cam_method=(
+            "none (baseline)" if isinstance(model, str) else localizer(model, options).method.name
+        ),
         metrics=metrics,
         settings=settings,
         environment=environment(usable_device(options.device)),
         timing=run.timing(judging.seconds),
         skipped=skipped,
-        notes=[*dataset.notes, *evaluator.notes()],
+        notes=[
+            *dataset.notes,
+            *evaluator.notes(),
+            *(() if isinstance(model, str) else model.notes),
+        ],
         cost=model_cost(model, options),
         curves=evaluator.curves() if options.curves else None,
         plugin_metrics=evaluator.plugin_metrics() or None,
@@ -97,7 +109,7 @@ def model_cost(model: Classifier | str, options: EvaluationOptions) -> Cost | No
     device = usable_device(options.device)
     model.to(torch.device(device))
     size = input_size(model, options)
-    flops, map_size = forward_cost(model, size, device)
+    flops, map_size = forward_cost(model, size, device, options.map_method, options.layer)
     cost = Cost(flops=flops, map_size=map_size)
     if options.latency:
         dtype = AUTOCAST.get(options.precision)

@@ -1,9 +1,9 @@
 """Several models on one data set, with finished ones kept across interruptions."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from wsol.evaluation.settings import run_settings
 from wsol.maps.baselines import BASELINES
 from wsol.models.classifier import Classifier
 from wsol.models.registry import load_classifier
-from wsol.records.record import ResultRecord, read_records, write_record
+from wsol.records.record import ResultRecord, read_records, write_order, write_record
 
 Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Shows the progress of one model: called with its name and the number of images, it gives a
@@ -25,22 +25,46 @@ function to call with the images finished since the last call."""
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A model as the user names it, its weights (`default`, `none` or a file), and arguments for
-    one of wsol's own builders."""
+    """A model as the user names it, and what to give it.
+
+    Attributes:
+        weights: `default`, `none` or a file.
+        arguments: for one of wsol's own builders.
+        name: what to call it in records and tables; None takes the classifier's.
+        beside: what tells its weights from those of other requests for the same network.
+        ema: take averaged weights where the file has them beside raw ones.
+    """
 
     spec: str
     weights: str = "default"
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
+    beside: str | None = None
+    ema: bool = False
 
 
-def pair_weights(specs: Iterable[str], weights: list[str]) -> list[ModelRequest]:
+def pair_weights(
+    specs: Iterable[str], weights: list[str], *, names: Sequence[str] = (), ema: bool = False
+) -> list[ModelRequest]:
     """Give every model its weights: none named = defaults, one = for all, else one a network.
 
+    One network takes any number of weights, each as a request of its own; `*` in a file's name
+    stands for all the files that fit. Where a network has several, `beside` tells them apart.
+
+    Args:
+        names: what to call the networks, one each, or none.
+        ema: for files that have averaged weights beside raw ones.
+
     Raises:
-        InputError: when the numbers do not match.
+        InputError: when the numbers do not match, or no file fits a `*`.
     """
     specs = list(specs)
+    weights = [file for text in weights for file in _files(text)]
     networks = [spec for spec in specs if spec not in BASELINES]
+    if len(networks) == 1 and len(weights) > 1:
+        place = specs.index(networks[0])
+        specs[place : place + 1] = networks * len(weights)
+        networks *= len(weights)
     if len(weights) <= 1:
         given = iter((weights or ["default"]) * len(networks))
     elif len(weights) == len(networks):
@@ -50,10 +74,53 @@ def pair_weights(specs: Iterable[str], weights: list[str]) -> list[ModelRequest]
             f"{len(weights)} --weights for {len(networks)} networks ({', '.join(networks)}); "
             "give one for all of them, or one each in the same order."
         )
-    return [
-        ModelRequest(spec) if spec in BASELINES else ModelRequest(spec, next(given))
+    if names and len(names) != len(networks):
+        raise InputError(
+            f"{len(names)} --name for {len(networks)} networks; give one each in the same order."
+        )
+    called = iter(names or [None] * len(networks))
+    requests = [
+        ModelRequest(spec)
+        if spec in BASELINES
+        else ModelRequest(spec, next(given), name=next(called), ema=ema)
         for spec in specs
     ]
+    return [replace(request, beside=_beside(request, requests)) for request in requests]
+
+
+def _files(weights: str) -> list[str]:
+    """The files that a name with `*` stands for, numbers in their order; else the name itself."""
+    if weights in ("default", "none") or "*" not in weights or Path(weights).exists():
+        return [weights]
+    parts = Path(weights).expanduser().parts
+    first = next(number for number, part in enumerate(parts) if "*" in part)
+    found = [str(file) for file in Path(*parts[:first]).glob("/".join(parts[first:]))]
+    if not found:
+        raise InputError(f"--weights {weights}: no file fits.")
+    return sorted(found, key=_numbers_in_order)
+
+
+def _numbers_in_order(text: str) -> list[tuple[int, str]]:
+    """What sorts epoch-9 before epoch-10."""
+    parts = re.split(r"(\d+)", text)
+    return [(int(part), "") if number % 2 else (0, part) for number, part in enumerate(parts)]
+
+
+def _beside(request: ModelRequest, requests: Sequence[ModelRequest]) -> str | None:
+    """As much of a file's path as tells it from the other weights of the same network."""
+    others = {other.weights for other in requests if other.spec == request.spec}
+    others.discard(request.weights)
+    if not others or request.weights in ("default", "none"):
+        return request.weights if others else None
+    path = Path(request.weights)
+    for depth in range(1, len(path.parts) + 1):
+        if all(_end(Path(other), depth) != _end(path, depth) for other in others):
+            return _end(path, depth)
+    return str(path)
+
+
+def _end(path: Path, depth: int) -> str:
+    return "/".join(path.with_suffix("").parts[-depth:])
 
 
 def no_progress(name: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
@@ -69,6 +136,7 @@ def evaluate_models(
     folder: Path | None = None,
     resume: bool = False,
     track: Track = no_progress,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> list[ResultRecord]:
     """Evaluate each model in turn.
 
@@ -77,10 +145,13 @@ def evaluate_models(
             nothing. Records of models that finished stay when a later one fails.
         resume: keep records in `folder` that were made with the same settings and weights, and go
             on with an unfinished model.
+        tell: called with what the user should know about a model's weights.
     """
     records = []
     for request, name in zip(requests, file_names(requests), strict=True):
         model = load_model(request, dataset)
+        for note in () if isinstance(model, str) else model.notes:
+            tell(f"{model.name}: {note}")
         place = None if folder is None else Place(folder, name, resume)
         record = None
         if resume and place is not None:
@@ -94,6 +165,8 @@ def evaluate_models(
                 model, weights_name(request), dataset, options, place=place, track=track
             )
         records.append(record)
+    if folder is not None:
+        write_order([folder / f"{name}.json" for name in file_names(requests)])
     return records
 
 
@@ -116,20 +189,29 @@ def load_model(request: ModelRequest, dataset: Dataset) -> Classifier | str:
     if request.spec in BASELINES:
         return request.spec
     num_classes = len(dataset.classes) if request.weights == "none" else None
-    return load_classifier(
+    classifier = load_classifier(
         request.spec,
         request.weights,
         num_classes=num_classes,
         arguments=dict(request.arguments),
+        ema=request.ema,
     )
+    if request.name is not None:
+        classifier.name = request.name
+    elif request.beside is not None:
+        plain = classifier.name
+        told = f"{plain[:-1]}, " if plain.endswith(")") else f"{plain} ("
+        classifier.name = f"{told}{request.beside})"
+    return classifier
 
 
 def weights_name(request: ModelRequest) -> str | None:
     """Weights as a record names them: a file by its name alone, wherever it lay."""
     if request.spec in BASELINES:
         return None
-    named = request.weights in ("default", "none")
-    return request.weights if named else Path(request.weights).name
+    if request.weights in ("default", "none"):
+        return request.weights
+    return Path(request.weights).name + (" (EMA)" if request.ema else "")
 
 
 def _finished(place: Place, settings: dict[str, object], per_image: bool) -> ResultRecord | None:
@@ -147,11 +229,15 @@ def file_names(requests: list[ModelRequest]) -> list[str]:
     """A file name for each request, unique and free of characters that mean something."""
     names: list[str] = []
     for request in requests:
-        stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", request.spec).strip("-.") or "model"
-        if request.weights not in ("default", "none"):
-            stem += "-" + re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(request.weights).stem).strip("-.")
+        stem = _plain(request.name or request.spec) or "model"
+        if request.name is None and request.weights not in ("default", "none"):
+            stem += "-" + _plain(request.beside or Path(request.weights).stem)
         name, number = stem, 2
         while name in names:
             name, number = f"{stem}-{number}", number + 1
         names.append(name)
     return names
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")

@@ -22,7 +22,7 @@ from wsol.evaluation.lifecycle import Seconds
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.protocol import Protocol
 from wsol.evaluation.rows import outcome_row
-from wsol.evaluation.settings import input_size
+from wsol.evaluation.settings import input_size, localizer, with_coco
 from wsol.maps.files import save_score_map
 from wsol.maps.framing import fit, maps_on_grid
 from wsol.models.classifier import Classifier, Preprocessing, match_classes
@@ -59,6 +59,8 @@ class NetworkJudging:
         self._threads = options.threads or usable_cores()
         self._network = classifier.to(self._device)
         self._size = input_size(classifier, options)
+        self._localizer = localizer(classifier, options)
+        self._coco = with_coco(classifier, options)
         self._subset = match_classes(classifier.classes, dataset.classes, classifier.num_classes)
         self.seconds = Seconds()
 
@@ -95,7 +97,7 @@ class NetworkJudging:
                         yield SkippedImage(image_id=bad.sample.image_id, reason=bad.reason)
                     if batch.samples:
                         start = time.perf_counter()
-                        arriving = self._forward(batch)
+                        arriving = self._within_memory(batch)
                         self.seconds.forward += time.perf_counter() - start
                 if waiting is not None:
                     start = time.perf_counter()
@@ -109,16 +111,28 @@ class NetworkJudging:
             yield from pipeline.drain()
             self.seconds.localization = pipeline.busy
 
+    def _within_memory(self, batch: "_Batch") -> "_MapsOnTheWay":
+        try:
+            return self._forward(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_exhausted(error):
+                raise
+            raise InputError(
+                f"{self._network.name}: memory on {self._device} is exhausted by the maps of "
+                f"{len(batch.samples)} images of {self._size} pixels at once; lower --batch-size."
+            ) from error
+
     def _forward(self, batch: "_Batch") -> "_MapsOnTheWay":
         """Run the network and start bringing its maps to the host."""
         options, device = self._options, self._device
         pixels = batch.pixels.to(device, non_blocking=True)
         labels = torch.tensor([sample.label for sample in batch.samples], device=device)
         subset = self._subset.to(device)
+        images = self._network.normalize(pixels)
         with torch.inference_mode():
             with autocast(device, options.precision):
-                logits, features = self._network.forward(self._network.normalize(pixels))
-            logits = logits.float()[:, subset]
+                view = self._localizer.see(images)
+            logits = view.logits.float()[:, subset]
             own = logits.gather(1, labels[:, None])
             ties_before = (logits == own) & (
                 torch.arange(logits.shape[1], device=device) < labels[:, None]
@@ -127,9 +141,9 @@ class NetworkJudging:
             top = logits.topk(min(_PREDICTED, logits.shape[1]), dim=1)
             scores = logits.softmax(1).gather(1, top.indices)
             wanted = labels[:, None]
-            if options.coco:
+            if self._coco:
                 wanted = torch.cat([wanted, top.indices], dim=1)
-            cams = self._network.class_maps(features, subset[wanted])
+            cams = self._localizer.maps(view, subset[wanted])
             finite = torch.isfinite(cams).all(-1).all(-1).all(-1)
             maps = maps_on_grid(
                 cams, batch.sizes, self._size, options.resize_mode, options.protocol.grid
@@ -157,7 +171,7 @@ class NetworkJudging:
         prepared = prepare(score_map, options.protocol)
         outcome = judge(prepared, sample, options.protocol, size=arrived.batch.sizes[index])
         boxes = None
-        if options.coco and len(sample.boxes):
+        if self._coco and len(sample.boxes):
             boxes = np.stack(
                 [
                     outcome.fixed_box
@@ -176,6 +190,13 @@ class NetworkJudging:
         dataset = self._evaluator.dataset
         row = outcome_row(prepared, outcome, sample, dataset, options.protocol)
         return replace(outcome, row=row)
+
+
+def _is_exhausted(error: Exception) -> bool:
+    """Whether an error says that there is no memory left, on whatever device."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return any(told in str(error) for told in ("not enough memory", "can't allocate memory"))
 
 
 def _job(

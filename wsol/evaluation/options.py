@@ -1,15 +1,48 @@
 """How to evaluate: the options of `wsol evaluate` and `wsol score`."""
 
-from pydantic import Field
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from wsol.errors import InputError
 from wsol.evaluation.protocol import Protocol
+from wsol.maps.methods.catalog import check_name
 from wsol.options import Options, Place, Precision, ResizeMode
+
+
+def _listed(value: Any) -> Any:
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        check_name(name)
+        if names.count(name) > 1:
+            raise ValueError(f"names {name} twice")
+    return names
+
+
+MethodNames = Annotated[
+    tuple[str, ...], BeforeValidator(_listed), AfterValidator(_known), Field(min_length=1)
+]
+"""Map methods, of which each makes a run of its own; a single one need not stand in a list."""
 
 
 class EvaluationOptions(Options):
     """How to evaluate networks and baselines; what is not about speed can change a number."""
 
     protocol: Protocol = Protocol()
+    method: MethodNames = Field(
+        default=("cam",),
+        description="What makes the maps: cam, gradcam, layercam, ... (`wsol methods` lists "
+        "them), torchcam:NAME or package.module:callable; several make a run each.",
+    )
+    layer: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Layer whose output the maps are made of; default: the last spatial "
+        "activation, of a ViT the input of its last attention block.",
+    )
     size: int | None = Field(
         default=None,
         ge=16,
@@ -23,8 +56,10 @@ class EvaluationOptions(Options):
         default="fp32",
         description="Arithmetic of the forward pass; maps are always made in float32.",
     )
-    coco: bool = Field(
-        default=True, description="Also COCO AP/AR from the boxes of the top-5 classes."
+    coco: bool | None = Field(
+        default=None,
+        description="Also COCO AP/AR from the boxes of the top-5 classes; default: where their "
+        "maps need no further passes.",
     )
     batch_size: int = Field(default=32, ge=1, description="Images a forward pass.")
     workers: int | None = Field(
@@ -61,6 +96,17 @@ class EvaluationOptions(Options):
     save_every: float = Field(
         default=30.0, ge=0, description="Seconds between saves of progress (--json, --out)."
     )
+
+    @property
+    def map_method(self) -> str:
+        """The one method.
+
+        Raises:
+            InputError: when there are several.
+        """
+        if len(self.method) > 1:
+            raise InputError(f"method: {', '.join(self.method)} are several; evaluate each alone.")
+        return self.method[0]
 
 
 class ScoreOptions(Options):

@@ -7,6 +7,7 @@ from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.provenance import dataset_fingerprint, weights_fingerprint
+from wsol.maps.methods.localizer import Localizer
 from wsol.models.classifier import Classifier
 from wsol.records.record import Metrics
 from wsol.records.thresholds import ChosenThresholds, identity, positions, read_thresholds
@@ -15,6 +16,23 @@ from wsol.records.thresholds import ChosenThresholds, identity, positions, read_
 def input_size(classifier: Classifier, options: EvaluationOptions) -> int:
     """The side of the network's input in pixels."""
     return options.size or classifier.preprocessing.size
+
+
+def localizer(classifier: Classifier, options: EvaluationOptions) -> Localizer:
+    """What makes the maps of a run.
+
+    Raises:
+        InputError: when there is no such method or layer, or the network cannot have it.
+    """
+    size = input_size(classifier, options)
+    return classifier.localizer(options.map_method, options.layer, size)
+
+
+def with_coco(classifier: Classifier, options: EvaluationOptions) -> bool:
+    """Whether the maps of predicted classes are made, for COCO AP/AR."""
+    if options.coco is not None:
+        return options.coco
+    return localizer(classifier, options).classes_are_free
 
 
 def data_settings(dataset: Dataset) -> dict[str, Any]:
@@ -44,15 +62,19 @@ def run_settings(
             "resize_mode": options.resize_mode,
             "precision": options.precision,
             "batch_size": options.batch_size,
-            "coco": options.coco,
+            "coco": with_coco(model, options),
             "preprocessing": model.preprocessing.as_settings(),
             "model_classes": model.num_classes,
             "dataset_classes": len(dataset.classes),
             "weights": weights,
             "weights_fingerprint": weights_fingerprint(model.network.state_dict().items()),
         }
+        settings |= localizer(model, options).settings()
         if model.training_method is not None:
             settings["training_method"] = model.training_method
+        if model.training_seed is not None:
+            settings["training_seed"] = model.training_seed
+            settings["training_recipe"] = model.training_recipe
     return settings | _threshold_policy(settings, options)
 
 

@@ -31,12 +31,12 @@ from wsol.experiment.parts import (
     Experiment,
     ModelPart,
     OutputsPart,
+    RecipePart,
     SelectPart,
     TrainingPart,
 )
 from wsol.files import require_file
 from wsol.options import Options
-from wsol.training.options import Recipe
 
 _PARTS: dict[tuple[type[Options], str], type[Options]] = {
     (Experiment, "data"): DataPart,
@@ -47,7 +47,7 @@ _PARTS: dict[tuple[type[Options], str], type[Options]] = {
     (Experiment, "outputs"): OutputsPart,
     (Experiment, "training"): TrainingPart,
     (DataPart, "protocol"): Protocol,
-    (ModelPart, "train"): Recipe,
+    (ModelPart, "train"): RecipePart,
     (TrainingPart, "data"): TrainingDataOptions,
     (TrainingPart, "select"): SelectPart,
     (SelectPart, "data"): DataPart,

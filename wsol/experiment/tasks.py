@@ -42,11 +42,19 @@ class Task:
     dataset: Dataset
     options: EvaluationOptions
     training: PlannedTraining | None = None
+    is_repeated: bool = False
 
     @property
     def title(self) -> str:
         """For messages."""
-        return f"{self.model.label} on {self.dataset.name} {self.dataset.split}"
+        seed = "" if self.seed is None else f" (seed {self.seed})"
+        return f"{self.model.label}{seed} on {self.dataset.name} {self.dataset.split}"
+
+    @property
+    def seed(self) -> int | None:
+        """Which of several trainings it is of; None where there is only one."""
+        training = self.training
+        return training.recipe.seed if training is not None and self.is_repeated else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +72,16 @@ class Result:
 
     @property
     def record(self) -> ResultRecord:
-        """The run's record, under the name that the experiment gives the model."""
+        """The run's record, under the name that the experiment gives the model.
+
+        What the network is called by itself stays in the settings, as `network`.
+        """
         assert self.entry is not None
         record = self.entry.record
-        return record.model_copy(update={"model": self.task.model.name or record.model})
+        if self.task.model.name is None:
+            return record
+        settings = record.settings | {"network": record.model}
+        return record.model_copy(update={"model": self.task.model.name, "settings": settings})
 
 
 def plan(experiment: Experiment, *, limit: int | None = None) -> list[Task]:
@@ -81,17 +95,21 @@ def plan(experiment: Experiment, *, limit: int | None = None) -> list[Task]:
     """
     trainings = plan_trainings(
         experiment,
-        {
-            model.label: first_look(_runs(experiment), limit) / plain(model.label)
-            for model in experiment.models
-        },
+        _training_folders(experiment, first_look(_runs(experiment), limit)),
         limit=limit,
     )
     return [
-        Task(model, dataset, _options(experiment, data, model), trainings.get(model.label))
+        Task(
+            model,
+            dataset,
+            _options(experiment, data, model),
+            None if seed is None else trainings[model.label, seed],
+            is_repeated=len(experiment.seeds_of(model)) > 1,
+        )
         for data in experiment.data
         for dataset in [limited(data.whole(), limit or data.limit)]
         for model in experiment.models
+        for seed in experiment.seeds_of(model)
     ]
 
 
@@ -107,6 +125,19 @@ def _runs(experiment: Experiment) -> Path:
     """The folder for the checkpoints of an experiment."""
     out = None if experiment.training is None else experiment.training.out
     return out or Path("runs", experiment.name)
+
+
+def _training_folders(experiment: Experiment, runs: Path) -> dict[tuple[str, int], Path]:
+    """A folder for every training: the model's name, and its seed where there are several."""
+    return {
+        (model.label, seed): runs / plain(model.label)
+        if len(seeds) == 1
+        else runs / f"{plain(model.label)}-seed-{seed}"
+        for model in experiment.models
+        for seeds in [experiment.seeds_of(model)]
+        for seed in seeds
+        if seed is not None
+    }
 
 
 def first_look(folder: Path, limit: int | None) -> Path:
@@ -183,7 +214,7 @@ def _trained(
 
 def _result(task: Task, store: Store, dry_run: bool, track: Track) -> Result:
     part = task.model
-    request = ModelRequest(part.model, part.weights, part.arguments)
+    request = ModelRequest(part.model, part.weights, part.arguments, ema=part.ema)
     model, weights = load_model(request, task.dataset), weights_name(request)
     key = _key(task, model, weights)
     entry = store.find(key)

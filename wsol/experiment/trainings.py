@@ -68,12 +68,12 @@ class PlannedTraining:
 
 
 def plan_trainings(
-    experiment: Experiment, folders: dict[str, Path], *, limit: int | None
-) -> dict[str, PlannedTraining]:
-    """What an experiment asks to train, by the models' labels; opens its data sets.
+    experiment: Experiment, folders: dict[tuple[str, int], Path], *, limit: int | None
+) -> dict[tuple[str, int], PlannedTraining]:
+    """What an experiment asks to train, by the models' labels and seeds; opens its data sets.
 
     Args:
-        folders: one for each label.
+        folders: one for each of them.
         limit: of training images, instead of the experiment's.
 
     Raises:
@@ -95,14 +95,15 @@ def plan_trainings(
         if name not in training.model_fields_set
     }
     return {
-        model.label: PlannedTraining(
+        (model.label, seed): PlannedTraining(
             model,
-            experiment.recipe_of(model).model_copy(update=shared),
+            experiment.recipe_of(model).with_seed(seed).model_copy(update=shared),
             dataset,
             selection,
-            folders[model.label],
+            folders[model.label, seed],
         )
         for model in models
+        for seed in experiment.recipe_of(model).all_seeds
     }
 
 

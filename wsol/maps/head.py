@@ -1,48 +1,55 @@
-"""Finding the head that class activation maps need, by watching a network work.
+"""Finding the head that class activation maps need, by what a network computes.
 
-A CAM (Zhou et al., CVPR 2016) exists where the logits are a linear map of a global average: for
-those networks, and exactly for those, the map's mean plus the bias is the logit. What a network is
-called and how its modules are named says nothing about it; what it computes does. So one forward
-pass is watched: which tensors are averaged over all positions, and which linear map that average
-feeds. The same watching captures the features in every later pass, without a second one.
+A CAM (Zhou et al., CVPR 2016) exists where the logits are a linear map of a spatial mean: for
+those networks, and exactly for those, the map's mean plus the bias is the logit. How the mean and
+the linear map are written, and what modules are called, says nothing about it. The property does:
+the derivative of a logit with respect to the last spatial features is the same at every position
+and for every image.
 """
 
-from collections.abc import Callable
+import copy
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from wsol.errors import InputError
+from wsol.maps.drawing import drawn, give_numbers
+from wsol.maps.layers import (
+    Layer,
+    Pass,
+    at_call,
+    last_layer,
+    layer_of,
+    named_layer,
+    projection,
+    run_through,
+)
+from wsol.maps.positions import is_moving
+from wsol.maps.watch import Step, Watched, watch
 
-_MEANS = (torch.mean, Tensor.mean)
-_POOLS = (F.adaptive_avg_pool2d, F.avg_pool2d)
-# Operations that hand on the same numbers, at least in evaluation mode.
-_PASSING = (
-    torch.flatten, Tensor.flatten, Tensor.view, Tensor.reshape, torch.reshape, torch.squeeze,
-    Tensor.squeeze, F.dropout, F.dropout2d, F.alpha_dropout, Tensor.contiguous, Tensor.float,
-    Tensor.to, Tensor.clone, torch.clone,
-)  # fmt: skip
-_LINEAR = (F.linear, F.conv2d, torch.conv2d)
+_TOLERANCES = {torch.float64: 1e-4, torch.float32: 1e-3}
+_AVERAGING = ("mean", "sum", "div", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_avg_pool1d")
+_HALF_TOLERANCE = 5e-2  # of float16 and bfloat16
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where in a forward pass the features and the linear layer appear.
+    """The linear map from the mean of a layer's features to the logits.
 
     Attributes:
-        pooling: the number of the global average, counted from the start of the pass.
-        linear: the number of the linear map after it; None where the average is the logits, so
-            that the averaged channels are the class maps themselves (SqueezeNet).
-        classes: the number of logits.
+        layer: what is averaged.
+        classes: C, the number of logits.
+        weight, bias: names of the network's parameters; None where they are none of its own.
+        linear: whether there is a linear map: where it is False the averaged channels are the
+            logits, so that the features are the class maps themselves (SqueezeNet).
     """
 
-    pooling: int
-    linear: int | None
+    layer: Layer
     classes: int
+    weight: str | None
+    bias: str | None
+    linear: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ class Captured:
 
     Attributes:
         logits: (B, C).
-        features: (B, K, h, w), what global average pooling read.
+        features: (B, K, h, w), what is averaged.
         weight: (C, K), or None where features are class maps (K = C).
         bias: (C,), or None.
     """
@@ -62,169 +69,244 @@ class Captured:
     bias: Tensor | None
 
 
-class _Watch(TorchFunctionMode):
-    """Records global averages and the linear maps, keeping only what `head` asks for."""
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """What one input size shows of a network.
 
-    def __init__(self, head: Head | None) -> None:
-        super().__init__()
-        self._head = head
-        self.averages: list[Tensor | None] = []  # the tensors that were averaged
-        self.linears: list[tuple[Tensor, Tensor | None] | None] = []  # weight and bias
-        # While searching: which average a tensor holds, by identity; `_alive` keeps the
-        # identities from being used again.
-        self.average_of: dict[int, int] = {}
-        self.linear_of: dict[int, tuple[int, int]] = {}  # linear output: its number, its average
-        self._alive: list[Tensor] = []
-        self.pooled_one_position = False  # there was nothing to average: the input is too small
+    Attributes:
+        classes: the number of logits.
+        layer: that maps are made at, or why there is none.
+        head: for exact class activation maps, or why there is none.
+    """
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if func in _POOLS or func in _MEANS:
-            features = _averaged_features(func, args[0], result, args, kwargs or {})
-            if features is not None:
-                self._on_average(features, result)
-            elif func in _POOLS and args[0].ndim == 4 and args[0].shape[2:] == (1, 1):
-                self.pooled_one_position = True
-        elif func in _LINEAR:
-            self._on_linear(args, kwargs or {}, result)
-        elif self._head is None and func in _PASSING and isinstance(result, Tensor):
-            self._on_passing(args[0], result)
-        return result
+    classes: int
+    layer: Layer | InputError
+    head: Head | InputError
 
-    def _on_average(self, features: Tensor, result: Tensor) -> None:
-        number = len(self.averages)
-        wanted = self._head is None or self._head.pooling == number
-        self.averages.append(features if wanted else None)
-        if self._head is None:
-            self.average_of[id(result)] = number
-            self._alive.append(result)
 
-    def _on_linear(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor) -> None:
-        weight = args[1] if len(args) > 1 else kwargs["weight"]
-        bias = args[2] if len(args) > 2 else kwargs.get("bias")
-        if weight.ndim == 4 and weight.shape[2:] != (1, 1):
-            return
-        number = len(self.linears)
-        wanted = self._head is None or self._head.linear == number
-        self.linears.append((weight.flatten(1), bias) if wanted else None)
-        average = self.average_of.get(id(args[0]))
-        if self._head is None and average is not None:
-            self.linear_of[id(result)] = (number, average)
-            self._alive.append(result)
+@torch.inference_mode(False)
+@torch.enable_grad()
+def examine(network: nn.Module, probe: Tensor, name: str, wanted: str | None = None) -> Anatomy:
+    """Find the layer of a network in evaluation mode, and whether it has a head for CAM.
 
-    def _on_passing(self, source: Any, result: Tensor) -> None:
-        same_size = isinstance(source, Tensor) and source.numel() == result.numel()
-        if same_size and id(source) in self.average_of:
-            self.average_of[id(result)] = self.average_of[id(source)]
-            self._alive.append(result)
-        if same_size and id(source) in self.linear_of:
-            self.linear_of[id(result)] = self.linear_of[id(source)]
-            self._alive.append(result)
+    Args:
+        network: any module from images to logits; one on the meta device is looked at with
+            random numbers.
+        probe: (2, channels, H, W) an input it takes, on its device.
+        name: what to call it in messages.
+        wanted: the module whose output is the layer, instead of the last spatial activation.
+
+    Raises:
+        InputError: when it cannot take the probe, gives no tensor of logits, or has no such
+            module as `wanted`.
+    """
+    if probe.is_meta:
+        network, probe = give_numbers(copy.deepcopy(network)), torch.rand(probe.shape)
+    watched = watched_pass(network, probe, name)
+    logits = watched.output
+    if not isinstance(logits, Tensor) or logits.numel() == 0 or len(logits) != len(probe):
+        raise InputError(f"{name}: gives {_told(logits)} instead of one tensor of logits.")
+    classes = logits.flatten(1).shape[1]
+    if wanted is not None:
+        step = named_layer(watched, wanted, name)
+        layer, _ = _checked(network, layer_of(step, wanted), step, probe, name)
+        return Anatomy(classes, layer, InputError(_NO_HEAD.format(name, f"{wanted} was asked for")))
+    anatomy = _anatomy(network, watched, classes, probe, name)
+    if isinstance(anatomy.layer, InputError):
+        with drawn(network) as some:
+            if some:
+                watched = watched_pass(network, probe, name)
+                anatomy = _anatomy(network, watched, classes, probe, name)
+    return anatomy
+
+
+def _anatomy(
+    network: nn.Module, watched: Watched, classes: int, probe: Tensor, name: str
+) -> Anatomy:
+    try:
+        step = last_layer(watched, probe, name)
+        layer, seen = _checked(network, layer_of(step), step, probe, name)
+    except InputError as error:
+        return Anatomy(classes, error, error)
+    try:
+        return Anatomy(classes, layer, _head(network, layer, step, seen, watched, probe, name))
+    except InputError as error:
+        return Anatomy(classes, layer, error)
 
 
 def find_head(network: nn.Module, probe: Tensor, name: str) -> Head:
-    """Find the head of a network in evaluation mode.
-
-    Args:
-        network: any module from images to logits; on the meta device too.
-        probe: (2, 3, H, W) an input it takes, on its device.
-        name: what to call it in messages.
+    """The head of a network in evaluation mode; arguments as of `examine`.
 
     Raises:
-        InputError: when its logits are no linear map of a global average. The message says what
+        InputError: when its logits are no linear map of a spatial mean. The message says what
             was found instead and what to do.
     """
-    watch = _Watch(None)
-    with torch.no_grad(), watch:
-        logits = network(probe)
-    if not isinstance(logits, Tensor) or logits.flatten(1).ndim != 2:
-        raise InputError(f"{name}: gives {type(logits).__name__} instead of one tensor of logits.")
-    classes = logits.flatten(1).shape[1]
-    if id(logits) in watch.linear_of:
-        linear, pooling = watch.linear_of[id(logits)]
-        head = Head(pooling, linear, classes)
-    elif id(logits) in watch.average_of:
-        head = Head(watch.average_of[id(logits)], None, classes)
-    elif watch.pooled_one_position:
-        height, width = probe.shape[2:]
-        raise InputError(
-            f"{name}: of {width}x{height} pixels it makes a map of a single position, in which "
-            "nothing can be localized; use a larger size."
-        )
-    else:
-        raise InputError(
-            f"{name}: {_what_instead(watch)}, so class activation maps are not defined for it. "
-            "A gradient-based method such as Grad-CAM applies: write its maps as .npy files "
-            "and evaluate them with `wsol score`."
-        )
-    if not logits.is_meta:
-        _verify(network, head, probe[:1], name)
+    head = examine(network, probe, name).head
+    if isinstance(head, InputError):
+        raise head
     return head
 
 
 def run(network: nn.Module, head: Head, inputs: Tensor) -> Captured:
-    """One forward pass that also hands out the features and the linear layer."""
-    with _Watch(head) as watch:
-        logits = network(inputs)
-    features = watch.averages[head.pooling]
-    assert features is not None
-    weight, bias = None, None
-    if head.linear is not None:
-        linear = watch.linears[head.linear]
-        assert linear is not None
-        weight, bias = linear
-    return Captured(logits.flatten(1), features, weight, bias)
+    """One forward pass that also hands out the features and the linear map."""
+    output, tensor = run_through(network, head.layer, inputs)
+    weight, bias = linear_map(network, head, inputs)
+    return Captured(output.flatten(1), head.layer.layout.features(tensor), weight, bias)
 
 
-def _averaged_features(
-    func: Callable[..., Any],
-    source: Tensor,
-    result: Tensor,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Tensor | None:
-    """The (B, K, h, w) features if this call averaged all their positions, else None."""
-    if source.ndim != 4:
-        return None
-    if func in _POOLS:
-        return source if result.shape[2:] == (1, 1) and source.shape[2:] != (1, 1) else None
-    dims = args[1] if len(args) > 1 else kwargs.get("dim")
-    if not isinstance(dims, (tuple, list)):
-        return None
-    axes = {dim % 4 for dim in dims}
-    if axes == {2, 3}:
-        return source
-    # Networks that keep channels last, such as Swin.
-    return source.permute(0, 3, 1, 2) if axes == {1, 2} else None
+def linear_map(
+    network: nn.Module, head: Head, images: Tensor
+) -> tuple[Tensor | None, Tensor | None]:
+    """Weight (C, K) and bias (C,) of a head, live where they are the network's parameters.
+
+    Where they are not, because the linear map is written in other operations, they are its
+    derivative, which takes a pass of one of the `images`.
+    """
+    if not head.linear:
+        return None, None
+    if head.weight is not None:
+        bias = None if head.bias is None else network.get_parameter(head.bias)
+        return network.get_parameter(head.weight).flatten(1), bias
+    with torch.inference_mode(False), torch.enable_grad():
+        seen = run_through(network, head.layer, images[:1].detach().clone(), gradient=True)
+        logits = seen.output.flatten(1)[0]
+        rows = []
+        for logit in logits:
+            (gradient,) = torch.autograd.grad(logit, seen.tensor, retain_graph=True)
+            rows.append(head.layer.layout.features(gradient)[0].float().sum((1, 2)))
+        weight = torch.stack(rows)
+        means = head.layer.layout.features(seen.tensor.detach())[0].float().mean((1, 2))
+        return weight, logits.detach().float() - weight @ means
 
 
-def _what_instead(watch: _Watch) -> str:
-    if not watch.averages:
-        return "nothing in it is averaged over all positions"
-    if not watch.linear_of:
-        return "what follows its global average is not one linear layer (a norm or an activation)"
-    return "more than one layer lies between its global average and its logits"
-
-
-def _verify(network: nn.Module, head: Head, probe: Tensor, name: str) -> None:
-    """The defining property: the mean of each class's map plus its bias is its logit."""
-    with torch.no_grad():
-        captured = run(network, head, probe)
-    logits = captured.features.double().mean((2, 3))
-    if captured.weight is not None:
-        logits = logits @ captured.weight.double().T
-    if captured.bias is not None:
-        logits = logits + captured.bias.double()
-    found = captured.logits.double()
-    scale = found.abs().max().clamp(min=1.0)
-    if logits.shape != found.shape or ((logits - found).abs().max() > 1e-3 * scale):
+def watched_pass(network: nn.Module, probe: Tensor, name: str) -> Watched:
+    """`watch`, with whatever a network raises told in one line."""
+    channels, height, width = probe.shape[1:]
+    try:
+        return watch(network, probe)
+    except InputError:
+        raise
+    except Exception as error:  # a network may raise anything
+        told = (str(error).strip().splitlines() or [""])[0]
         raise InputError(
-            f"{name}: its logits are not the means of its class maps, although it ends in a global "
-            "average and a linear layer; is it in evaluation mode, and free of scaled outputs?"
-        )
+            f"{name}: cannot take {channels} channels of {width}x{height} pixels "
+            f"({type(error).__name__}{': ' if told else ''}{told}); use a size that it takes, or "
+            "wrap it in a module that takes red, green and blue."
+        ) from error
+
+
+_NO_HEAD = (
+    "{}: {}, so class activation maps are not defined for it. A method by gradients applies, such "
+    "as --method gradcam."
+)
+
+
+def _checked(
+    network: nn.Module, layer: Layer, step: Step, probe: Tensor, name: str
+) -> tuple[Layer, Pass]:
+    """The layer, and a pass through it that shows what the watched pass has shown."""
+    for place in (layer, at_call(step, layer.layout, layer.channels)):
+        try:
+            seen = run_through(network, place, probe, gradient=True)
+            if _same(seen.tensor.detach(), step.tensor.detach()) and _gradient(seen).any():
+                return place, seen
+        except RuntimeError:
+            continue
+    raise InputError(
+        f"{name}: no logit depends on its layer {layer.name!r} by a gradient; name another one, "
+        "of a transformer with a class token one before its last block."
+    )
+
+
+def _gradient(seen: Pass) -> Tensor:
+    """The gradient of the logits' random sum with respect to the layer's tensor."""
+    total = (seen.output.flatten(1) * projection(seen.output)).sum()
+    (gradient,) = torch.autograd.grad(total, seen.tensor, retain_graph=True)
+    return gradient
+
+
+def _head(
+    network: nn.Module,
+    layer: Layer,
+    step: Step,
+    seen: Pass,
+    watched: Watched,
+    probe: Tensor,
+    name: str,
+) -> Head:
+    """Decide by the property, on the probe's features and on others made of the same numbers."""
+    put = _others(layer, seen.tensor).to(seen.tensor.dtype)
+    other = run_through(network, layer, probe, gradient=True, put=put)
+    features = layer.layout.features
+    tolerance = _TOLERANCES.get(seen.tensor.dtype, _HALF_TOLERANCE)
+    gradients = torch.cat([_gradient(seen), _gradient(other)])
+    slopes = features(gradients).double()
+    common = slopes.mean((0, 2, 3))
+    allowed = tolerance * common.abs().max()
+    if ((slopes - slopes.mean((2, 3), keepdim=True)).abs() > allowed).any():
+        told = "its logits weigh the positions of the last features differently"
+        raise InputError(_NO_HEAD.format(name, told))
+    if ((slopes - common[:, None, None]).abs() > allowed).any():
+        told = "its logits are no linear map of the mean of the last features"
+        raise InputError(_NO_HEAD.format(name, told))
+    total = (gradients.double().abs().sum(), slopes.abs().sum())
+    logits = torch.cat([seen.output, other.output]).flatten(1).detach().double()
+    tensors = torch.cat([seen.tensor, other.tensor]).detach()
+    means = features(tensors).double().mean((2, 3))
+    weights = common * (layer.grid[0] * layer.grid[1])
+    sums = logits @ projection(logits)
+    offsets = sums - means @ weights
+    if total[0] - total[1] > tolerance * total[0] or (
+        offsets - offsets[0]
+    ).abs().max() > tolerance * sums.abs().max().clamp(min=1):
+        told = "its logits depend on more than the mean of the last features"
+        raise InputError(_NO_HEAD.format(name, told))
+    classes = logits.shape[1]
+    random = projection(logits)
+    after = [later for later in watched.steps if later.call > step.call]
+    names = {id(parameter): key for key, parameter in network.named_parameters()}
+    for later in reversed(after):
+        weight, bias = later.weights or (None, None)
+        if weight is None or weight.flatten(1).shape != (classes, layer.channels):
+            continue
+        own = id(weight) in names and (bias is None or id(bias) in names)
+        if own and _close(random @ weight.detach().flatten(1).double(), weights, tolerance):
+            key = None if bias is None else names[id(bias)]
+            return Head(layer, classes, names[id(weight)], key, linear=True)
+    averaged = all(is_moving(later.name) or later.name in _AVERAGING for later in after)
+    if averaged and layer.channels == classes and _close(weights, random, tolerance):
+        return Head(layer, classes, None, None, linear=False)
+    return Head(layer, classes, None, None, linear=True)
+
+
+def _others(layer: Layer, tensor: Tensor) -> Tensor:
+    """Other features of two images, made of the same numbers, so that they have their signs.
+
+    They are shuffled over everything, channels are scaled at random, and the second image is so
+    strong that what bends at all (as activations that are nearly straight around zero) shows it.
+    """
+    generator = torch.Generator().manual_seed(0)
+    tensor = tensor.detach().float()
+    order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
+    shuffled = tensor.flatten()[order].reshape(tensor.shape).movedim(layer.layout.channels, -1)
+    scales = 2 * torch.rand(shuffled.shape[-1], generator=generator).to(tensor.device)
+    shuffled = (shuffled * scales).movedim(-1, layer.layout.channels).contiguous()
+    shuffled[1] *= (10 / shuffled[1].std()).nan_to_num(1, 1).clamp(min=2)
+    return shuffled
+
+
+def _same(found: Tensor, expected: Tensor) -> bool:
+    tolerance = _TOLERANCES.get(expected.dtype, _HALF_TOLERANCE)
+    return found.shape == expected.shape and _close(found, expected, tolerance)
+
+
+def _close(found: Tensor, expected: Tensor, tolerance: float) -> bool:
+    return bool((found - expected).abs().max() <= tolerance * expected.abs().max())
+
+
+def _told(output: object) -> str:
+    return (
+        f"a tensor of shape {tuple(output.shape)}"
+        if isinstance(output, Tensor)
+        else type(output).__name__
+    )

@@ -4,7 +4,6 @@ import argparse
 import pickle
 import re
 import zipfile
-import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path, PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
@@ -19,13 +18,9 @@ from wsol.errors import InputError
 from wsol.files import atomic_path, require_file
 from wsol.models.classifier import Classifier, Preprocessing
 from wsol.models.state_dicts import Found, find_state_dict
+from wsol.reading import FAILURES, told
 
 _FORMAT = 1
-# What readers raise for files that are cut off, changed, or something else altogether.
-_DAMAGE = (
-    OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError,
-    AssertionError, ArithmeticError, MemoryError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 # How torch's restricted reader names what it does not load.
 _STRANGER = re.compile(r"(?:Unsupported global: GLOBAL |but got <class ')([\w.]+)")
 
@@ -144,7 +139,7 @@ def read_torch_file(path: Path) -> Any:
         _verify_checksums(path)
         with torch.serialization.safe_globals(_harmless()):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, *_DAMAGE) as error:
+    except (pickle.UnpicklingError, *FAILURES) as error:
         stranger = _STRANGER.search(str(error))
         if isinstance(error, pickle.UnpicklingError) and stranger is not None:
             raise InputError(
@@ -198,7 +193,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
     try:
         return load_file(path)
-    except (SafetensorError, *_DAMAGE) as error:
+    except (SafetensorError, *FAILURES) as error:
         raise InputError(
             f"{path}: is no safetensors file, or is damaged ({_reason(error)})."
         ) from error
@@ -208,8 +203,7 @@ def _reason(error: Exception) -> str:
     """The first sentence of a reader's message; torch's go on about what it might be."""
     if isinstance(error, pickle.UnpicklingError):
         return "its list of tensors cannot be read"
-    lines = str(error).splitlines()
-    return lines[0].partition(". ")[0] if lines else type(error).__name__
+    return told(error).partition(". ")[0]
 
 
 def load_tensors(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
@@ -256,10 +250,10 @@ def require_fit(
         ],
     }
     if any(problems.values()):
-        told = "; ".join(
+        listed = "; ".join(
             f"{len(names)} {kind}: {', '.join(names[:most])}"
             + ("" if most is None or len(names) <= most else ", ...")
             for kind, names in problems.items()
             if names
         )
-        raise InputError(f"{path}: does not fit this network. Tensors {told}.")
+        raise InputError(f"{path}: does not fit this network. Tensors {listed}.")

@@ -1,6 +1,7 @@
 """A network with everything an evaluation has to know about it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import torch
@@ -9,7 +10,10 @@ from torch import Tensor, nn
 
 from wsol.errors import InputError
 from wsol.maps.exact import class_maps
-from wsol.maps.head import find_head, run
+from wsol.maps.head import Anatomy, Head, examine, linear_map
+from wsol.maps.layers import run_through
+from wsol.maps.methods.localizer import Localizer
+from wsol.maps.scripted import watchable
 from wsol.models.parts import training_parts
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -48,17 +52,18 @@ class Preprocessing(BaseModel):
 
 
 class Classifier:
-    """A network in evaluation mode whose class activation maps are exact.
+    """A network in evaluation mode, and the maps that can be made of it.
 
     Attributes:
         name: as a record calls it.
         network: from (B, 3, H, W) normalized images to (B, C) logits.
         classes: C class keys in the order of the logits (WordNet ids for ImageNet), or None if
             nobody said; then a data set's labels are taken as indices of logits.
-        num_classes: C.
         training_method: the method of `wsol.training.methods` that the weights came from, where a
             checkpoint says so.
         notes: what a record should say about the weights, see `wsol.models.registry`.
+        training_seed, training_recipe: of that training, likewise; the recipe is a digest of
+            everything but the seed, so that repetitions are known by it.
         parameters: how many the network has, without auxiliary classifiers, which are removed,
             and without what only training uses, see `wsol.models.parts.training_parts`.
     """
@@ -70,34 +75,92 @@ class Classifier:
         classes: Sequence[str] | None = None,
         preprocessing: Preprocessing | None = None,
     ) -> None:
-        """Find the network's head.
+        """Look at the network at its own input size; one that it cannot take is told later.
 
         Raises:
-            InputError: when it has none that class activation maps are defined for, or `classes`
-                has another length than its logits.
+            InputError: when `classes` has another length than its logits.
         """
         for auxiliary in _AUXILIARY:
             if getattr(network, auxiliary, None) is not None:
                 setattr(network, auxiliary, None)
         self.name = name
-        self.network = network.eval()
+        with suppress(NotImplementedError):  # exported networks are in evaluation mode for good
+            network.eval()
+        self.network = network
+        self._watchable = watchable(network)
         self.preprocessing = preprocessing or Preprocessing()
         self.classes = None if classes is None else tuple(classes)
         idle = {p for part in training_parts(network) for p in part.parameters()}
         self.parameters = sum(p.numel() for p in network.parameters() if p not in idle)
-        side = self.preprocessing.size
-        first = next(network.parameters(), torch.empty(0))
-        generator = torch.Generator().manual_seed(0)
-        probe = torch.rand(2, 3, side, side, generator=generator).to(first.device)
-        self._head = find_head(self.network, probe, name)
-        self.num_classes = self._head.classes
-        if self.classes is not None and len(self.classes) != self.num_classes:
-            raise InputError(
-                f"{name}: {len(self.classes)} class names for {self.num_classes} logits."
-            )
-        self._weight: Tensor | None
         self.training_method: str | None = None
+        self.training_seed: int | None = None
+        self.training_recipe: str | None = None
         self.notes: tuple[str, ...] = ()
+        self._seen: dict[tuple[int, str | None], Anatomy] = {}
+        self._derived: dict[Head, tuple[Any, Tensor]] = {}
+        self._localizers: dict[tuple[str, str | None, int], Localizer] = {}
+        try:
+            self.examine()
+        except InputError:
+            if self._seen:  # it was looked at, but its classes do not fit
+                raise
+
+    @property
+    def num_classes(self) -> int:
+        """C, the number of logits.
+
+        Raises:
+            InputError: when the network takes no input of its own size.
+        """
+        seen = next(iter(self._seen.values()), None) or self.examine()
+        return seen.classes
+
+    def examine(self, size: int | None = None, layer: str | None = None) -> Anatomy:
+        """Layer and head for inputs of `size` pixels (None: of the network's own), looked at once.
+
+        Args:
+            layer: the module whose output is the layer; None for the last spatial activation.
+
+        Raises:
+            InputError: when the network cannot take them, gives no logits, or has no such layer.
+        """
+        key = (size or self.preprocessing.size, layer)
+        if key not in self._seen:
+            self._seen[key] = examine(self._watchable, self._probe(key[0]), self.name, layer)
+        anatomy = self._seen[key]
+        if self.classes is not None and len(self.classes) != anatomy.classes:
+            raise InputError(
+                f"{self.name}: {len(self.classes)} class names for {anatomy.classes} logits."
+            )
+        return anatomy
+
+    def _probe(self, size: int) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        probe = torch.rand(2, 3, size, size, generator=generator)
+        return probe.to(self.device, self._dtype)
+
+    def head(self, size: int | None = None) -> Head:
+        """The head for exact class activation maps of inputs of `size` pixels.
+
+        Raises:
+            InputError: when class activation maps are not defined for it.
+        """
+        head = self.examine(size).head
+        if isinstance(head, InputError):
+            raise head
+        return head
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        first = next(self.network.parameters(), None)
+        return torch.device("cpu") if first is None else first.device
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """What the network computes in: photographs are given to it so."""
+        floats = (p.dtype for p in self.network.parameters() if p.is_floating_point())
+        return next(floats, torch.float32)
 
     def to(self, device: torch.device) -> "Classifier":
         """Move the network to a device (in place) and return self."""
@@ -105,20 +168,66 @@ class Classifier:
         return self
 
     def normalize(self, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) uint8 RGB pixels as the network's float32 input."""
+        """(B, 3, H, W) uint8 RGB pixels as the network's input."""
         images = pixels.float() / 255
         if self.preprocessing.channel_order == "bgr":
             images = images.flip(1)
         shape = (1, 3, 1, 1)
         mean = torch.tensor(self.preprocessing.mean, device=pixels.device).view(shape)
         std = torch.tensor(self.preprocessing.std, device=pixels.device).view(shape)
-        return (images - mean) / std
+        return ((images - mean) / std).to(self._dtype)
+
+    def localizer(
+        self, method: str = "cam", layer: str | None = None, size: int | None = None
+    ) -> Localizer:
+        """What makes the maps of a method for inputs of `size` pixels.
+
+        Args:
+            method: see `wsol.maps.methods.catalog.find_method`.
+            layer: name of the module whose output features are taken from; None finds it.
+
+        Raises:
+            InputError: when there is no such method or layer, or the network cannot have it.
+        """
+        size = size or self.preprocessing.size
+        key = (method, layer, size)
+        if key not in self._localizers:
+            self._localizers[key] = Localizer(
+                self.name,
+                self._watchable,
+                method,
+                layer,
+                self._probe(size),
+                lambda wanted: self.examine(size, wanted),
+                lambda head: self._weight(head, size),
+            )
+        return self._localizers[key]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """One pass: (B, C) logits and the (B, K, h, w) features behind them."""
-        captured = run(self.network, self._head, images)
-        self._weight = captured.weight
-        return captured.logits, captured.features
+        """One pass: (B, C) logits and the (B, K, h, w) features that are averaged for them.
+
+        Raises:
+            InputError: when class activation maps are not defined for the network.
+        """
+        layer = self.head(images.shape[-1]).layer
+        output, tensor = run_through(self._watchable, layer, images)
+        return output.flatten(1), layer.layout.features(tensor)
+
+    def class_maps(self, features: Tensor, classes: Tensor) -> Tensor:
+        """CAMs (B, n, h, w) float32 of `classes` (B, n), indices of logits.
+
+        Args:
+            features: of `forward`.
+        """
+        shape = tuple(features.shape[1:])
+        fitting = [
+            (size, anatomy.head)
+            for (size, layer), anatomy in self._seen.items()
+            if isinstance(anatomy.head, Head)
+            and (anatomy.head.layer.channels, *anatomy.head.layer.grid) == shape
+        ]
+        size, head = fitting[0] if fitting else (self.preprocessing.size, self.head())
+        return class_maps(features, self._weight(head, size), classes)
 
     def shift_head(self, offset: float) -> None:
         """Add a constant to every weight of the last linear layer, in place.
@@ -131,17 +240,26 @@ class Classifier:
         Raises:
             InputError: when the averaged features are the logits, without a linear layer.
         """
-        side = self.preprocessing.size
+        weight = self.head().weight
+        if weight is None:
+            raise InputError(f"{self.name}: has no last linear layer that could be shifted.")
         with torch.no_grad():
-            device = next(self.network.parameters()).device
-            self.forward(torch.zeros(1, 3, side, side, device=device))
-            if self._weight is None:
-                raise InputError(f"{self.name}: has no last linear layer that could be shifted.")
-            self._weight.add_(offset)
+            self._watchable.get_parameter(weight).add_(offset)
 
-    def class_maps(self, features: Tensor, classes: Tensor) -> Tensor:
-        """CAMs (B, n, h, w) float32 of `classes` (B, n), indices of logits, after `forward`."""
-        return class_maps(features, self._weight, classes)
+    def _weight(self, head: Head | None, size: int) -> Tensor | None:
+        """A head's weight (C, K) as it is now, for inputs of `size` pixels."""
+        if head is None or not head.linear:
+            return None
+        if head.weight is not None:
+            return self._watchable.get_parameter(head.weight).flatten(1)
+        # Derived from a pass, and again after the parameters have changed or moved.
+        state = [(id(p), p._version, p.device) for p in self.network.parameters()]
+        known = self._derived.get(head)
+        if known is None or known[0] != state:
+            weight, _ = linear_map(self._watchable, head, self._probe(size))
+            assert weight is not None
+            self._derived[head] = known = (state, weight)
+        return known[1]
 
 
 def match_classes(

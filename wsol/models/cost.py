@@ -14,19 +14,30 @@ _SECONDS = 10.0  # after which fewer repeats have to do
 
 
 def forward_cost(
-    classifier: Classifier, size: int, device: str = "cpu"
+    classifier: Classifier,
+    size: int,
+    device: str = "cpu",
+    method: str = "cam",
+    layer: str | None = None,
 ) -> tuple[int, tuple[int, int]]:
     """Operations and map size of one image of `size` x `size` pixels.
+
+    Args:
+        method, layer: what makes the maps, see `Classifier.localizer`.
 
     Returns:
         Floating-point operations of convolutions and matrix products (what torch's own counter
         counts: two for every multiply-accumulate, so twice the "multiply-adds" that some papers
-        print under the same name), and (width, height) of the class activation map.
+        print under the same name) of one forward pass, and (width, height) of the maps.
+
+    Raises:
+        InputError: when the network cannot have the method.
     """
+    map_size = classifier.localizer(method, layer, size).map_size
+    image = classifier.normalize(torch.zeros(1, 3, size, size, device=device))
     with OperationCounter() as counter, torch.no_grad():
-        _, features = classifier.forward(torch.zeros(1, 3, size, size, device=device))
-    height, width = features.shape[-2:]
-    return counter.total, (width, height)
+        classifier.network(image)
+    return counter.total, map_size
 
 
 def median_latency(
@@ -37,7 +48,7 @@ def median_latency(
     Args:
         autocast: type of mixed precision; None for float32.
     """
-    image = torch.zeros(1, 3, size, size, device=device)
+    image = classifier.normalize(torch.zeros(1, 3, size, size, device=device))
     where = torch.device(device)
     seconds = []
     with (

@@ -113,7 +113,7 @@ def build_classifier(
 def list_models(names: list[str], advance: Callable[[], None] = lambda: None) -> list[ModelRow]:
     """Parameters of each name, and whether class activation maps apply.
 
-    Networks are built and run on the meta device: shapes without numbers, so this is quick.
+    Networks are built on the meta device, which is quick, and looked at with random numbers.
     """
     rows = []
     for name in names:
@@ -181,6 +181,8 @@ def _from_checkpoint(spec: str, path: Path, arguments: dict[str, Any], ema: bool
     load_tensors(network, checkpoint.tensors, path)
     classifier = Classifier(_name(spec, info.arguments), network, info.classes, preprocessing)
     classifier.training_method = info.training.get("method", info.arguments.get("method"))
+    classifier.training_seed = info.training.get("seed")
+    classifier.training_recipe = info.training.get("recipe")
     return classifier
 
 

@@ -82,6 +82,9 @@ class TrainingOptions(Options):
     save_every: float = Field(
         default=120.0, ge=0, description="Seconds between two saves within an epoch."
     )
+    keep_epochs: bool = Field(
+        default=False, description="Keep a checkpoint of every epoch, as epoch-01.pt."
+    )
 
     @model_validator(mode="after")
     def _fit_each_other(self) -> Self:

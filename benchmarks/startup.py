@@ -1,0 +1,51 @@
+"""How long commands take to start, beside Python itself.
+
+Runs each command several times in turns, and prints the shortest wall-clock time of each: what
+else the machine does can only lengthen it.
+
+    python benchmarks/startup.py
+    python benchmarks/startup.py --rounds 20 --results wsol-results
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_RESULTS = Path(__file__).parents[1] / "results"
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1)] = 5,
+    results: Annotated[Path, typer.Option(help="A folder of records.")] = _RESULTS,
+) -> None:
+    """Measure, and print the targets beside."""
+    cases: dict[str, tuple[list[str], float | None]] = {
+        "python -c pass": (["-c", "pass"], None),
+        "import wsol": (["-c", "import wsol"], 0.1),
+        "wsol --help": (["-m", "wsol", "--help"], 0.25),
+        "wsol evaluate --help": (["-m", "wsol", "evaluate", "--help"], 0.35),
+        "wsol models": (["-m", "wsol", "models"], 1.5),
+        "wsol table results/": (
+            ["-m", "wsol", "table", str(results), "--group-by", "dataset"],
+            1.2,
+        ),
+        "import pandas": (["-c", "import pandas"], None),
+        "import torch": (["-c", "import torch"], None),
+    }
+    shortest = dict.fromkeys(cases, float("inf"))
+    for _ in range(rounds):
+        for name, (arguments, _target) in cases.items():
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)
+            shortest[name] = min(shortest[name], time.perf_counter() - start)
+    for name, (_, target) in cases.items():
+        told = "" if target is None else f"  (target: {target:g} s)"
+        print(f"{name:<24}{shortest[name]:6.2f} s{told}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,57 @@
+"""Published numbers as rows beside records, with marks, footnotes and sources."""
+
+from wsol.results.cells import Layout
+from wsol.results.published_rows import cited_sources, published_notes, published_rows
+from wsol.results.table import to_markdown
+
+from support.records import make
+
+
+def test_rows_of_the_same_images_and_convention():
+    own = make("mine", 1_000_000, max_box_acc_v2=64.0)
+    rows = published_rows([own])
+    models = [record.model for record in rows.records]
+    assert "ResNet-50, acol [1]" in models and len(models) == 22
+    assert all(record.metrics.gt_known_loc is None for record in rows.records)
+    assert rows.left_out > 15
+    # By the name that the record gives the convention, so that they stand in one table.
+    text = to_markdown([own, *rows.records])
+    assert "| mine " in text and "66.50" in text
+    assert [s.key for s in cited_sources([own, *rows.records])] == ["choe2020"]
+    (note,) = published_notes(rows.records)
+    assert note.startswith("[1] Published: Choe, Oh, Lee, Chun, Akata, Shim: Evaluating Weakly")
+    assert "https://arxiv.org/abs/2001.07437 (main table (MaxBoxAccV2)" in note
+
+
+def test_every_convention_has_its_own_section():
+    own = make("mine", 1_000_000, gt_known_loc=64.0)
+    rows = published_rows([own], every_convention=True)
+    assert rows.left_out == 0
+    text = to_markdown([own, *rows.records], Layout(group_by=("convention",)))
+    assert text.index("wsolevaluation**") < text.index("convention not stated**")
+    assert "5,794 images, sat**" in text and " 98.45 |" in text
+    notes = published_notes(rows.records)
+    assert [int(note[1 : note.index("]")]) for note in notes] == list(range(1, len(notes) + 1))
+    (bas,) = (note for note in notes if "Background Activation" in note)
+    assert "top1_loc 41.06 (elsewhere 44.2)" in bas and "Not checked in a second place." in bas
+    (psol,) = (note for note in notes if "Rethinking the Route" in note)
+    assert "EfficientNet-B7 says the class." in psol
+
+
+def test_other_images_have_none():
+    other = make("mine", 1, dataset="shapes", max_box_acc_v2=64.0)
+    rows = published_rows([other], every_convention=True)
+    assert (rows.records, rows.left_out, published_notes([other])) == ([], 0, [])
+    few = make("mine", 1, max_box_acc_v2=64.0)
+    few.num_images = 100
+    assert published_rows([few], every_convention=True).records == []
+
+
+def test_classification_joins_the_row_of_the_network():
+    own = make("mine", 1, dataset="ILSVRC", top1_loc=40.0)
+    own.num_images = 50_000
+    own.settings["convention"] = "zhou2016"
+    rows = {record.model: record.metrics for record in published_rows([own]).records}
+    both = rows["VGGnet-GAP, cam [1]"]
+    assert (both.top1_loc, both.top1_cls) == (42.8, 66.6)
+    assert "VGGnet, classifier [1]" not in rows

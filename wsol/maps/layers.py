@@ -1,0 +1,320 @@
+"""The layer that maps are made at: found by watching a pass, and captured in every later one.
+
+The layer is the last spatial activation on which the logits depend: the last tensor that all of
+the logits' knowledge goes through, has a grid of positions, and has a gradient at them. Of a
+convolutional network that is what is pooled or flattened before the classifier, of a vision
+transformer that classifies by a class token the input of its last attention block, because after
+it no token but that one counts.
+"""
+
+import difflib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from wsol.errors import InputError
+from wsol.maps.positions import Layout, layout_of, of_grid
+from wsol.maps.watch import Calls, Step, Watched, first_tensor, watch
+
+_SINGLE_POSITION = (
+    "of {}x{} pixels it makes a map of a single position, in which nothing can be "
+    "localized; use a larger size."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Where in a forward pass the features appear, and how they lie in their tensor.
+
+    Attributes:
+        name: for people and records: a module's name, or a function and the module before it.
+        module: whose output it is; None where it is no module's.
+        call: the number of that call of the module, or else of a torch function, see
+            `wsol.maps.watch.Calls`.
+        output: which of the function's results.
+        in_place: whether the function changes its argument.
+        channels: K.
+    """
+
+    name: str
+    module: str | None
+    call: int
+    output: int
+    in_place: bool
+    layout: Layout
+    channels: int
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(height, width) of the maps."""
+        return self.layout.grid
+
+
+class Pass(NamedTuple):
+    """What a forward pass with a captured layer gives.
+
+    Attributes:
+        output: of the network.
+        tensor: the layer's, as it lies there; in a pass with gradients a leaf of the graph.
+    """
+
+    output: Any
+    tensor: Tensor
+
+
+def last_layer(watched: Watched, probe: Tensor, name: str) -> Step:
+    """The last spatial activation on which the logits of a watched pass depend.
+
+    Raises:
+        InputError: when there is none.
+    """
+    height, width = probe.shape[2:]
+    cuts = set(map(id, watched.cuts))
+    attending = {
+        step.modules[-1]: step.call for step in watched.steps if step.modules and attends(step)
+    }
+    for step in reversed(watched.cuts):
+        grid = _grid_of(step)
+        if grid is None or len(step.tensor) != len(probe):
+            continue
+        origin = step.source
+        if (
+            origin is not None
+            and id(origin) in cuts
+            and _grid_of(origin) == grid
+            and (origin.returned_by or not step.returned_by)
+        ):
+            continue  # the same activation, in another layout
+        if any(attending.get(module, -1) > step.call for module in step.modules):
+            continue  # keys and values within an attention, whose input is asked for
+        if step.name.endswith("adaptive_avg_pool2d"):
+            continue  # an average of the activation before it, or a copy of its positions
+        everywhere, at_positions = _counts(step, watched)
+        if not everywhere:
+            break
+        if not at_positions:
+            continue  # only a token that stands for the whole image counts
+        if any(_shrinks(later) for later in watched.steps if later.call > step.call):
+            break
+        return step
+    if any(_shrinks(step) for step in watched.steps):
+        raise InputError(f"{name}: {_SINGLE_POSITION.format(width, height)}")
+    raise InputError(
+        f"{name}: of {width}x{height} pixels, no spatial activation was found that all of its "
+        "logits depend on; use a larger size, or name one of its layers."
+    )
+
+
+def named_layer(watched: Watched, wanted: str, name: str) -> Step:
+    """The step whose result the module `wanted` returned last.
+
+    Raises:
+        InputError: when there is no such module, or its output is no grid of features.
+    """
+    if wanted not in watched.outputs:
+        near = difflib.get_close_matches(wanted, watched.outputs, 4, 0.4)
+        spatial = [module for module in watched.outputs if _module_step(watched, module)]
+        told = near or spatial[-4:]
+        hint = f"did you mean {' or '.join(told)}?" if told else "none of its layers has a name."
+        raise InputError(f"{name}: has no layer {wanted!r}; {hint}")
+    step = _module_step(watched, wanted)
+    if step is None:
+        shape = tuple(watched.outputs[wanted][0].shape[1:])
+        spatial = [module for module in watched.outputs if _module_step(watched, module)]
+        raise InputError(
+            f"{name}: the output of its layer {wanted!r}, of shape {shape}, is no grid of "
+            f"features; the last ones that are: {', '.join(spatial[-4:])}."
+        )
+    return step
+
+
+def spatial_modules(watched: Watched) -> list[tuple[str, tuple[int, int], int]]:
+    """Name, grid (height, width) and channels of every module whose output is spatial."""
+    found = []
+    for module, (tensor, _) in watched.outputs.items():
+        step = _module_step(watched, module)
+        layout = None if step is None else _layout_of(step)
+        if layout is not None:
+            found.append((module, layout.grid, tensor.shape[layout.channels]))
+    return found
+
+
+def layer_of(step: Step, wanted: str | None = None) -> Layer:
+    """The layer of a step, captured at the module `wanted`, or the outermost that returns it."""
+    layout = _layout_of(step)
+    assert layout is not None
+    channels = step.tensor.shape[layout.channels]
+    returned = dict(step.returned_by)
+    module = wanted or next((name for name in step.modules if name in returned), None)
+    if module is not None:
+        return Layer(module, module, returned[module], 0, False, layout, channels)
+    return at_call(step, layout, channels)
+
+
+def at_call(step: Step, layout: Layout, channels: int) -> Layer:
+    """The layer of a step, captured where the function is called."""
+    name = f"{step.name} after {step.after or 'the start'}"
+    return Layer(name, None, step.call, step.output, step.in_place, layout, channels)
+
+
+def run_through(
+    network: nn.Module,
+    layer: Layer,
+    images: Tensor,
+    *,
+    gradient: bool = False,
+    put: Tensor | None = None,
+) -> Pass:
+    """One forward pass that hands out a layer's tensor.
+
+    Args:
+        gradient: record what follows the layer for autograd; what comes before never is.
+        put: goes on with this tensor instead of the layer's own.
+
+    Raises:
+        RuntimeError: when the pass does not come by the layer.
+    """
+    catch = _Catch(gradient, put)
+    hold = _at_module if layer.module is not None else _at_function
+    # Within inference mode autograd cannot begin.
+    with torch.inference_mode(torch.is_inference_mode_enabled() and not gradient), torch.no_grad():
+        with hold(network, layer, catch):
+            output = network(images)
+    if catch.tensor is None:
+        raise RuntimeError(f"the pass did not come by {layer.name}")
+    return Pass(output, catch.tensor)
+
+
+class _Catch:
+    """Keeps the layer's tensor when it comes, and says what the pass goes on with."""
+
+    def __init__(self, gradient: bool, put: Tensor | None) -> None:
+        self._gradient = gradient
+        self._put = put
+        self.tensor: Tensor | None = None
+
+    def __call__(self, tensor: Tensor, in_place: bool) -> Tensor:
+        if self._put is not None and in_place:
+            tensor.copy_(self._put)
+        elif self._put is not None:
+            tensor = self._put
+        self.tensor = tensor
+        if not self._gradient:
+            return tensor
+        torch.set_grad_enabled(True)
+        if in_place:  # what follows may use the argument, not the result
+            self.tensor = tensor.requires_grad_()
+            return tensor
+        self.tensor = tensor.detach().requires_grad_()
+        # A copy, because a leaf of the graph cannot be changed in place.
+        return self.tensor.clone()
+
+
+@contextmanager
+def _at_module(network: nn.Module, layer: Layer, catch: _Catch) -> Iterator[None]:
+    assert layer.module is not None
+    calls = -1
+
+    def hook(module: nn.Module, args: Any, output: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls != layer.call:
+            return None
+        tensor = first_tensor(output)
+        if tensor is None:
+            return None
+        passed = catch(tensor, False)
+        return tree_map(lambda value: passed if value is tensor else value, output)
+
+    handle = network.get_submodule(layer.module).register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _at_function(network: nn.Module, layer: Layer, catch: _Catch) -> Iterator[None]:
+    class AtCall(Calls):
+        def on_call(
+            self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> Any:
+            number = self.number
+            result = func(*args, **kwargs)
+            if number != layer.call:
+                return result
+            if isinstance(result, Tensor):
+                return catch(result, layer.in_place)
+            results = list(result)
+            results[layer.output] = catch(results[layer.output], layer.in_place)
+            return type(result)(results)
+
+    with AtCall():
+        yield
+
+
+def _layout_of(step: Step) -> Layout | None:
+    if step.positions is not None:
+        return layout_of(step.positions)
+    # Of a function that nothing is known of.
+    return layout_of(of_grid(step.tensor)) if step.tensor.ndim == 4 else None
+
+
+def _grid_of(step: Step) -> tuple[int, int] | None:
+    """The grid of a step that has more than one position, where it has been followed."""
+    if step.positions is None or step.positions.grid == (1, 1):
+        return None
+    layout = layout_of(step.positions)
+    return None if layout is None or layout.grid == (1, 1) else layout.grid
+
+
+def _module_step(watched: Watched, module: str) -> Step | None:
+    """The step of a module's last output, where that is a grid of more than one position."""
+    tensor, call = watched.outputs[module]
+    step = next((step for step in watched.steps if step.tensor is tensor), None)
+    if step is None:  # it was not made by torch functions that could be watched
+        return None
+    layout = _layout_of(step)
+    if layout is None or layout.grid == (1, 1):
+        return None
+    if (module, call) not in step.returned_by:
+        step.returned_by.append((module, call))
+    return step
+
+
+def _counts(step: Step, watched: Watched) -> tuple[bool, bool]:
+    """Whether the logits change with anything in a step's tensor, and at the grid's positions."""
+    assert step.positions is not None
+    layout = layout_of(step.positions)
+    assert layout is not None
+    total = (watched.output.flatten(1) * projection(watched.output)).sum()
+    (gradient,) = torch.autograd.grad(total, step.tensor, retain_graph=True)
+    return bool(gradient.any()), bool(layout.features(gradient).any())
+
+
+def projection(logits: Tensor) -> Tensor:
+    """Random weights of the classes, always the same: what holds for their sum holds for each."""
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(logits.flatten(1).shape[1], generator=generator)
+    return weights.to(logits.device, logits.dtype)
+
+
+def attends(step: Step) -> bool:
+    """Whether it is an attention, or the probabilities of one."""
+    if step.name == "softmax":
+        return step.tensor.ndim >= 3
+    return step.name in ("scaled_dot_product_attention", "multi_head_attention_forward")
+
+
+def _shrinks(step: Step) -> bool:
+    """Whether a convolution leaves one position, other than by reading its whole input as one."""
+    if step.weights is None or "conv" not in step.name:
+        return False
+    kernel, inputs = step.weights[0].shape[2:], step.inputs[2:]
+    single = step.tensor.ndim == 4 and step.tensor.shape[2:] == (1, 1)
+    return single and kernel != (1, 1) and kernel != inputs

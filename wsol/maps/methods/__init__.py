@@ -1,0 +1,1 @@
+"""Ways to make a map: one file a family, all behind `wsol.maps.methods.catalog`."""

@@ -1,0 +1,43 @@
+"""A map method of one's own: `package.module:callable`."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wsol.errors import InputError
+from wsol.maps.methods.method import MapMethod
+from wsol.maps.methods.view import View
+from wsol.plugin import call, load_callable
+
+
+def own_method(name: str) -> MapMethod:
+    """The method that a callable is.
+
+    It is called with the network in evaluation mode, normalized images (B, 3, H, W) and indices
+    of logits (B, n), int64, and returns finite maps (B, n, h, w) of any h and w, as a tensor or
+    NumPy array. Gradients are on.
+
+    Raises:
+        InputError: when there is no such callable; later, when it raises or returns something
+            else.
+    """
+    function = load_callable(name)
+
+    def maps(view: View, classes: Tensor) -> Tensor:
+        with torch.inference_mode(False), torch.enable_grad():
+            found: Any = call(name, function, view.subject.network, view.images, classes)
+        if isinstance(found, np.ndarray):
+            found = torch.from_numpy(found)
+        if not isinstance(found, Tensor) or found.ndim != 4 or found.shape[:2] != classes.shape:
+            told = type(found).__name__
+            if isinstance(found, Tensor):
+                told = f"a tensor of shape {tuple(found.shape)}"
+            raise InputError(
+                f"{name}: returned {told} for {classes.shape[0]} images and {classes.shape[1]} "
+                "classes; expected maps (images, classes, height, width)."
+            )
+        return found.detach().to(classes.device)
+
+    return MapMethod(name, name, "your own", "network", "?", True, maps, None)
