@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from wsol.errors import InputError
 from wsol.maps.exact import class_maps
 from wsol.maps.head import find_head, run
-from wsol.models.parts import training_parts
+from wsol.models.parts import acol_head, training_parts
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -95,6 +95,7 @@ class Classifier:
             raise InputError(
                 f"{name}: {len(self.classes)} class names for {self.num_classes} logits."
             )
+        self._acol = acol_head(network)
         self._weight: Tensor | None
         self.training_method: str | None = None
         self.notes: tuple[str, ...] = ()
@@ -115,10 +116,19 @@ class Classifier:
         return (images - mean) / std
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """One pass: (B, C) logits and the (B, K, h, w) features behind them."""
-        captured = run(self.network, self._head, images)
+        """One pass: (B, C) logits and the (B, K, h, w) features that `class_maps` needs."""
+        if self._acol is None:
+            captured = run(self.network, self._head, images)
+            self._weight = captured.weight
+            return captured.logits, captured.features
+        given: list[Tensor] = []
+        hook = self._acol.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+        try:
+            captured = run(self.network, self._head, images)
+        finally:
+            hook.remove()
         self._weight = captured.weight
-        return captured.logits, captured.features
+        return captured.logits, given[0]
 
     def shift_head(self, offset: float) -> None:
         """Add a constant to every weight of the last linear layer, in place.
@@ -140,7 +150,12 @@ class Classifier:
             self._weight.add_(offset)
 
     def class_maps(self, features: Tensor, classes: Tensor) -> Tensor:
-        """CAMs (B, n, h, w) float32 of `classes` (B, n), indices of logits, after `forward`."""
+        """CAMs (B, n, h, w) float32 of `classes` (B, n), indices of logits, after `forward`.
+
+        A network that was built for ACoL has maps of its own, see `AcolHead`.
+        """
+        if self._acol is not None:
+            return self._acol.class_maps(features, classes)
         return class_maps(features, self._weight, classes)
 
 
