@@ -95,7 +95,7 @@ def test_contours_and_compat(place):
     [
         (("evaluate", "center", "--data", "shapes", "--root", "nowhere"), "nowhere"),
         (("evaluate", "no_such_network", *SHAPES), "no_such_network"),
-        (("evaluate", "networks:two_layers", *SHAPES), "Grad-CAM"),
+        (("evaluate", "networks:two_layers", *SHAPES), "--method gradcam"),
         (("evaluate", "networks:missing", *SHAPES), "missing"),
         (("evaluate", "vgg16_gap", *SHAPES), "weights"),
         (("evaluate", "networks:tiny", *SHAPES, "--weights", "absent.pt"), "absent.pt"),

@@ -505,21 +505,23 @@ def test_sections_are_ranked_apart_and_keep_their_order():
 
 def test_a_published_number_stands_beside_its_reproduction():
     layout = Layout(columns=("model", "top1_loc", "max_box_acc_v2"), against="published")
-    lines = to_markdown(costly(), layout).splitlines()
+    made = costly()
+    made[1].cost = made[1].cost.model_copy(update={"map_size": (28, 28)})  # the protocol's
+    made[0].intervals = {"max_box_acc_v2": (60.5, 61.5)}
+    lines = to_markdown(made, layout).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:5]]
-    assert cells[0] == ["Model", "Top-1 Loc", "vs. publ.", "MaxBoxAccV2", "vs. publ."]
-    # 43.5 - (100 - 57.2); 42.8 is outside of 43 to 44.
-    assert cells[2][1:] == ["<u>43.50</u>", "+0.70 outside CI", "<u>61.00</u>", "+1.00"]
-    assert cells[3][1:] == ["**52.16**", "–", "**63.00**", "−0.70"]
-    assert cells[4][1:] == ["–", "–", "53.36", "–"]
-    assert any(
-        "against 42.80 = 100 − 57.20" in line and "Zhou et al. 2016" in line for line in lines[5:]
-    )
-    assert any("against 63.7" in line and "not checked" in line for line in lines[5:])
-    row = next(csv.DictReader(io.StringIO(to_csv(costly(), layout))))
-    assert float(row["top1_loc_published"]) == 42.80
-    assert float(row["top1_loc_difference"]) == pytest.approx(0.70)
-    assert row["top1_loc_published_in_interval"] == "False"
-    assert "1512.04150" in row["top1_loc_source"]
+    # The Top-1 Loc of Zhou et al. is of another convention.
+    assert cells[0] == ["Model", "Top-1 Loc", "MaxBoxAccV2", "vs. publ."]
+    assert cells[2][2:] == ["<u>61.00</u>", "+1.00 outside CI"]
+    assert cells[3][2:] == ["**63.00**", "−0.70"]
+    assert cells[4][2:] == ["53.36", "–"]
+    assert any("against 63.7" in line and "Choe et al. 2020" in line for line in lines[5:])
+    row = next(csv.DictReader(io.StringIO(to_csv(made, layout))))
+    assert float(row["max_box_acc_v2_published"]) == 60.0
+    assert float(row["max_box_acc_v2_difference"]) == pytest.approx(1.0)
+    assert row["max_box_acc_v2_published_in_interval"] == "False"
+    assert row["max_box_acc_v2_source"].startswith("http")
+    # A map of another size is another thing.
+    assert "vs. publ." not in to_markdown(costly()[1:2], layout)
     text = to_markdown(records(), Layout(against="published"))
     assert "vs. publ." not in text and "No published number" in text
