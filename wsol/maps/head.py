@@ -81,7 +81,7 @@ def examine(network: nn.Module, probe: Tensor, name: str, wanted: str | None = N
         network, probe = give_numbers(copy.deepcopy(network)), torch.rand(probe.shape)
     watched = watched_pass(network, probe, name)
     logits = watched.output
-    if not isinstance(logits, Tensor) or logits.numel() == 0 or len(logits) != len(probe):
+    if not isinstance(logits, Tensor) or logits.ndim < 2 or len(logits) != len(probe):
         raise InputError(f"{name}: gives {_told(logits)} instead of one tensor of logits.")
     classes = logits.flatten(1).shape[1]
     if wanted is not None:
