@@ -27,6 +27,7 @@ from wsol.maps.files import save_score_map
 from wsol.maps.framing import fit, maps_on_grid
 from wsol.models.classifier import Classifier, Preprocessing, match_classes
 from wsol.models.device import usable_device
+from wsol.models.fast import sped_up
 from wsol.models.precision import autocast
 from wsol.pipeline import Pipeline, loader_processes, usable_cores
 from wsol.records.record import SkippedImage
@@ -60,6 +61,10 @@ class NetworkJudging:
         self._network = classifier.to(self._device)
         self._size = input_size(classifier, options)
         self._localizer = localizer(classifier, options)
+        if self._localizer.method.needs != "network":  # which a user's own method looks at
+            layers = [] if options.layer is None else options.layer.split(",")
+            self._network = sped_up(classifier, self._size, [name.strip() for name in layers])
+            self._localizer = localizer(self._network, options)
         self._coco = with_coco(classifier, options)
         self._subset = match_classes(classifier.classes, dataset.classes, classifier.num_classes)
         self.seconds = Seconds()
