@@ -48,6 +48,8 @@ def look(
     threshold: float = 0.2,
     top: int = 5,
     resize_mode: ResizeMode = "squash",
+    method: str = "cam",
+    layer: str | None = None,
 ) -> Shown:
     """Classify a photograph and localize one class in it.
 
@@ -56,28 +58,36 @@ def look(
         label: the class to localize, an index of logits; None takes the most probable.
         threshold: of the box, in units of the map's maximum (0.2 in Zhou et al., CVPR 2016).
         top: how many predictions to name.
+        method, layer: what makes the map, see `wsol.models.classifier.Classifier.localizer`.
 
     Raises:
-        InputError: when the network's class map is not finite.
+        InputError: when the network cannot have the method or has no such class, or its map is
+            not finite.
     """
+    localizer = classifier.localizer(method, layer)
+    if label is not None and not 0 <= label < classifier.num_classes:
+        raise InputError(
+            f"{classifier.name}: has no class {label}; its logits go from 0 to "
+            f"{classifier.num_classes - 1}."
+        )
     upright = ImageOps.exif_transpose(photograph)
     preprocessing = classifier.preprocessing
     red, green, blue = (round(255 * value) for value in preprocessing.mean_rgb)
     pixels = fit(
         upright, preprocessing.size, resize_mode, preprocessing.interpolation, (red, green, blue)
     )
-    device = next(classifier.network.parameters()).device
+    device = classifier.device
     batch = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].to(device)
-    with torch.inference_mode():
-        logits, features = classifier.forward(classifier.normalize(batch))
-        probabilities = logits.float().softmax(1)[0].cpu()
+    with torch.no_grad():
+        view = localizer.see(classifier.normalize(batch))
+        probabilities = view.logits.float().softmax(1)[0].cpu()
         best = probabilities.topk(min(top, len(probabilities)))
         label = int(best.indices[0]) if label is None else label
         wanted = torch.tensor([[label]], device=device)
-        cams = classifier.class_maps(features, wanted)
+        cams = localizer.maps(view, wanted)
         if not torch.isfinite(cams).all():
             raise InputError(
-                f"{classifier.name}: its class map has NaN or infinite values; check the weights."
+                f"{classifier.name}: its map has NaN or infinite values; check the weights."
             )
         score_map = maps_on_grid(
             cams, [upright.size], preprocessing.size, resize_mode, _GRID

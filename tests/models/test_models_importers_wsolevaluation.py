@@ -331,10 +331,10 @@ def test_another_network_or_method_is_named(tmp_path):
     told = refused(tmp_path, spec="vgg16_gap", method="adl")
     assert "holds resnet50, not vgg16_gap; import it --as resnet50" in told
     told = refused(tmp_path, spec="resnet50", method="cutmix")
-    assert "the method adl, not cutmix; import it with --method adl" in told
+    assert "the method adl, not cutmix; import it with --wsol-method adl" in told
     saved(tmp_path / "a.pth.tar", "vgg16_gap", "cam", 28)
     told = refused(tmp_path, spec="vgg16_gap", method="acol")
-    assert "the method cam, has or cutmix, not acol; import it with --method cam" in told
+    assert "the method cam, has or cutmix, not acol; import it with --wsol-method cam" in told
 
 
 def test_missing_extra_and_wrongly_shaped_tensors_are_listed_by_name(tmp_path):

@@ -44,7 +44,8 @@ OPTIONS = TrainingOptions(epochs=8, batch_size=16, lr=0.05, warmup_epochs=1, cac
 
 
 def test_the_loss_falls_and_no_box_is_read(data):
-    blind = dataclasses.replace(data, samples=[Blind(s) for s in data.samples])
+    blind = dataclasses.replace(data)
+    object.__setattr__(blind, "samples", [Blind(sample) for sample in data.samples])
     reports = []
     history = train_classifier(network(), blind, OPTIONS, progress=reports.append)
     assert [r.step for r in reports] == list(range(1, 33)) and reports[-1].steps == 32
@@ -79,7 +80,7 @@ def test_what_does_not_fit_is_said(data):
         train_classifier(network(5), data, OPTIONS)
     with pytest.raises(InputError, match="fewer than one batch of 999"):
         train_classifier(network(), data, OPTIONS.replaced(batch_size=999))
-    with pytest.raises(InputError, match="learning rate"):
+    with pytest.raises(InputError, match="lr: should be greater than 0"):
         OPTIONS.replaced(lr=0.0)
     with pytest.raises(InputError, match="warm-up"):
         OPTIONS.replaced(warmup_epochs=8)

@@ -37,7 +37,7 @@ class TrainedWith(StrEnum):
 
 `wsol import-weights vgg16CAM_train_iter_90000.caffemodel --as vgg16_gap --out vgg16cam.pt`
 
-`wsol import-weights last_checkpoint.pth.tar --as resnet50 --method adl --map-size 28 --out adl.pt`
+`wsol import-weights last_checkpoint.pth.tar --as resnet50 --wsol-method adl --map-size 28 --out adl.pt`
 
 `wsol evaluate vgg16_gap --weights vgg16cam.pt --data ilsvrc --root /data/imagenet`
 """,
@@ -54,7 +54,7 @@ def import_weights(
     network: Annotated[ImportedName, typer.Option("--as", help="The network that FILE holds.")],
     out: Annotated[Path, typer.Option("--out", help="The wsol checkpoint to write.")],
     method: Annotated[
-        TrainedWith, typer.Option("--method", help="What the network was trained with.")
+        TrainedWith, typer.Option("--wsol-method", help="What the network was trained with.")
     ] = TrainedWith.CAM,
     map_size: Annotated[
         int | None,

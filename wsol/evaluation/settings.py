@@ -64,6 +64,9 @@ def run_settings(
         settings |= localizer(model, options).settings()
         if model.training_method is not None:
             settings["training_method"] = model.training_method
+        if model.training_seed is not None:
+            settings["training_seed"] = model.training_seed
+            settings["training_recipe"] = model.training_recipe
     return settings | _threshold_policy(settings, options)
 
 

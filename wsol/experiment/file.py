@@ -6,7 +6,7 @@
     models:
       - center
       - {model: resnet50, weights: checkpoints/cub.pt, name: ResNet-50}
-      - {model: vgg16_gap, train: {weights: default, method: has}}
+      - {model: vgg16_gap, train: {weights: default, wsol_method: has}}
     training: {data: {name: cub, root: $DATA/CUB_200_2011}, epochs: 50}
     protocol: {threshold_step: 0.001}
     options: {batch_size: 64, curves: true}
@@ -31,12 +31,12 @@ from wsol.experiment.parts import (
     Experiment,
     ModelPart,
     OutputsPart,
+    RecipePart,
     SelectPart,
     TrainingPart,
 )
 from wsol.files import require_file
 from wsol.options import Options
-from wsol.training.options import Recipe
 
 _PARTS: dict[tuple[type[Options], str], type[Options]] = {
     (Experiment, "data"): DataPart,
@@ -47,7 +47,7 @@ _PARTS: dict[tuple[type[Options], str], type[Options]] = {
     (Experiment, "outputs"): OutputsPart,
     (Experiment, "training"): TrainingPart,
     (DataPart, "protocol"): Protocol,
-    (ModelPart, "train"): Recipe,
+    (ModelPart, "train"): RecipePart,
     (TrainingPart, "data"): TrainingDataOptions,
     (TrainingPart, "select"): SelectPart,
     (SelectPart, "data"): DataPart,

@@ -197,7 +197,7 @@ def watched_pass(network: nn.Module, probe: Tensor, name: str) -> Watched:
 
 _NO_HEAD = (
     "{}: {}, so class activation maps are not defined for it. A method by gradients applies, such "
-    "as --method gradcam."
+    "as Grad-CAM: --method gradcam."
 )
 
 
@@ -244,7 +244,7 @@ def _head(
     common = slopes.mean((0, 2, 3))
     allowed = tolerance * common.abs().max()
     if ((slopes - slopes.mean((2, 3), keepdim=True)).abs() > allowed).any():
-        told = "its logits weigh the positions of the last features differently"
+        told = "its last features are not averaged, logits weigh their positions differently"
         raise InputError(_NO_HEAD.format(name, told))
     if ((slopes - common[:, None, None]).abs() > allowed).any():
         told = "its logits are no linear map of the mean of the last features"
@@ -256,10 +256,9 @@ def _head(
     weights = common * (layer.grid[0] * layer.grid[1])
     sums = logits @ projection(logits)
     offsets = sums - means @ weights
-    if (
-        total[0] - total[1] > tolerance * total[0]
-        or (offsets - offsets[0]).abs().max() > tolerance * sums.abs().max().clamp(min=1)
-    ):
+    if total[0] - total[1] > tolerance * total[0] or (
+        offsets - offsets[0]
+    ).abs().max() > tolerance * sums.abs().max().clamp(min=1):
         told = "its logits depend on more than the mean of the last features"
         raise InputError(_NO_HEAD.format(name, told))
     classes = logits.shape[1]
@@ -306,4 +305,8 @@ def _close(found: Tensor, expected: Tensor, tolerance: float) -> bool:
 
 
 def _told(output: object) -> str:
-    return f"a tensor of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+    return (
+        f"a tensor of shape {tuple(output.shape)}"
+        if isinstance(output, Tensor)
+        else type(output).__name__
+    )

@@ -315,6 +315,6 @@ def _shrinks(step: Step) -> bool:
     """Whether a convolution leaves one position, other than by reading its whole input as one."""
     if step.weights is None or "conv" not in step.name:
         return False
-    kernel, inputs = step.weights[0].shape[2:], step.inputs[2:]
+    kernel, inputs = tuple(step.weights[0].shape[2:]), step.inputs[2:]
     single = step.tensor.ndim == 4 and step.tensor.shape[2:] == (1, 1)
     return single and kernel != (1, 1) and kernel != inputs

@@ -193,9 +193,7 @@ def _kept(result: Tensor, sources: list[tuple[Tensor, Positions]]) -> Positions 
     for source, positions in sources:
         if source.ndim != result.ndim:
             continue
-        changed = [
-            axis for axis in range(result.ndim) if source.shape[axis] != result.shape[axis]
-        ]
+        changed = [axis for axis in range(result.ndim) if source.shape[axis] != result.shape[axis]]
         if len(changed) == 1 and changed[0] > 0:
             first = positions.index.narrow(changed[0], 0, 1)
             if not _is_constant(positions.index, changed[0]):

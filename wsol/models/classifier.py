@@ -63,6 +63,8 @@ class Classifier:
         training_method: the method of `wsol.training.methods` that the weights came from, where a
             checkpoint says so.
         notes: what a record should say about the weights, see `wsol.models.registry`.
+        training_seed, training_recipe: of that training, likewise; the recipe is a digest of
+            everything but the seed, so that repetitions are known by it.
         parameters: how many the network has, without auxiliary classifiers, which are removed,
             and without what only training uses, see `wsol.models.parts.training_parts`.
     """
@@ -92,6 +94,8 @@ class Classifier:
         idle = {p for part in training_parts(network) for p in part.parameters()}
         self.parameters = sum(p.numel() for p in network.parameters() if p not in idle)
         self.training_method: str | None = None
+        self.training_seed: int | None = None
+        self.training_recipe: str | None = None
         self.notes: tuple[str, ...] = ()
         self._form = torch.contiguous_format
         self._seen: dict[tuple[int, str | None], Anatomy] = {}

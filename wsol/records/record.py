@@ -1,7 +1,7 @@
 """The record of one evaluation: the only thing that tables, plots and reports read."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +12,8 @@ from wsol.errors import InputError
 from wsol.files import write_text
 
 SCHEMA = "wsol.record/2"
+ORDER = "order.json"
+"""Beside record files: their names in the order of the command or experiment that made them."""
 
 
 class _Part(BaseModel):
@@ -215,7 +217,7 @@ def record_files(paths: Iterable[Path]) -> list[Path]:
     """The files named, and all JSON files in and below the folders named.
 
     In a folder, hidden files and JSON files that are no records are passed over; each file comes
-    once, in the order named and by name within a folder.
+    once, in the order named, and within a folder as its `order.json` says, else by name.
 
     Raises:
         InputError: for a file that cannot be read, or a folder without any record.
@@ -232,12 +234,38 @@ def record_files(paths: Iterable[Path]) -> list[Path]:
     return list(files.values())
 
 
+def write_order(files: Sequence[Path]) -> None:
+    """Write down in which order the record files of one folder are to be read.
+
+    Files that were in the order before, and are none of these, stay in it, before these.
+    """
+    path = files[0].with_name(ORDER)
+    before, names = _order(path), [file.name for file in files]
+    if set(names) < set(before):
+        return
+    order = [*(name for name in before if name not in names), *names]
+    write_text(path, json.dumps(order, indent=2) + "\n")
+
+
+def _order(path: Path) -> list[str]:
+    names = _read_json(path) if path.exists() else []
+    return list(map(str, names)) if isinstance(names, list) else []
+
+
 def _json_files(folder: Path) -> list[Path]:
-    return sorted(
+    files = [
         file
         for file in folder.rglob("*.json")
         if not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    )
+    ]
+    places = {
+        order.with_name(name): place
+        for order in files
+        if order.name == ORDER
+        for place, name in enumerate(_order(order))
+    }
+    # Folders by name; what their order leaves out comes last.
+    return sorted(files, key=lambda file: (file.parent, places.get(file, len(places)), file.name))
 
 
 def _holds_records(path: Path) -> bool:

@@ -117,8 +117,10 @@ class TrainingOptions(Options):
 class Recipe(TrainingOptions):
     """How a network becomes a trained one: the options of training, and what it starts from."""
 
-    method: Literal["cam", "has", "acol", "spg", "adl", "cutmix"] = Field(
-        default="cam", description="Training method, see `wsol.training.methods`."
+    wsol_method: Literal["cam", "has", "acol", "spg", "adl", "cutmix"] = Field(
+        default="cam",
+        description="Training method of weakly supervised localization, see "
+        "`wsol.training.methods`.",
     )
     method_options: dict[str, int | float] = Field(
         default={},
@@ -137,3 +139,10 @@ class Recipe(TrainingOptions):
         description="Added to the last layer's first weights: no probability changes by it, every "
         "class's map gets that much of the sum of all features.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _method_is_the_maps(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "method" in values:
+            raise ValueError("`method` is that of maps; how to train is called `wsol_method`")
+        return values

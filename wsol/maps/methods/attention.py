@@ -142,7 +142,7 @@ def legrad(view: AttentionView, classes: Tensor) -> Tensor:
     """LeGrad: positive gradients of attention, mean over heads, queries and layers.
 
     Each layer's score is the classifier's on the mean of the layer's tokens, and is derived with
-    respect to that layer's own attention alone (Bousselham et al., ICCV 2025).
+    respect to that layer's own attention alone (Bousselham et al., arXiv 2404.03214).
     """
     maps = []
     for own in classes.unbind(1):

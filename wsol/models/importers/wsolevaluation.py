@@ -133,7 +133,7 @@ def _require_kind(
     if shown != parts:
         raise InputError(
             f"{path}: has the tensors of the method {shown or 'cam, has or cutmix'}, not {method}; "
-            f"import it with --method {shown or 'cam'}."
+            f"import it with --wsol-method {shown or 'cam'}."
         )
 
 
