@@ -8,11 +8,11 @@ from wsol.datasets.base import Dataset, Sample
 from wsol.errors import InputError
 from wsol.models.checkpoint import save_checkpoint
 from wsol.models.classifier import Preprocessing
+from wsol.models.fast import memory_format
 from wsol.training import start
 from wsol.training.methods import make_method
 from wsol.training.options import TrainingOptions
 from wsol.training.start import starting_network
-from wsol.models.fast import memory_format
 from wsol.training.train import Training
 
 CAM = make_method("cam")

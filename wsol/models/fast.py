@@ -9,9 +9,9 @@ as it is.
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -66,9 +66,14 @@ def sped_up(classifier: Classifier, size: int, layers: Sequence[str] = ()) -> Cl
         return classifier
     try:
         images = classifier.probe(size)[:1]
+        with _Readers(network, layers) as readers:
+            expected = _seen(classifier, images, size, None)
         form = memory_format(network, classifier.device)
-        twin = classifier.running(_arranged(folded(network, images, layers), form), form)
-        same = all(_same(classifier, twin, images, size, layer) for layer in (None, *layers))
+        twin = classifier.running(_arranged(_folded(network, readers.pairs()), form), form)
+        same = _close(_seen(twin, images, size, None), expected) and all(
+            _close(_seen(twin, images, size, layer), _seen(classifier, images, size, layer))
+            for layer in layers
+        )
     except Exception:  # a network may do anything, such as refuse to be copied
         return classifier
     return twin if same else classifier
@@ -83,7 +88,12 @@ def folded(network: nn.Module, images: Tensor, keep: Collection[str] = ()) -> nn
     Args:
         keep: names of modules that stay what they are.
     """
-    pairs = _pairs(network, images, keep)
+    with torch.inference_mode(), _Readers(network, keep) as readers:
+        network(images)
+    return _folded(network, readers.pairs())
+
+
+def _folded(network: nn.Module, pairs: Iterable[tuple[str, str]]) -> nn.Module:
     shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
     faster = copy.deepcopy(network, shared)
     for convolution, normalization in pairs:
@@ -125,32 +135,54 @@ def _folded_weights(convolution: nn.Conv2d, normalization: _BatchNorm) -> tuple[
 
 
 class _Readers(TorchFunctionMode):
-    """Who reads the outputs of convolutions in a pass."""
+    """Who reads the outputs of convolutions in a pass that runs within it."""
 
     def __init__(self, network: nn.Module, keep: Collection[str]) -> None:
         super().__init__()
-        self.convolution_of: dict[int, str] = {}  # by the identity of outputs, which stay alive
-        self.normalization_of: dict[int, str] = {}
-        self.reads: Counter[int] = Counter()
-        self.calls: Counter[str] = Counter()
+        self._network = network
+        self._keep = keep
+        self._convolution_of: dict[int, str] = {}  # by the identity of outputs, which stay alive
+        self._normalization_of: dict[int, str] = {}
         self._outputs: list[Tensor] = []
-        self.hooks: list[RemovableHandle] = []
-        for name, module in network.named_modules():
-            if _is_plain(module, nn.Conv2d, nn.Conv2d) and name not in keep:
-                self.hooks.append(module.register_forward_hook(partial(self._on_output, name)))
+        self._reads: Counter[int] = Counter()
+        self._calls: Counter[str] = Counter()
+        self._hooks: list[RemovableHandle] = []
+
+    def __enter__(self) -> Self:
+        for name, module in self._network.named_modules():
+            if _is_plain(module, nn.Conv2d, nn.Conv2d) and name not in self._keep:
+                hook = module.register_forward_hook(partial(self._on_output, name))
             elif _is_plain(module, nn.BatchNorm2d, _BatchNorm):
-                self.hooks.append(module.register_forward_pre_hook(partial(self._on_input, name)))
+                hook = module.register_forward_pre_hook(partial(self._on_input, name))
+            else:
+                continue
+            self._hooks.append(hook)
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        for hook in self._hooks:
+            hook.remove()
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Convolutions and the batch normalizations that alone read their outputs, by name."""
+        return [
+            (convolution, normalization)
+            for tensor, normalization in self._normalization_of.items()
+            for convolution in [self._convolution_of[tensor]]
+            if self._reads[tensor] == self._calls[convolution] == self._calls[normalization] == 1
+        ]
 
     def _on_output(self, name: str, module: nn.Module, args: Any, output: Tensor) -> None:
-        self.calls[name] += 1
-        self.convolution_of[id(output)] = name
+        self._calls[name] += 1
+        self._convolution_of[id(output)] = name
         self._outputs.append(output)
 
     def _on_input(self, name: str, module: nn.Module, args: Any) -> None:
-        self.calls[name] += 1
+        self._calls[name] += 1
         # The identity of a tensor that does not stay alive may be another's later.
-        if args and id(args[0]) in self.convolution_of:
-            self.normalization_of[id(args[0])] = name
+        if args and id(args[0]) in self._convolution_of:
+            self._normalization_of[id(args[0])] = name
 
     def __torch_function__(
         self,
@@ -165,8 +197,8 @@ class _Readers(TorchFunctionMode):
             while pending:
                 value = pending.pop()
                 if isinstance(value, Tensor):
-                    if id(value) in self.convolution_of:
-                        self.reads[id(value)] += 1
+                    if id(value) in self._convolution_of:
+                        self._reads[id(value)] += 1
                 elif isinstance(value, (tuple, list)):
                     pending += value
                 elif isinstance(value, dict):
@@ -175,58 +207,34 @@ class _Readers(TorchFunctionMode):
 
 
 def _is_plain(module: nn.Module, kind: type[nn.Module], home: type[nn.Module]) -> bool:
-    """Whether a module computes what `home.forward` does, with tensors and hooks of its own."""
+    """Whether a module computes what `home.forward` does, with numbers of its own.
+
+    Of a batch normalization, with those that it has learned and not with those of its input.
+    """
     return (
         isinstance(module, kind)
         and type(module).forward is home.forward
         and not (module._forward_hooks or module._forward_pre_hooks)
         and not nn.utils.parametrize.is_parametrized(module)
+        and not (isinstance(module, _BatchNorm) and (module.training or module.running_var is None))
     )
 
 
-def _pairs(network: nn.Module, images: Tensor, keep: Collection[str]) -> list[tuple[str, str]]:
-    """Convolutions and the batch normalizations that alone read their outputs, by name."""
-    readers = _Readers(network, keep)
-    try:
-        with torch.inference_mode(), readers:
-            output = network(images)
-    finally:
-        for hook in readers.hooks:
-            hook.remove()
-    pairs = []
-    for tensor, normalization in readers.normalization_of.items():
-        convolution = readers.convolution_of.get(tensor)
-        module = network.get_submodule(normalization)
-        if (
-            convolution is not None
-            and readers.reads[tensor] == 1
-            and readers.calls[convolution] == readers.calls[normalization] == 1
-            and isinstance(module, _BatchNorm)
-            and module.running_var is not None
-            and not module.training
-            and output is not None
-        ):
-            pairs.append((convolution, normalization))
-    return pairs
-
-
-def _same(
-    classifier: Classifier, twin: Classifier, images: Tensor, size: int, named: str | None
-) -> bool:
-    """Whether logits and a layer's features come out the same but for rounding."""
-    layer, other = (one.examine(size, named).layer for one in (classifier, twin))
+def _seen(
+    classifier: Classifier, images: Tensor, size: int, named: str | None
+) -> tuple[Tensor, ...]:
+    """Logits, and the features of a layer where there is one."""
+    layer = classifier.examine(size, named).layer
+    images = classifier.arranged(images)
     with torch.inference_mode():
-        if isinstance(layer, InputError) or isinstance(other, InputError):
-            expected = [classifier.network(images)]
-            found = [twin.network(twin.arranged(images))]
-        else:
-            expected = list(run_through(classifier.network, layer, images))
-            found = list(run_through(twin.network, other, twin.arranged(images)))
-    if type(layer) is not type(other):
-        return False
-    return all(_close(one, another) for one, another in zip(found, expected, strict=True))
+        if isinstance(layer, InputError):
+            return (classifier.network(images),)
+        return run_through(classifier.network, layer, images)
 
 
-def _close(found: Tensor, expected: Tensor) -> bool:
-    difference = (found - expected).abs().max()
-    return found.shape == expected.shape and bool(difference <= _TOLERANCE * expected.abs().max())
+def _close(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
+    """Whether tensors are the same but for rounding."""
+    return [tensor.shape for tensor in found] == [tensor.shape for tensor in expected] and all(
+        bool((one - other).abs().max() <= _TOLERANCE * other.abs().max())
+        for one, other in zip(found, expected, strict=True)
+    )

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
 from wsol.models.classifier import Classifier
-from wsol.models.fast import memory_format
 from wsol.models.device import usable_device
+from wsol.models.fast import memory_format
 from wsol.models.precision import autocast
 from wsol.pipeline import loader_processes
 from wsol.resume import unbroken
