@@ -292,6 +292,38 @@ def test_the_protocols_schedule_and_fast_layers(real_layouts, no_download):
     assert slow["weight_decay"] == 1e-4 and slow["nesterov"]
 
 
+def test_the_protocols_rates_of_each_method(real_layouts, no_download):
+    """Which layers have ten times the rate, and what the search found on CUB."""
+    experiment = read_experiment(EXPERIMENTS / "cub-methods.yaml")
+    tasks = {task.model.label: task.training for task in plan(experiment) if task.training}
+
+    def fast(label):
+        training = tasks[label].prepared().training
+        network = training.classifier.network
+        names = {id(p): name for name, p in network.named_parameters()}
+        groups = {
+            group["rate_factor"]: group["params"] for group in training.optimizer.param_groups
+        }
+        layers = {names[id(p)].rsplit(".", 1)[0] for p in groups[10]}
+        assert set(groups) == {1, 10}
+        return {layer.partition(".")[0] for layer in layers}, layers
+
+    assert fast("ResNet-50 ACoL")[0] == fast("ResNet-50 SPG")[0] == {"layer4"}
+    assert fast("ResNet-50 ADL")[0] == {"layer4", "fc"}
+    assert fast("VGG-GAP ACoL")[0] == {"acol"}
+    parts, layers = fast("VGG-GAP SPG")
+    assert parts == {"features", "cam_conv", "fc", "spg"}
+    fourth_and_fifth = {f"features.{number}" for number in (17, 19, 21, 24, 26, 28)}
+    assert {layer for layer in layers if layer.startswith("features")} == fourth_and_fifth
+    assert fast("Inception v3 SPG")[0] == {"cam_conv", "fc", "spg"}
+    recipes = {label: task.recipe for label, task in tasks.items()}
+    assert recipes["ResNet-50 HaS"].method_options == {"grid_size": 120, "hide_rate": 0.66}
+    assert recipes["ResNet-50 CutMix"].lr == 0.0003333722
+    assert len({(recipe.lr, recipe.method) for recipe in recipes.values()}) == 18
+    network = tasks["ResNet-50 ACoL"].prepared().training.classifier.network
+    assert network.acol.threshold == 0.57
+
+
 def test_the_recipe_for_tiny_imagenet(shared_data, tmp_path, monkeypatch):
     monkeypatch.setenv("TINY_IMAGENET", str(shared_data / "tiny-imagenet-200"))
     # A copy elsewhere has no checkpoints.

@@ -82,6 +82,10 @@ def test_new_layers_get_their_own_rate(checkpoint, tmp_path):
     fast = {id(p) for p in training.optimizer.param_groups[1]["params"]}
     network = made.classifier.network
     assert fast == {id(p) for p in [*network.layer4.parameters(), *network.fc.parameters()]}
+    plain = options.replaced(plain_layers=("fc",))
+    training = Training(made.classifier, data, plain, new_parameters=made.new_parameters)
+    fast = {id(p) for p in training.optimizer.param_groups[1]["params"]}
+    assert fast == {id(p) for p in network.layer4.parameters()}
     rates = [options.rate(2 * epoch, 2) for epoch in range(4)]
     assert np.allclose(rates, [0.01, 0.001, 0.001, 0.0001])
     with pytest.raises(InputError, match="layer9: the network has no such layer; there are conv1"):

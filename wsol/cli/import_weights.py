@@ -73,6 +73,14 @@ def import_weights(
             "classes are numbered as the data set's are.",
         ),
     ] = None,
+    acol_threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--acol-threshold",
+            help="acol: what it was trained with, on which its maps depend; default: 0.7, the "
+            "released one.",
+        ),
+    ] = None,
 ) -> None:
     """Turn published weights into a checkpoint that `wsol evaluate MODEL --weights` takes.
 
@@ -91,6 +99,7 @@ def import_weights(
         method=method.value,
         map_size=map_size,  # type: ignore[arg-type]
         classes=None if classes is None else _class_keys(classes),
+        acol_threshold=acol_threshold,
     )
     side = classifier.preprocessing.size
     height, width = map_shape(classifier)
@@ -101,12 +110,6 @@ def import_weights(
         highlight=False,
         soft_wrap=True,
     )
-    if method is TrainedWith.ACOL:
-        OUTPUT.print(
-            "Its maps are those of branch A; the published evaluation takes the maximum of both "
-            "branches' maps, so its figures are not comparable.",
-            soft_wrap=True,
-        )
 
 
 def _class_keys(given: str) -> list[str]:

@@ -88,7 +88,7 @@ def show(
     from wsol.results.overlay_picture import write_overlay
     from wsol.show import find_class, look
 
-    photographs = [open_image(image) for image in images]
+    photographs = [open_image(image, upright=True) for image in images]
     classifier = load_classifier(model, weights, ema=ema)
     for note in classifier.notes:
         tell(note)

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from wsol.boxes.one_level import largest_box_at
-from wsol.datasets.base import Sample
-from wsol.datasets.loading import open_image
+from wsol.datasets.base import Dataset, Sample
+from wsol.datasets.settling import Finding, NoBoxLeftError, settle
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.judging import Classification, Outcome, judge, prepare
@@ -73,7 +73,8 @@ class NetworkJudging:
         options = self._options
         pending = self._evaluator.pending()
         photographs = _Photographs(
-            [self._evaluator.dataset.samples[p] for p in pending],
+            self._evaluator.dataset,
+            pending,
             self._network.preprocessing,
             self._size,
             options,
@@ -95,10 +96,10 @@ class NetworkJudging:
                 self.seconds.data += time.perf_counter() - start
                 arriving = None
                 if batch is not None:
-                    for sample, reason in batch.bad:
-                        if not options.skip_bad_images:
-                            raise InputError(reason)
-                        yield SkippedImage(image_id=sample.image_id, reason=reason)
+                    for bad in batch.bad:
+                        if not (options.skip_bad_images or bad.may_skip):
+                            raise InputError(bad.reason)
+                        yield SkippedImage(image_id=bad.sample.image_id, reason=bad.reason)
                     if batch.samples:
                         start = time.perf_counter()
                         arriving = self._within_memory(batch)
@@ -187,7 +188,8 @@ class NetworkJudging:
         answer = Classification(
             int(rank[index]), classes[index], scores[index].astype(np.float64), boxes
         )
-        outcome = replace(outcome, classification=answer)
+        findings = arrived.batch.findings[index]
+        outcome = replace(outcome, classification=answer, findings=findings)
         if not options.per_image:
             return outcome
         dataset = self._evaluator.dataset
@@ -248,56 +250,84 @@ class _MapsOnTheWay:
 
 
 @dataclass(frozen=True, slots=True)
+class _Good:
+    """A photograph as the network's input; its sample agrees with it."""
+
+    sample: Sample
+    size: tuple[int, int]
+    pixels: Tensor
+    findings: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class _Bad:
+    """A photograph that cannot be used, and whether it is left out without being asked."""
+
+    sample: Sample
+    reason: str
+    may_skip: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Batch:
     samples: list[Sample]
     sizes: list[tuple[int, int]]
     pixels: Tensor
-    bad: list[tuple[Sample, str]]
+    findings: list[Finding]
+    bad: list[_Bad]
 
 
-class _Photographs(TorchDataset[tuple[Sample, tuple[int, int], Tensor | str]]):
-    """Decodes and fits photographs; an unreadable one yields its error message as text."""
+class _Photographs(TorchDataset["_Good | _Bad"]):
+    """Decodes and fits the photographs at some positions of a data set."""
 
     def __init__(
         self,
-        samples: list[Sample],
+        dataset: Dataset,
+        positions: list[int],
         preprocessing: Preprocessing,
         size: int,
         options: EvaluationOptions,
     ) -> None:
-        self._samples = samples
+        self._dataset = dataset
+        self._positions = positions
         self._preprocessing = preprocessing
         self._size = size
         self._options = options
 
     def __len__(self) -> int:
-        return len(self._samples)
+        return len(self._positions)
 
-    def __getitem__(self, index: int) -> tuple[Sample, tuple[int, int], Tensor | str]:
-        sample, options = self._samples[index], self._options
-        assert sample.path is not None
+    def __getitem__(self, index: int) -> _Good | _Bad:
+        dataset, options = self._dataset, self._options
+        sample = dataset.samples[self._positions[index]]
         red, green, blue = (round(255 * value) for value in self._preprocessing.mean_rgb)
         try:
-            with open_image(sample.path) as image:
-                pixels = fit(
-                    image,
-                    self._size,
-                    options.resize_mode,
-                    self._preprocessing.interpolation,
-                    (red, green, blue),
-                )
-                size = image.size
+            settled = settle(
+                sample,
+                exif=dataset.exif,
+                skip_bad_annotations=dataset.skip_bad_annotations,
+                look="pixels",
+            )
         except InputError as error:
-            return sample, (0, 0), str(error)
-        return sample, size, torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+            return _Bad(sample, str(error), isinstance(error, NoBoxLeftError))
+        assert settled.image is not None
+        pixels = fit(
+            settled.image,
+            self._size,
+            options.resize_mode,
+            self._preprocessing.interpolation,
+            (red, green, blue),
+        )
+        tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+        return _Good(settled.sample, settled.image.size, tensor, settled.findings)
 
 
-def _collate(items: list[tuple[Sample, tuple[int, int], Tensor | str]]) -> _Batch:
-    good = [item for item in items if isinstance(item[2], Tensor)]
-    pixels = [pixels for _, _, pixels in good if isinstance(pixels, Tensor)]
+def _collate(items: list[_Good | _Bad]) -> _Batch:
+    good = [item for item in items if isinstance(item, _Good)]
     return _Batch(
-        samples=[sample for sample, _, _ in good],
-        sizes=[size for _, size, _ in good],
-        pixels=torch.stack(pixels) if pixels else torch.empty(0),
-        bad=[(sample, reason) for sample, _, reason in items if isinstance(reason, str)],
+        samples=[item.sample for item in good],
+        sizes=[item.size for item in good],
+        pixels=torch.stack([item.pixels for item in good]) if good else torch.empty(0),
+        findings=[item.findings for item in good],
+        bad=[item for item in items if isinstance(item, _Bad)],
     )

@@ -37,7 +37,15 @@ def with_coco(classifier: Classifier, options: EvaluationOptions) -> bool:
 
 def data_settings(dataset: Dataset) -> dict[str, Any]:
     """What is evaluated, in JSON values."""
-    return {"num_images": len(dataset), "dataset_fingerprint": dataset_fingerprint(dataset)}
+    settings: dict[str, Any] = {
+        "num_images": len(dataset),
+        "dataset_fingerprint": dataset_fingerprint(dataset),
+    }
+    if dataset.exif != "auto":
+        settings["exif"] = dataset.exif
+    if dataset.skip_bad_annotations:
+        settings["skip_bad_annotations"] = True
+    return settings
 
 
 def run_settings(

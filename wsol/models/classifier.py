@@ -15,7 +15,8 @@ from wsol.maps.head import Anatomy, Head, examine, linear_map
 from wsol.maps.layers import run_through
 from wsol.maps.methods.localizer import Localizer
 from wsol.maps.scripted import watchable
-from wsol.models.parts import training_parts
+from wsol.models.acol import AcolLocalizer, given_to
+from wsol.models.parts import acol_head, training_parts
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -98,6 +99,7 @@ class Classifier:
         self.training_recipe: str | None = None
         self.notes: tuple[str, ...] = ()
         self._form = torch.contiguous_format
+        self._acol = acol_head(network)
         self._seen: dict[tuple[int, str | None], Anatomy] = {}
         self._derived: dict[Head, tuple[Any, Tensor]] = {}
         self._localizers: dict[tuple[str, str | None, int], Localizer] = {}
@@ -145,6 +147,7 @@ class Classifier:
         twin = copy.copy(self)
         twin.network = twin._watchable = network
         twin._form = form
+        twin._acol = acol_head(network)
         # Functions of torch may be others now, so what is known by their number is not.
         twin._seen = {
             key: anatomy
@@ -217,7 +220,7 @@ class Classifier:
         size = size or self.preprocessing.size
         key = (method, layer, size)
         if key not in self._localizers:
-            self._localizers[key] = Localizer(
+            made = Localizer(
                 self.name,
                 self._watchable,
                 method,
@@ -226,15 +229,25 @@ class Classifier:
                 lambda wanted: self.examine(size, wanted),
                 lambda head: self._weight(head, size),
             )
+            if self._acol is not None and method == "cam":
+                made = AcolLocalizer(made, self._acol)
+            self._localizers[key] = made
         return self._localizers[key]
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """One pass: (B, C) logits and the (B, K, h, w) features that are averaged for them.
+        """One pass: (B, C) logits and the (B, K, h, w) features that `class_maps` needs.
+
+        They are what is averaged for the logits, or of a network with ACoL's branches what both
+        of these get.
 
         Raises:
             InputError: when class activation maps are not defined for the network.
         """
         layer = self.head(images.shape[-1]).layer
+        if self._acol is not None:
+            with given_to(self._acol) as given:
+                logits = self._watchable(images).flatten(1)
+            return logits, given[0]
         output, tensor = run_through(self._watchable, layer, images)
         return output.flatten(1), layer.layout.features(tensor)
 
@@ -244,6 +257,8 @@ class Classifier:
         Args:
             features: of `forward`.
         """
+        if self._acol is not None:
+            return self._acol.class_maps(features, classes)
         shape = tuple(features.shape[1:])
         fitting = [
             (size, anatomy.head)

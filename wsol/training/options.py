@@ -55,6 +55,10 @@ class TrainingOptions(Options):
         default=(),
         description="Further layers with the rate of new ones, as layer4.",
     )
+    plain_layers: tuple[str, ...] = Field(
+        default=(),
+        description="Layers with the plain rate, although they are new, as acol.",
+    )
     max_gradient_norm: Annotated[float | None, BeforeValidator(lambda value: value or None)] = (
         Field(
             default=5.0,

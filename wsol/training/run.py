@@ -322,7 +322,7 @@ def _settings(
     } | {
         _RECORDED.get(name, name): getattr(options, name)
         for name in TrainingOptions.model_fields
-        if name not in _INDIFFERENT
+        if name not in _INDIFFERENT and (name != "plain_layers" or options.plain_layers)
     }
 
 

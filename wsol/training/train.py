@@ -155,7 +155,10 @@ class Training:
         network.to(memory_format=self._memory_format)
         self.optimizer = torch.optim.SGD(
             _parameter_groups(
-                network, new_parameters | _named(network, options.fast_layers), options
+                network,
+                (new_parameters | _named(network, options.fast_layers))
+                - _named(network, options.plain_layers),
+                options,
             ),
             lr=options.lr,
             momentum=options.momentum,
