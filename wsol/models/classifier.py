@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from wsol.errors import InputError
+from wsol.maps.capture import run_through
 from wsol.maps.exact import class_maps
-from wsol.maps.head import Anatomy, Head, examine, linear_map
-from wsol.maps.layers import run_through
+from wsol.maps.head import Anatomy, examine
+from wsol.maps.linear import Head, linear_map
 from wsol.maps.methods.localizer import Localizer
 from wsol.maps.scripted import watchable
 from wsol.models.acol import AcolLocalizer, given_to

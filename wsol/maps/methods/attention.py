@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsol.errors import InputError
-from wsol.maps.layers import Layer, attends, projection
+from wsol.maps.capture import Layer
+from wsol.maps.layers import attends, projection
 from wsol.maps.methods.view import Subject, View
 from wsol.maps.positions import name_of
 from wsol.maps.watch import Calls, Step, Watched, watch
