@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
@@ -67,7 +68,13 @@ class NetworkJudging:
             self._network = sped_up(classifier, self._size, [name.strip() for name in layers])
             self._localizer = localizer(self._network, options)
         self._coco = with_coco(classifier, options)
-        self._subset = match_classes(classifier.classes, dataset.classes, classifier.num_classes)
+        self._subset = match_classes(
+            classifier.classes,
+            dataset.classes,
+            classifier.num_classes,
+            {sample.label for sample in dataset.samples},
+        )
+        self._predicted = min(_PREDICTED, int((self._subset >= 0).sum()))
         self.seconds = Seconds()
 
     def __iter__(self) -> Iterator[Outcome | SkippedImage]:
@@ -138,13 +145,14 @@ class NetworkJudging:
         with torch.inference_mode():
             with autocast(device, options.precision):
                 view = self._localizer.see(images)
-            logits = view.logits.float()[:, subset]
+            # A class that the network has not is never predicted.
+            logits = functional.pad(view.logits.float(), (0, 1), value=-torch.inf)[:, subset]
             own = logits.gather(1, labels[:, None])
             ties_before = (logits == own) & (
                 torch.arange(logits.shape[1], device=device) < labels[:, None]
             )
             rank = ((logits > own) | ties_before).sum(1)
-            top = logits.topk(min(_PREDICTED, logits.shape[1]), dim=1)
+            top = logits.topk(self._predicted, dim=1)
             scores = logits.softmax(1).gather(1, top.indices)
             wanted = labels[:, None]
             if self._coco:

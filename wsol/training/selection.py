@@ -37,7 +37,12 @@ class Selection:
 
     def check(self, classifier: Classifier, training_set: Dataset) -> None:
         """Refuse a selection set before anything is trained that could not be evaluated after."""
-        match_classes(classifier.classes, self.dataset.classes, classifier.num_classes)
+        match_classes(
+            classifier.classes,
+            self.dataset.classes,
+            classifier.num_classes,
+            {sample.label for sample in self.dataset.samples},
+        )
         localizer(classifier, self.options)
         own = set()
         for sample in self.dataset.samples:
