@@ -8,7 +8,6 @@ import torch.nn.functional as F
 import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.networks import Trunk
 from torch import nn
 
 from wsol.errors import InputError
@@ -18,6 +17,8 @@ from wsol.maps.normalize import normalize, score_maps, upsample
 from wsol.maps.scripted import watchable
 from wsol.models.resnet import resnet50
 from wsol.models.vgg_gap import vgg16_gap
+
+from support.networks import Trunk
 
 FAMILIES = {
     "resnet18": 64, "resnext50_32x4d": 64, "wide_resnet50_2": 64, "densenet121": 64,

@@ -1,4 +1,4 @@
-"""Small networks with random numbers, and a reference for maps: the papers' formulas, in float64."""
+"""Small networks with random numbers, and the papers' formulas for maps in float64."""
 
 import torch
 import torch.nn.functional as F
