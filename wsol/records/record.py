@@ -59,6 +59,11 @@ class Metrics(_Part):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, _Percentage] = Field(init=False)
 
+    @classmethod
+    def single_numbers(cls) -> list[str]:
+        """The fields that are one percentage, not one an IoU level."""
+        return [name for name, field in cls.model_fields.items() if "dict" not in str(field)]
+
 
 class Timing(_Part):
     """Seconds. The parts overlap where they run beside each other; `total` is the wall clock."""
