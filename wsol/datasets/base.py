@@ -222,7 +222,7 @@ def _check_boxes(samples: Sequence[Sample], arrays: list[Boxes], where: str) -> 
         raise InputError(f"{where}: {empty.image_id} has the size {empty.size}.")
     limits = np.repeat(sizes, counts, axis=0)
     near, far = boxes[:, :2], boxes[:, 2:]
-    wrong = ~np.isfinite(boxes).all(1) | (near > far).any(1)
+    wrong = np.asarray(~np.isfinite(boxes).all(axis=1) | (near > far).any(axis=1))
     # A comparison with an unknown size, which is NaN, is false.
     outside = ((near < -ROUNDING) & ~np.isnan(limits) | (far > limits + ROUNDING)).any(1)
     bad = np.flatnonzero(wrong | outside)

@@ -10,9 +10,9 @@ from PIL import Image
 
 from wsol.errors import InputError
 from wsol.files import require_file
-from wsol.reading import FAILURES, told
+from wsol.reading import failures_and, told
 
-_FAILURES = (*FAILURES, Image.DecompressionBombError)
+_FAILURES = failures_and(Image.DecompressionBombError)
 _ORIENTATION = 0x0112
 _UPRIGHT = 1
 _TURNS = {

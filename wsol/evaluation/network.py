@@ -25,9 +25,11 @@ from wsol.evaluation.protocol import Protocol
 from wsol.evaluation.rows import outcome_row
 from wsol.evaluation.settings import input_size, localizer, with_coco
 from wsol.maps.files import save_score_map
-from wsol.maps.framing import fit, maps_on_grid
+from wsol.maps.foreground import foreground
+from wsol.maps.framing import fit, maps_on_grid, unfinished_maps
 from wsol.models.classifier import Classifier, Preprocessing, match_classes
 from wsol.models.device import usable_device
+from wsol.models.fast import sped_up
 from wsol.models.precision import autocast
 from wsol.pipeline import Pipeline, loader_processes, usable_cores
 from wsol.records.record import SkippedImage
@@ -61,6 +63,10 @@ class NetworkJudging:
         self._network = classifier.to(self._device)
         self._size = input_size(classifier, options)
         self._localizer = localizer(classifier, options)
+        if self._localizer.method.needs != "network":  # which a user's own method looks at
+            layers = [] if options.layer is None else options.layer.split(",")
+            self._network = sped_up(classifier, self._size, [name.strip() for name in layers])
+            self._localizer = localizer(self._network, options)
         self._coco = with_coco(classifier, options)
         self._subset = match_classes(
             classifier.classes,
@@ -153,18 +159,24 @@ class NetworkJudging:
                 wanted = torch.cat([wanted, top.indices], dim=1)
             cams = self._localizer.maps(view, subset[wanted])
             finite = torch.isfinite(cams).all(-1).all(-1).all(-1)
-            maps = maps_on_grid(
-                cams, batch.sizes, self._size, options.resize_mode, options.protocol.grid
+            place = (self._size, options.resize_mode, options.protocol.grid)
+            maps = maps_on_grid(cams[:, :1], batch.sizes, *place)
+            # The map of a label that is predicted is there already.
+            rows, columns = (wanted[:, 1:] != labels[:, None]).nonzero(as_tuple=True)
+            others = unfinished_maps(
+                cams[rows, 1 + columns][:, None], [batch.sizes[row] for row in rows], *place
             )
-            foreground = fixed_foreground(maps[:, 1:], options.protocol)
+            masks = fixed_foreground(others[:, 0], options.protocol)
+            numbers = torch.full_like(wanted[:, 1:], -1)
+            numbers[rows, columns] = torch.arange(len(rows), device=device)
         return _MapsOnTheWay(
-            batch, [rank, top.indices, scores, finite, maps[:, 0], foreground], device
+            batch, [rank, top.indices, scores, finite, maps[:, 0], masks, numbers], device
         )
 
     def judge(self, arrived: "_MapsOnTheWay", index: int) -> Outcome | SkippedImage:
         """The outcome of one image of a batch; runs on a worker thread."""
         sample, options = arrived.batch.samples[index], self._options
-        rank, classes, scores, finite, maps, foreground = arrived.arrays
+        rank, classes, scores, finite, maps, masks, numbers = arrived.arrays
         if not finite[index]:
             reason = (
                 f"{sample.path}: the network's class map has NaN or infinite values; "
@@ -183,9 +195,9 @@ class NetworkJudging:
             boxes = np.stack(
                 [
                     outcome.fixed_box
-                    if label == sample.label
-                    else _largest_box(mask, options.protocol)
-                    for label, mask in zip(classes[index], foreground[index], strict=True)
+                    if number < 0
+                    else _largest_box(masks[number], options.protocol)
+                    for number in numbers[index]
                 ]
             )
         answer = Classification(
@@ -214,19 +226,9 @@ def _job(
 
 
 def fixed_foreground(maps: Tensor, protocol: Protocol) -> Tensor:
-    """Where finished maps (..., H, W) lie above the fixed threshold, as uint8 0 or 1.
-
-    Says the same as `wsol.evaluation.judging.prepare`, for maps of which nothing else is wanted.
-    """
-    values = maps.double()
-    if protocol.convention == "wsolevaluation":
-        levels = (values * 255).floor()
-        return (
-            levels > (protocol.fixed_threshold * levels.amax((-2, -1), keepdim=True)).floor()
-        ).to(torch.uint8)
-    return (values >= protocol.fixed_threshold * values.amax((-2, -1), keepdim=True)).to(
-        torch.uint8
-    )
+    """Where unfinished maps (..., H, W) lie above the fixed threshold, as uint8 0 or 1."""
+    quantized = protocol.convention == "wsolevaluation"
+    return foreground(maps, protocol.fixed_threshold, quantized=quantized)
 
 
 def _largest_box(foreground: NDArray[np.uint8], protocol: Protocol) -> NDArray[np.float64]:

@@ -36,7 +36,7 @@ from wsol.experiment.parts import (
     TrainingPart,
 )
 from wsol.options import Options
-from wsol.reading import FAILURES, read_text
+from wsol.reading import failures_and, read_text
 from wsol.reading import told as reason
 
 _PARTS: dict[tuple[type[Options], str], type[Options]] = {
@@ -83,7 +83,7 @@ def read_experiment(path: Path) -> Experiment:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InputError(f"{path}:{line}: is not YAML: {error.problem}.") from error
-    except (yaml.YAMLError, *FAILURES) as error:  # such as a date of a thirteenth month
+    except failures_and(yaml.YAMLError) as error:  # such as a date of a thirteenth month
         raise InputError(f"{path}: is not YAML ({reason(error)}).") from error
     if root is None or not isinstance(content, dict):
         raise InputError(f"{path}:1: has no fields; it needs name, data and models.")

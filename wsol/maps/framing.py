@@ -79,9 +79,16 @@ def maps_on_grid(
     Returns:
         (B, n, grid height, grid width) float32, min-max normalized.
     """
+    return normalize(unfinished_maps(cams, sizes, side, mode, grid))
+
+
+def unfinished_maps(
+    cams: Tensor, sizes: list[tuple[int, int]], side: int, mode: ResizeMode, grid: tuple[int, int]
+) -> Tensor:
+    """As `maps_on_grid`, but not normalized."""
     width, height = grid
     if mode == "squash":
-        return normalize(upsample(cams, (height, width)))
+        return upsample(cams, (height, width))
     on_square = upsample(cams, (side, side))
     on_grid = []
     for maps, size in zip(on_square, sizes, strict=True):
@@ -91,5 +98,5 @@ def maps_on_grid(
         whole = visible.amin((1, 2), keepdim=True).expand(-1, h, w).clone()
         top, left = max(0, -y), max(0, -x)
         whole[:, top : top + visible.shape[1], left : left + visible.shape[2]] = visible
-        on_grid.append(normalize(upsample(whole, (height, width))))
+        on_grid.append(upsample(whole, (height, width)))
     return torch.stack(on_grid)

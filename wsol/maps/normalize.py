@@ -18,6 +18,8 @@ def upsample(maps: Tensor, size: tuple[int, int]) -> Tensor:
     maps = maps.float()
     if maps.shape[-2:] == tuple(size):
         return maps
+    if maps.numel() == 0:
+        return maps.new_empty((*maps.shape[:-2], *size))
     # One channel axis for everything, whatever dimensions lead.
     flat = maps.reshape(1, -1, *maps.shape[-2:])
     resized = F.interpolate(flat, size, mode="bicubic", align_corners=False)

@@ -1,5 +1,6 @@
 """A network with everything an evaluation has to know about it."""
 
+import copy
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
@@ -9,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from wsol.errors import InputError
+from wsol.maps.capture import run_through
 from wsol.maps.exact import class_maps
-from wsol.maps.head import Anatomy, Head, examine, linear_map
-from wsol.maps.layers import run_through
+from wsol.maps.head import Anatomy, examine
+from wsol.maps.linear import Head, linear_map
 from wsol.maps.methods.localizer import Localizer
 from wsol.maps.scripted import watchable
 from wsol.models.acol import AcolLocalizer, given_to
@@ -97,6 +99,7 @@ class Classifier:
         self.training_seed: int | None = None
         self.training_recipe: str | None = None
         self.notes: tuple[str, ...] = ()
+        self._form = torch.contiguous_format
         self._acol = acol_head(network)
         self._seen: dict[tuple[int, str | None], Anatomy] = {}
         self._derived: dict[Head, tuple[Any, Tensor]] = {}
@@ -128,7 +131,7 @@ class Classifier:
         """
         key = (size or self.preprocessing.size, layer)
         if key not in self._seen:
-            self._seen[key] = examine(self._watchable, self._probe(key[0]), self.name, layer)
+            self._seen[key] = examine(self._watchable, self.probe(key[0]), self.name, layer)
         anatomy = self._seen[key]
         if self.classes is not None and len(self.classes) != anatomy.classes:
             raise InputError(
@@ -136,7 +139,31 @@ class Classifier:
             )
         return anatomy
 
-    def _probe(self, size: int) -> Tensor:
+    def running(self, network: nn.Module, form: torch.memory_format) -> "Classifier":
+        """The same with another network, whose modules have the same names and outputs.
+
+        Args:
+            form: how its input lies in memory.
+        """
+        twin = copy.copy(self)
+        twin.network = twin._watchable = network
+        twin._form = form
+        twin._acol = acol_head(network)
+        # Functions of torch may be others now, so what is known by their number is not.
+        twin._seen = {
+            key: anatomy
+            for key, anatomy in self._seen.items()
+            if isinstance(anatomy.layer, InputError) or anatomy.layer.module is not None
+        }
+        twin._derived, twin._localizers = {}, {}
+        return twin
+
+    def arranged(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) as the network's input lies in memory."""
+        return images.contiguous(memory_format=self._form)
+
+    def probe(self, size: int) -> Tensor:
+        """(2, 3, H, W) an input of `size` pixels, always the same."""
         generator = torch.Generator().manual_seed(0)
         probe = torch.rand(2, 3, size, size, generator=generator)
         return probe.to(self.device, self._dtype)
@@ -177,7 +204,7 @@ class Classifier:
         shape = (1, 3, 1, 1)
         mean = torch.tensor(self.preprocessing.mean, device=pixels.device).view(shape)
         std = torch.tensor(self.preprocessing.std, device=pixels.device).view(shape)
-        return ((images - mean) / std).to(self._dtype)
+        return self.arranged(((images - mean) / std).to(self._dtype))
 
     def localizer(
         self, method: str = "cam", layer: str | None = None, size: int | None = None
@@ -199,7 +226,7 @@ class Classifier:
                 self._watchable,
                 method,
                 layer,
-                self._probe(size),
+                self.probe(size),
                 lambda wanted: self.examine(size, wanted),
                 lambda head: self._weight(head, size),
             )
@@ -270,7 +297,7 @@ class Classifier:
         state = [(id(p), p._version, p.device) for p in self.network.parameters()]
         known = self._derived.get(head)
         if known is None or known[0] != state:
-            weight, _ = linear_map(self._watchable, head, self._probe(size))
+            weight, _ = linear_map(self._watchable, head, self.probe(size))
             assert weight is not None
             self._derived[head] = known = (state, weight)
         return known[1]
