@@ -11,6 +11,7 @@ import lzma
 import re
 import struct
 import tarfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ FAILURES: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     tarfile.TarError,
     csv.Error,
+    tokenize.TokenError,  # NumPy, of a header that is no Python
 )
 """What decoders raise for damaged files. A fault of ours would be a fault of ours all the same:
 only the call of a decoder stands inside `reading`, never what is done with its result."""

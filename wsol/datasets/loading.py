@@ -65,7 +65,7 @@ def opened(path: Path, what: str = "image") -> Iterator[Image.Image]:
         InputError: naming the file, also for what Pillow says inside the block.
     """
     try:
-        require_file(path, what)
+        require_file(path, f"an {what}" if what == "image" else f"a {what}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged metadata, which no pixel depends on
             with Image.open(path) as image:

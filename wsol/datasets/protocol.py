@@ -245,16 +245,16 @@ class _Lines:
         for line, where in numbered_lines(decoded(data, file), file):
             name = line.split(",", 1)[0]
             with self._problems.leaving_out(name):
-                texts = fields(line, 1 + len(what), ",", where)[1:]
                 place = self._place(name, where)
+                unsettled = place not in self.refused
+                self.refused.add(place)  # until the line is found to be good
+                texts = fields(line, 1 + len(what), ",", where)[1:]
                 pairs = zip(texts, what, strict=True)
                 numbers = np.array([whole_number(text, kind, where) for text, kind in pairs])
                 if not sound(numbers[None])[0]:
-                    self.refused.add(place)
                     shown = "x".join(map(str, numbers))
                     raise AnnotationError("bad number", f"{where}: {otherwise.format(shown)}.")
                 if place in first and (result[place] != numbers).any():
-                    self.refused.add(place)
                     raise AnnotationError(
                         "contradiction",
                         f"{where}: {name} has the {' and '.join(what)} "
@@ -263,6 +263,8 @@ class _Lines:
                     )
                 first.setdefault(place, where)
                 result[place] = numbers
+                if unsettled:
+                    self.refused.discard(place)
         return result
 
     def localization(self, sizes: NDArray[np.int64], mask_root: Path | None) -> _Localization:
