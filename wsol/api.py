@@ -55,11 +55,11 @@ def evaluate(
         out: a folder to keep each record in, and progress until then; None keeps nothing.
         resume: go on in `out` where an interrupted call stopped.
         options: every option of the command under its own name, such as `batch_size=64`,
-            `threshold_step=0.01`, `images=...`, `limit=100`: the fields of `EvaluationOptions`,
-            `Protocol` and `DataOptions`.
+            `method="gradcam"`, `threshold_step=0.01`, `images=...`, `limit=100`: the fields of
+            `EvaluationOptions`, `Protocol` and `DataOptions`.
 
     Returns:
-        A record for one model, a list for a list.
+        A record for one model and method, a list for a list of models or methods.
 
     Raises:
         InputError: for anything wrong with models, data or options.
@@ -67,6 +67,7 @@ def evaluate(
     from wsol.evaluation.lifecycle import Place
     from wsol.evaluation.models import (
         ModelRequest,
+        by_method,
         evaluate_model,
         evaluate_models,
         file_names,
@@ -77,7 +78,7 @@ def evaluate(
     dataset, _, rest = _opened(data, root, options)
     made = _options(EvaluationOptions, rest)
     folder = None if out is None else Path(out)
-    several = isinstance(model, list | tuple)
+    several = isinstance(model, list | tuple) or len(made.method) > 1
     models: list[Any] = list(model) if isinstance(model, list | tuple) else [model]
     if not models:
         raise InputError("There is no model to evaluate.")
@@ -88,15 +89,16 @@ def evaluate(
     for number, item in enumerate(models):
         if isinstance(item, str):
             request: ModelRequest = next(requests)
-            records += evaluate_models([request], dataset, made, folder=folder, resume=resume)
-        else:
+            each = by_method([request], made)
+            records += evaluate_models(each, dataset, made, folder=folder, resume=resume)
+            continue
+        for method in made.method:
             place = None
             if folder is not None:
-                name = file_names([ModelRequest(item.name)])[0]
+                name = file_names([ModelRequest(item.name, method=method)])[0]
                 place = Place(folder, f"{name}-{number}" if number else name, resume)
-            records.append(
-                evaluate_model(item, None, dataset, made, place=place, track=no_progress)
-            )
+            own = made.replaced(method=(method,))
+            records.append(evaluate_model(item, None, dataset, own, place=place, track=no_progress))
     return records if several else records[0]
 
 
@@ -158,7 +160,7 @@ def table(records: Iterable[ResultRecord]) -> "pd.DataFrame":
     Columns that no record has a value for are left out; what does not apply is NaN. `wsol table`
     prints the same numbers for papers.
     """
-    from wsol.results.cells import frame
+    from wsol.results.columns import frame
 
     records = list(records)
     if not records:

@@ -80,18 +80,18 @@ def require_file(path: Path, what: str) -> Path:
 
 def _require(path: Path, what: str, is_wanted: Callable[[int], bool], otherwise: str) -> Path:
     path = Path(path)
+    cause: Exception | None = None
     try:
-        state = None if is_wanted(path.stat().st_mode) else otherwise
-    except (FileNotFoundError, NotADirectoryError):
-        state = "does not exist"
+        if is_wanted(path.stat().st_mode):
+            return path
+        state = otherwise
+    except (FileNotFoundError, NotADirectoryError) as error:
+        state, cause = "does not exist", error
     except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
-        state = f"cannot be read ({getattr(error, 'strerror', None) or error})"
-    if state is None:
-        return path
+        state, cause = f"cannot be read ({getattr(error, 'strerror', None) or error})", error
     name = str(path)
-    raise InputError(
-        f"{name if len(name) <= 500 else name[:497] + '...'}: {state}; expected {what}."
-    )
+    name = name if len(name) <= 500 else f"{name[:497]}..."
+    raise InputError(f"{name}: {state}; expected {what}.") from cause
 
 
 def plain(text: str) -> str:

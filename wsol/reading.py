@@ -69,6 +69,11 @@ def reading(path: Path | str, what: str, fix: str = "fetch or write it again") -
         raise InputError(f"{path}: is not {what} ({told(error)}); {fix}.") from error
 
 
+def failures_and(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """`FAILURES` with what one format's own library raises beside them."""
+    return (*others, *FAILURES)
+
+
 def told(error: BaseException) -> str:
     """An error's text in one short line."""
     if isinstance(error, RecursionError):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from wsol.boxes.levels import exact_levels
 from wsol.boxes.one_level import largest_box_at
@@ -24,7 +24,7 @@ class Shown:
     """A network's view of one photograph.
 
     Attributes:
-        image: (H, W, 3) uint8, turned upright as its orientation tag says.
+        image: (H, W, 3) uint8, the photograph.
         predictions: names and softmax probabilities of the best classes, best first.
         class_name: whose map `score_map` is, and its probability.
         score_map: (224, 224) float32 within [0, 1], over the whole photograph.
@@ -48,44 +48,53 @@ def look(
     threshold: float = 0.2,
     top: int = 5,
     resize_mode: ResizeMode = "squash",
+    method: str = "cam",
+    layer: str | None = None,
 ) -> Shown:
     """Classify a photograph and localize one class in it.
 
     Args:
-        photograph: decoded, RGB.
+        photograph: decoded, RGB, turned upright.
         label: the class to localize, an index of logits; None takes the most probable.
         threshold: of the box, in units of the map's maximum (0.2 in Zhou et al., CVPR 2016).
         top: how many predictions to name.
+        method, layer: what makes the map, see `wsol.models.classifier.Classifier.localizer`.
 
     Raises:
-        InputError: when the network's class map is not finite.
+        InputError: when the network cannot have the method or has no such class, or its map is
+            not finite.
     """
-    upright = ImageOps.exif_transpose(photograph)
+    localizer = classifier.localizer(method, layer)
+    if label is not None and not 0 <= label < classifier.num_classes:
+        raise InputError(
+            f"{classifier.name}: has no class {label}; its logits go from 0 to "
+            f"{classifier.num_classes - 1}."
+        )
     preprocessing = classifier.preprocessing
     red, green, blue = (round(255 * value) for value in preprocessing.mean_rgb)
     pixels = fit(
-        upright, preprocessing.size, resize_mode, preprocessing.interpolation, (red, green, blue)
+        photograph, preprocessing.size, resize_mode, preprocessing.interpolation, (red, green, blue)
     )
-    device = next(classifier.network.parameters()).device
+    device = classifier.device
     batch = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].to(device)
-    with torch.inference_mode():
-        logits, features = classifier.forward(classifier.normalize(batch))
-        probabilities = logits.float().softmax(1)[0].cpu()
+    with torch.no_grad():
+        view = localizer.see(classifier.normalize(batch))
+        probabilities = view.logits.float().softmax(1)[0].cpu()
         best = probabilities.topk(min(top, len(probabilities)))
         label = int(best.indices[0]) if label is None else label
         wanted = torch.tensor([[label]], device=device)
-        cams = classifier.class_maps(features, wanted)
+        cams = localizer.maps(view, wanted)
         if not torch.isfinite(cams).all():
             raise InputError(
-                f"{classifier.name}: its class map has NaN or infinite values; check the weights."
+                f"{classifier.name}: its map has NaN or infinite values; check the weights."
             )
         score_map = maps_on_grid(
-            cams, [upright.size], preprocessing.size, resize_mode, _GRID
+            cams, [photograph.size], preprocessing.size, resize_mode, _GRID
         )[0, 0].cpu().numpy()  # fmt: skip
     names = class_names(classifier)
     boxes = largest_box_at(exact_levels(score_map, np.array([threshold])), 0, "exact")
     return Shown(
-        image=np.asarray(upright),
+        image=np.asarray(photograph),
         predictions=[
             (names[index], value)
             for index, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
@@ -93,7 +102,7 @@ def look(
         class_name=names[label],
         probability=float(probabilities[label]),
         score_map=score_map,
-        box=grid_to_photograph(boxes, _GRID, upright.size)[0] if len(boxes) else None,
+        box=grid_to_photograph(boxes, _GRID, photograph.size)[0] if len(boxes) else None,
     )
 
 

@@ -39,7 +39,7 @@ def evaluate(shapes, folder, *more, model="resnet50"):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_ends_in_a_checkpoint_that_can_be_evaluated(shapes, tmp_path, method):
-    train(shapes, tmp_path, "--method", method, "--precision", "bf16")
+    train(shapes, tmp_path, "--wsol-method", method, "--precision", "bf16")
     record = evaluate(shapes, tmp_path)
     assert record["settings"]["size"] == 48
     assert record["metrics"]["max_box_acc_v2"] is not None
@@ -79,8 +79,8 @@ def test_selection_and_chosen_thresholds(shapes, tmp_path, capsys):
     [
         (["--split", "nope"], "shapes has the splits train, val, test; not 'nope'"),
         (["--batch-size", "17"], "16 images, fewer than one batch of 17"),
-        (["--method", "hass"], "did you mean has"),
-        (["--method", "has", "--method-options", "rate=1"], "has no option rate"),
+        (["--wsol-method", "hass"], "did you mean has"),
+        (["--wsol-method", "has", "--method-options", "rate=1"], "has no option rate"),
         (["--method-options", "rate"], "--method-options rate: expected KEY=VALUE"),
         (["--arguments", "depth=3"], "takes no depth"),
         (["--pretrained", "--weights", "x.pt"], "both name weights"),
@@ -104,7 +104,7 @@ def test_a_checkpoint_of_another_model_or_number_of_classes_is_refused(shapes, t
     with pytest.raises(InputError, match=r"is a checkpoint of resnet50 .* not of vgg16_gap"):
         train(shapes, tmp_path / "out", "--weights", best, model="vgg16_gap")
     with pytest.raises(InputError, match="method adl"):
-        train(shapes, tmp_path / "out", "--weights", best, "--method", "adl")
+        train(shapes, tmp_path / "out", "--weights", best, "--wsol-method", "adl")
     with pytest.raises(InputError, match="is the state of a training run"):
         train(shapes, tmp_path / "out", "--weights", tmp_path / "first" / "last.pt")
     assert not (tmp_path / "out").exists()

@@ -408,14 +408,24 @@ def test_bad_images_are_named(tmp_path):
             open_image(tmp_path / name)
 
 
+OTHER_SIZE = [
+    "photographs have another size than annotated, as copies have that were squashed or shrunk; "
+    "boxes are scaled from the annotated size."
+]
+
+
 def test_check_lists_what_is_wrong(protocol):
     images = protocol.parent / "images"
     picture(images / "001.Crow" / "a.jpg", (30, 20))
     data = open_dataset("protocol", protocol, images=images)
     report = check_dataset(data)
     kinds = [problem.kind for problem in report.problems]
-    assert sorted(kinds) == ["image of another size", "missing image"]
+    assert kinds == ["missing image"]
     assert "b.jpg" in report.text() and report.boxes == 3
+    assert report.notes == [f"1 {finding}" for finding in OTHER_SIZE]
+    picture(images / "001.Crow" / "a.jpg", (40, 60))
+    kinds = [problem.kind for problem in check_dataset(data, decode=False).problems]
+    assert sorted(kinds) == ["missing image", "width and height swapped"]
     picture(images / "001.Crow" / "a.jpg")
     picture(images / "002.Tern" / "b.jpg")
     good = check_dataset(data)

@@ -21,6 +21,7 @@ from wsol.experiment.tasks import plan, run_tasks
 from wsol.records.outcomes import read_outcomes
 from wsol.records.record import read_records
 from wsol.records.store import Store
+from wsol.results.sources import find_sources
 
 NETWORKS = """
 import torch
@@ -132,7 +133,7 @@ def test_a_failure_does_not_lose_the_others(run):
     text = EXPERIMENT.replace("  - center", "  - compared_networks:broken\n  - nowhere\n  - center")
     results = run(text)
     assert states(results) == ["evaluated", "evaluated", "failed", "failed", "evaluated"]
-    assert results[2].reason == "TypeError: no such thing"
+    assert "failed (TypeError: no such thing, compared_networks.py:" in results[2].reason
     assert "nowhere" in results[3].reason
     with pytest.raises(TypeError):
         run(text, fail_fast=True)
@@ -191,7 +192,7 @@ def test_outputs(run, place):
     assert {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()} == {
         "table.md", "table.csv", "table.tex", "table.html",
         "parameters.png", "parameters.svg", "thresholds.png", "thresholds.svg",
-        "report/index.html",
+        "report/index.html", "records/order.json",
         *(f"records/shapes-{name}{suffix}"
           for name in ("compared_networks-small", "Wide", "center")
           for suffix in (".json", ".outcomes.parquet")),
@@ -200,6 +201,9 @@ def test_outputs(run, place):
     assert record.model == "Wide"
     assert read_outcomes(out / "records" / "shapes-Wide.outcomes.parquet")[0].num_rows == 6
     assert "Wide" in (out / "table.md").read_text()
+    # `wsol table` keeps the experiment's order.
+    names = [source.record.model for source in find_sources([out])]
+    assert names == [result.record.model for result in results]
 
 
 def test_several_data_sets_have_a_section_and_plots_each(run, place):
@@ -216,7 +220,7 @@ def test_several_data_sets_have_a_section_and_plots_each(run, place):
     )
     write_outputs(results, read_experiment(place / "experiment.yaml"), place / "out")
     assert (place / "out" / "table.md").read_text().count("**shapes") == 3
-    assert len(list((place / "out" / "records").iterdir())) == 9
+    assert len(list((place / "out" / "records").glob("shapes-*"))) == 9
     assert len(list((place / "out").glob("parameters-shapes-*.png"))) == 3
 
 

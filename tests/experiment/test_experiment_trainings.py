@@ -28,7 +28,7 @@ name: trained
 data: {name: shapes, root: shapes}
 models:
   - {model: resnet18, arguments: {width: 0.0625}, name: Narrow, train: {}}
-  - {model: resnet18, arguments: {width: 0.0625}, train: {method: has, lr: 0.02}}
+  - {model: resnet18, arguments: {width: 0.0625}, train: {wsol_method: has, lr: 0.02}}
   - center
 training:
   data: {name: shapes, root: shapes}
@@ -172,7 +172,8 @@ def test_a_first_look_has_its_own_folder(run, tmp_path):
         ("train: {}", "train: {data: 1}", "train.data: no such field; there are epochs, "),
         ("training:\n  data: {name: shapes", "training:\n  data: {nam: shapes",
          "training.data.nam: no such field; there are data, root, images, split, limit"),
-        ("train: {}", "train: {method: magic}", "models[0].train.method: should be 'cam'"),
+        ("train: {}", "train: {wsol_method: magic}",
+         "models[0].train.wsol_method: should be 'cam'"),
     ],
 )  # fmt: skip
 def test_mistakes_in_a_file(run, old, new, mistake):
@@ -260,7 +261,7 @@ def test_every_network_loader_and_optimizer_of_the_real_thing(
     tasks = plan(experiment)
     models = [task.training for task in tasks if task.training is not None]
     assert len(models) == 18
-    assert {(m.model.model, m.recipe.method) for m in models} == {
+    assert {(m.model.model, m.recipe.wsol_method) for m in models} == {
         (network, method)
         for network in ("vgg16_gap", "inception_v3", "resnet50")
         for method in ("cam", "has", "acol", "spg", "adl", "cutmix")
@@ -292,6 +293,38 @@ def test_the_protocols_schedule_and_fast_layers(real_layouts, no_download):
     assert slow["weight_decay"] == 1e-4 and slow["nesterov"]
 
 
+def test_the_protocols_rates_of_each_method(real_layouts, no_download):
+    """Which layers have ten times the rate, and what the search found on CUB."""
+    experiment = read_experiment(EXPERIMENTS / "cub-methods.yaml")
+    tasks = {task.model.label: task.training for task in plan(experiment) if task.training}
+
+    def fast(label):
+        training = tasks[label].prepared().training
+        network = training.classifier.network
+        names = {id(p): name for name, p in network.named_parameters()}
+        groups = {
+            group["rate_factor"]: group["params"] for group in training.optimizer.param_groups
+        }
+        layers = {names[id(p)].rsplit(".", 1)[0] for p in groups[10]}
+        assert set(groups) == {1, 10}
+        return {layer.partition(".")[0] for layer in layers}, layers
+
+    assert fast("ResNet-50 ACoL")[0] == fast("ResNet-50 SPG")[0] == {"layer4"}
+    assert fast("ResNet-50 ADL")[0] == {"layer4", "fc"}
+    assert fast("VGG-GAP ACoL")[0] == {"acol"}
+    parts, layers = fast("VGG-GAP SPG")
+    assert parts == {"features", "cam_conv", "fc", "spg"}
+    fourth_and_fifth = {f"features.{number}" for number in (17, 19, 21, 24, 26, 28)}
+    assert {layer for layer in layers if layer.startswith("features")} == fourth_and_fifth
+    assert fast("Inception v3 SPG")[0] == {"cam_conv", "fc", "spg"}
+    recipes = {label: task.recipe for label, task in tasks.items()}
+    assert recipes["ResNet-50 HaS"].method_options == {"grid_size": 120, "hide_rate": 0.66}
+    assert recipes["ResNet-50 CutMix"].lr == 0.0003333722
+    assert len({(recipe.lr, recipe.method) for recipe in recipes.values()}) == 18
+    network = tasks["ResNet-50 ACoL"].prepared().training.classifier.network
+    assert network.acol.threshold == 0.57
+
+
 def test_the_recipe_for_tiny_imagenet(shared_data, tmp_path, monkeypatch):
     monkeypatch.setenv("TINY_IMAGENET", str(shared_data / "tiny-imagenet-200"))
     # A copy elsewhere has no checkpoints.
@@ -307,3 +340,52 @@ def test_the_recipe_for_tiny_imagenet(shared_data, tmp_path, monkeypatch):
     )
     assert states(results) == ["missing"] * 8
     assert sum("begins with" in (result.reason or "") for result in results) == 2
+
+
+def test_seeds_repeat_a_training_as_one_row(run, tmp_path):
+    text = EXPERIMENT.replace("train: {}", "train: {seeds: [0, 3]}")
+    results = run(text)
+    assert [result.state for result in results] == 4 * ["evaluated"]
+    assert [result.task.seed for result in results] == [0, 3, None, None]
+    records = [result.record for result in results]
+    assert [record.settings.get("training_seed") for record in records] == [0, 3, 0, None]
+    first, second = (record.settings["weights_fingerprint"] for record in records[:2])
+    assert first != second
+    assert (tmp_path / "checkpoints" / "Narrow-seed-3" / "best.pt").exists()
+    write_outputs(results, read_experiment(tmp_path / "experiment.yaml"), tmp_path / "out")
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert table.count("Narrow") == 1 and "standard deviation over 2 seeds" in table
+    assert (tmp_path / "out" / "records" / "shapes-Narrow-seed-3.json").exists()
+    assert [result.state for result in run(text)] == 4 * ["stored"]
+
+
+def test_seeds_reach_the_weights_to_start_from(tmp_path):
+    text = EXPERIMENT.replace("train: {}", 'train: {weights: "runs/{seed}/best.pt"}')
+    (tmp_path / "e.yaml").write_text(text.replace("cache: true", "seeds: [1, 2]"))
+    experiment = read_experiment(tmp_path / "e.yaml")
+    recipe = experiment.recipe_of(experiment.models[0])
+    made = [recipe.with_seed(seed) for seed in recipe.all_seeds]
+    assert [one.weights for one in made] == [
+        str(tmp_path / "runs" / str(seed) / "best.pt") for seed in (1, 2)
+    ]
+    # A model's own seed takes the place of the experiment's seeds.
+    (tmp_path / "e.yaml").write_text(
+        EXPERIMENT.replace("cache: true", "seeds: [1, 2]").replace("{}", "{seed: 7}")
+    )
+    experiment = read_experiment(tmp_path / "e.yaml")
+    assert experiment.seeds_of(experiment.models[0]) == (7,)
+    assert experiment.seeds_of(experiment.models[2]) == (None,)
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ("{seeds: [1, 1]}", "names a seed twice"),
+        ("{seeds: [-1]}", "greater than or equal to 0"),
+        ("{seed: 1, seeds: [2]}", "both seed and seeds"),
+    ],
+)
+def test_seeds_that_are_none(tmp_path, train, message):
+    (tmp_path / "e.yaml").write_text(EXPERIMENT.replace("train: {}", f"train: {train}"))
+    with pytest.raises(InputError, match=message):
+        read_experiment(tmp_path / "e.yaml")

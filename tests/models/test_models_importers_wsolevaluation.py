@@ -19,7 +19,7 @@ from wsol.models.registry import build_classifier, load_classifier
 
 CLASSES = 5
 SHARE = 16  # of every channel count
-THRESHOLD = 0.7
+THRESHOLD = 0.57  # not the default
 
 
 class Weights:
@@ -81,11 +81,28 @@ def acol_heads(w, x, labels):
         x = F.relu(w.conv(F.relu(w.conv(x, f"{name}.0", units)), f"{name}.2", units))
         return filter_head(w, x, f"{name}.4")
 
+    def scaled(maps):
+        low, high = maps.amin((-2, -1), True), maps.amax((-2, -1), True)
+        return (maps - low) / (high - low)
+
+    def without(labels):
+        """Branch B, of what branch A does not see the labels at."""
+        attention = scaled(seen["maps"][torch.arange(len(x)), labels])
+        return branch(x * (attention < THRESHOLD)[:, None], "classifier_B")
+
     seen = branch(x, "classifier_A")
-    attention = seen["maps"][torch.arange(len(x)), labels]
-    low, high = attention.amin((1, 2), True), attention.amax((1, 2), True)
-    kept = ((attention - low) / (high - low) < THRESHOLD)[:, None]
-    return {**seen, "erased_logits": branch(x * kept, "classifier_B")["logits"]}
+    # With return_cam: the maximum of both branches' maps of a label, each scaled.
+    cams = [
+        torch.maximum(scaled(seen["maps"]), scaled(without(torch.full((len(x),), label))["maps"]))[
+            :, label
+        ]
+        for label in range(CLASSES)
+    ]
+    return {
+        "logits": seen["logits"],
+        "maps": torch.stack(cams, dim=1),
+        "erased_logits": without(labels)["logits"],
+    }
 
 
 def spg_masks(w, early, late, last, units, last_units):
@@ -263,7 +280,14 @@ COMBINATIONS = [
 @pytest.mark.parametrize(("spec", "kind", "side"), COMBINATIONS)
 def test_the_imported_network_computes_what_the_released_one_does(tmp_path, spec, kind, side):
     weights = saved(tmp_path / "a.pth.tar", spec, kind, side)
-    import_weights(tmp_path / "a.pth.tar", tmp_path / "a.pt", spec=spec, method=kind, map_size=side)
+    import_weights(
+        tmp_path / "a.pth.tar",
+        tmp_path / "a.pt",
+        spec=spec,
+        method=kind,
+        map_size=side,
+        acol_threshold=THRESHOLD if kind == "acol" else None,
+    )
     loaded = load_classifier(spec, str(tmp_path / "a.pt"))
     assert map_shape(loaded) == (side, side)
     assert loaded.preprocessing == Preprocessing()
@@ -295,6 +319,23 @@ def refused(tmp_path, **options):
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth.tar"]
     assert "a.pth.tar" in str(told.value)
     return str(told.value)
+
+
+def test_a_threshold_is_acols_alone_and_a_share(tmp_path):
+    saved(tmp_path / "a.pth.tar", "resnet50", "cam", 28)
+    told = refused(tmp_path, spec="resnet50", acol_threshold=0.5)
+    assert "a threshold belongs to the method acol" in told
+    saved(tmp_path / "a.pth.tar", "resnet50", "acol", 28)
+    with pytest.raises(InputError, match=r"acol_threshold is between 0 and 1, not 1\.5"):
+        import_weights(
+            tmp_path / "a.pth.tar",
+            tmp_path / "a.pt",
+            spec="resnet50",
+            method="acol",
+            acol_threshold=1.5,
+        )
+    made = import_weights(tmp_path / "a.pth.tar", tmp_path / "a.pt", spec="resnet50", method="acol")
+    assert made.network.acol.threshold == 0.7 and "threshold" not in made.name
 
 
 def test_has_and_cutmix_train_the_network_of_cam(tmp_path):
@@ -331,10 +372,10 @@ def test_another_network_or_method_is_named(tmp_path):
     told = refused(tmp_path, spec="vgg16_gap", method="adl")
     assert "holds resnet50, not vgg16_gap; import it --as resnet50" in told
     told = refused(tmp_path, spec="resnet50", method="cutmix")
-    assert "the method adl, not cutmix; import it with --method adl" in told
+    assert "the method adl, not cutmix; import it with --wsol-method adl" in told
     saved(tmp_path / "a.pth.tar", "vgg16_gap", "cam", 28)
     told = refused(tmp_path, spec="vgg16_gap", method="acol")
-    assert "the method cam, has or cutmix, not acol; import it with --method cam" in told
+    assert "the method cam, has or cutmix, not acol; import it with --wsol-method cam" in told
 
 
 def test_missing_extra_and_wrongly_shaped_tensors_are_listed_by_name(tmp_path):

@@ -172,7 +172,8 @@ def test_a_name_tells_stride_and_method_and_parameters_leave_training_parts_out(
         assert made.parameters == plain
     acol = build_classifier("resnet50", num_classes=5, arguments={"width": 0.125, "method": "acol"})
     trunk = plain - sum(p.numel() for p in nn.Linear(256, 5).parameters())
-    assert acol.parameters == trunk + sum(p.numel() for p in acol.network.acol.a.parameters())
+    # Both branches make the maps.
+    assert acol.parameters == trunk + sum(p.numel() for p in acol.network.acol.parameters())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -298,6 +299,92 @@ def test_branch_b_never_sees_what_branch_a_is_sure_of(name):
     given.clear()
     network(images)
     assert set(given) == {"a"}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_map_is_the_maximum_of_both_branches(name):
+    arguments = {"output_stride": 16, "method": "acol", "acol_threshold": 0.57, "width": WIDTH}
+    made = build_classifier(name, num_classes=7, arguments=arguments)
+    assert made.name.endswith("method acol, acol threshold 0.57)")
+    images, classes = torch.rand(2, 3, 64, 64, generator=seeded()), torch.tensor([[4, 0], [1, 4]])
+    given = {}
+    made.network.acol.register_forward_pre_hook(lambda _, args: given.update(trunk=args[0]))
+    with torch.no_grad():
+        logits, features = made.forward(images)
+        found = made.class_maps(features, classes)
+        torch.testing.assert_close(logits, made.network(images))
+        acol, trunk = made.network.acol, given["trunk"]
+        for image, row in enumerate(classes):
+            for number, label in enumerate(row):
+                maps = []
+                seen = trunk[image : image + 1]
+                for branch in (acol.a, acol.b):
+                    convs = branch.convs(seen)
+                    raw = F.conv2d(convs, branch.fc.weight[label][None, :, None, None])[0, 0]
+                    scaled = (raw - raw.min()) / (raw.max() - raw.min())
+                    maps.append(scaled)
+                    seen = seen * (scaled < 0.57)
+                expected = torch.maximum(*maps)
+                torch.testing.assert_close(found[image, number], expected, rtol=1e-4, atol=1e-4)
+    # Alone, branch A's would be another one.
+    assert not torch.allclose(found[0, 0], found[0, 0].clamp(max=0.9))
+    assert (found[-1, -1] - maps[0]).abs().max() > 0.05
+
+
+def test_a_constant_map_of_a_branch_has_no_say():
+    made = build_classifier("resnet50", num_classes=3, arguments={"width": 0.125, "method": "acol"})
+    torch.nn.init.zeros_(made.network.acol.b.fc.weight)
+    with torch.no_grad():
+        _, features = made.forward(torch.rand(1, 3, 64, 64, generator=seeded()))
+        found = made.class_maps(features, torch.tensor([[2]]))
+        acol = made.network.acol
+        own = class_maps(acol.a.convs(features), acol.a.fc.weight, torch.tensor([[2]]))
+    torch.testing.assert_close(found, (own - own.min()) / (own.max() - own.min()))
+
+
+def test_maps_of_both_branches_in_half_precision():
+    made = build_classifier("resnet50", num_classes=3, arguments={"width": 0.125, "method": "acol"})
+    images, classes = torch.rand(1, 3, 64, 64, generator=seeded()), torch.tensor([[1]])
+    with torch.no_grad():
+        exact = made.class_maps(made.forward(images)[1], classes)
+        with torch.autocast("cpu", torch.bfloat16):
+            _, features = made.forward(images)
+        assert features.dtype == torch.bfloat16
+        found = made.class_maps(features, classes)
+    assert found.dtype == torch.float32 and (found - exact).abs().mean() < 0.05
+
+
+def test_a_threshold_needs_both_branches():
+    for builder in (vgg16_gap, resnet50, inception_v3):
+        with pytest.raises(InputError, match="acol_threshold belongs to method acol"):
+            builder(acol_threshold=0.5)
+        with pytest.raises(InputError, match="between 0 and 1, not 2"):
+            builder(method="acol", output_stride=16, acol_threshold=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "layer", "deviation"),
+    [
+        ("vgg16_gap", None, "fc", 0.01),
+        ("vgg16_gap", "adl", "fc", 0.01),
+        ("resnet50", None, "fc", 0.01),
+        ("resnet50", "adl", "fc", 0.01),
+        # 1x1 convolutions in the released code: Xavier's, but He's for this one.
+        ("resnet50", "acol", "acol.b.fc", (2 / 500) ** 0.5),
+        ("vgg16_gap", "acol", "acol.a.fc", None),
+        ("vgg16_gap", "spg", "fc", None),
+        ("resnet50", "spg", "fc", None),
+        ("inception_v3", None, "fc", None),
+    ],
+)
+def test_classifiers_start_as_in_the_released_code(name, method, layer, deviation):
+    arguments = {"width": WIDTH, "output_stride": 16, "method": method}
+    made = build_classifier(name, num_classes=500, arguments=arguments)
+    fc = made.network.get_submodule(layer)
+    classes, units = fc.weight.shape
+    expected = deviation or (2 / (classes + units)) ** 0.5
+    assert fc.weight.std().item() == pytest.approx(expected, rel=0.03)
+    assert not fc.bias.any()
 
 
 def test_erasing_passes_no_gradient_through_the_map():

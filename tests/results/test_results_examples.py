@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wsol.errors import InputError
-from wsol.records.record import write_record
+from wsol.records.record import Metrics, write_record
 from wsol.results.examples import (
     box_at,
     find_photograph,
@@ -74,12 +74,15 @@ def test_sources_have_names_of_their_own(tmp_path):
     alone = make("a", 1).model_copy(update={"num_images": 1, "settings": {
         "convention": "exact", "num_images": 12, "weights": "cub.pt"}})  # fmt: skip
     write_record(alone, tmp_path / "b.json")
-    write_record(alone, tmp_path / "c.json")
+    again = alone.model_copy(update={"metrics": Metrics(top1_loc=1.0)})
+    write_record(again, tmp_path / "c.json")
     sources = read_sources([tmp_path])
     assert [source.label for source in sources] == ["a", "a, cub.pt #1", "a, cub.pt #2"]
     assert [source.outcomes is None for source in sources] == [False, True, True]
     with pytest.raises(InputError, match=r"a, cub\.pt #1: there are no per-image outcomes"):
         sources[1].require_outcomes()
+    write_record(again, tmp_path / "again.json")  # a run found twice stands once
+    assert len(read_sources([tmp_path])) == 3
     write_record(make("a", 1, "ILSVRC"), tmp_path / "d.json")
     with pytest.raises(InputError, match=r"do not compare.*CUB test.*ILSVRC test"):
         read_sources([tmp_path])

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -14,11 +15,14 @@ from rich.console import Console
 from wsol.errors import InputError
 from wsol.records.record import (
     Cost,
+    find_records,
     read_records,
     write_record,
 )
-from wsol.results.cells import Layout, frame
+from wsol.results.cells import Layout
+from wsol.results.columns import frame
 from wsol.results.table import (
+    data_frame,
     table_cells,
     terminal_table,
     to_csv,
@@ -56,15 +60,16 @@ def test_csv_has_every_digit():
 
 
 def test_latex_is_complete_and_escaped():
-    hostile = make("a_b & 50% \\input{x}", 1, top1_loc=3.0)
-    text = to_latex([*records(), hostile])
-    assert r"a\_b \& 50\% \textbackslash{}input\{x\}" in text
+    hostile = make("a_b & 5% \\z{x}", 1, top1_loc=3.0)
+    text = to_latex([*records(), hostile], Layout(preset="all"))
+    assert r"a\_b \& 5\%" in text and r"\textbackslash{}z\{x\}" in text
     check_latex(text)
-    assert text.count("\\\\\n") == 5
+    assert text.count("\\\\\n") == 6  # two lines of headings
     for part in (r"\toprule", r"\midrule", r"\bottomrule", r"\textbf{51.00}"):
         assert part in text
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
-    assert {line.replace(r"\&", "").count("&") for line in body} == {4}
+    rows = [line.replace(r"\&", "") for line in body if "addlinespace" not in line]
+    assert {row.count("&") for row in rows} == {4}
 
 
 def test_markdown_escapes_names():
@@ -141,7 +146,7 @@ def test_other_records_are_refused_by_file_and_field(tmp_path, change, message):
 
 
 def test_files_that_are_no_record(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         read_records(tmp_path / "none.json")
     (tmp_path / "r.json").write_text("{")
     with pytest.raises(InputError, match="is not JSON"):
@@ -170,15 +175,18 @@ def hostile_records():
 
 def check_latex(text):
     """Balanced braces and environments, and as many cells in every row as columns."""
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("% "))
     plain = re.sub(r"\\[\\{}&%$#_]", "", text.replace(r"\\", "\0"))
     depth = 0
     for character in plain:
         depth += {"{": 1, "}": -1}.get(character, 0)
         assert depth >= 0
     assert depth == 0
-    assert not re.search(r"[#%$^~_]", plain.replace("$-$", "").replace(r"$\times$", ""))
+    assert not re.search(r"[#%$^~_]", re.sub(r"\$(-|\\times|\\pm)\$", "", plain))
     assert re.findall(r"\\begin{(\w+)}", plain) == re.findall(r"\\end{(\w+)}", plain)
-    for columns, body in re.findall(r"\\begin{tabular}{([lr]+)}(.*?)\\end{tabular}", plain, re.S):
+    for columns, body in re.findall(
+        r"\\begin{tabular}{@{}([lr]+)@{}}(.*?)\\end{tabular}", plain, re.S
+    ):
         rows = [row for row in body.split("\0") if "&" in row]
         assert {row.count("&") for row in rows} == {len(columns) - 1}
         # What follows a line break or a rule must not look like its argument.
@@ -197,16 +205,119 @@ def has_latex():
     return subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True).returncode == 0
 
 
+def repeated(seeds=3):
+    """A network trained from several seeds, and what was trained once."""
+    made = []
+    for seed in range(seeds):
+        record = make("ResNet-50 (width 0.125)", 400_000, top1_loc=10.0 + seed, gt_known_loc=50.0,
+                      max_box_acc=50.0 + 2 * seed, max_box_acc_v2=44.8 + 7.25 * seed)  # fmt: skip
+        record.settings |= {"training_seed": seed, "weights_fingerprint": str(seed)}
+        made.append(record)
+    once = make("VGG-GAP", 1_270_000, top1_loc=10.13, gt_known_loc=52.35, max_box_acc_v2=57.79)
+    return [*made, once]
+
+
+def with_intervals(made):
+    for record in made:
+        values = record.metrics.model_dump()
+        record.intervals = {
+            name: (value - 0.5, value + 0.75)
+            for name, value in values.items()
+            if isinstance(value, float)
+        }
+    return made
+
+
+COMMITTED = Path(__file__).parents[2] / "results"
+
+
+def papers():
+    """Tables as papers print them; each has to fit one column of two."""
+    plain, grouped = Layout(), Layout(group_by=("dataset",))
+    spread = Layout(intervals=True)
+    for folder in ("tiny-imagenet-lite", "tiny-imagenet-training", "center-baseline"):
+        yield to_latex(find_records([COMMITTED / folder]), grouped)
+    yield to_latex(repeated(), plain)
+    yield to_latex(with_intervals(repeated()), spread)
+    yield to_latex(hostile_records(), plain)
+    yield to_latex([make("ein" * 30, 1, top1_loc=1.0), make("W" * 60, 2, top1_loc=2.0)], plain)
+
+
+def test_repeated_trainings_are_one_row():
+    layout = Layout(columns=("model", "seeds", "max_box_acc_v2"), sort="max_box_acc_v2")
+    text = to_markdown(repeated(), layout)
+    assert text.count("ResNet-50") == 1
+    # The mean of 44.8, 52.05 and 59.3, and their standard deviation.
+    assert "52.05</u> ± 7.25 |" in text and "standard deviation over 3 seeds" in text
+    row = next(csv.DictReader(io.StringIO(to_csv(repeated()))))
+    assert float(row["max_box_acc_v2"]) == pytest.approx(52.05)
+    assert float(row["max_box_acc_v2_std"]) == pytest.approx(7.25)
+    assert data_frame(repeated())["MaxBoxAccV2"].tolist() == pytest.approx([52.05, 57.79])
+    other = repeated(2)
+    other[1].settings["training_recipe"] = "another"
+    assert to_markdown(other, layout).count("ResNet-50") == 2
+    untold = repeated(2)
+    for record in untold:
+        record.settings.pop("training_seed", None)
+    assert to_markdown(untold).count("ResNet-50") == 2
+
+
+def test_intervals_stand_behind_numbers():
+    made = with_intervals(records())
+    made[2].intervals = None
+    layout = Layout(columns=("model", "parameters", "top1_loc", "top1_loc_error"), intervals=True)
+    text = to_markdown(made, layout)
+    assert "25.56 | <u>50.13</u> ± 0.63 | <u>49.87</u> ± 0.63 |" in text
+    assert "half of the 95 % interval" in text and text.count("±") == 5
+    assert r"$\pm$0.63" in to_latex(made, layout) and " ± 0.63</td>" in to_html(made, layout)
+    assert float(next(csv.DictReader(io.StringIO(to_csv(made, layout))))[
+        "top1_loc_interval_half"]) == 0.625  # fmt: skip
+    with pytest.raises(InputError, match="wsol stats RECORD --update"):
+        to_markdown(records(), layout)
+
+
+def test_columns_that_tell_nothing_are_left_out():
+    made = records()
+    assert "latency_device" not in to_csv(made).splitlines()[0]
+    assert "pxap" not in to_csv(made).splitlines()[0]
+    headings = to_markdown(made, Layout(preset="paper")).splitlines()[0]
+    assert [cell.strip() for cell in headings.strip("|").split("|")] == [
+        "Model", "Method", "Params (M)", "Top-1 Loc", "MaxBoxAccV2",
+    ]  # fmt: skip
+    for number, record in enumerate(made):
+        record.settings["weights"] = f"{number}.pt"
+    assert "Weights" not in to_markdown(made)
+    made[1].model = made[0].model
+    assert "Weights" in to_markdown(made)
+
+
+def test_methods_are_called_as_in_papers():
+    made = [make(name, 1, top1_loc=1.0) for name in "abcd"]
+    made[1].settings["training_method"] = "has"
+    made[2].cam_method = "gradcam"
+    made[3].cam_method, made[3].settings["training_method"] = "gradcam", "acol"
+    assert frame(made)["method"].tolist() == ["CAM", "HaS", "gradcam", "ACoL, gradcam"]
+
+
+@pytest.mark.parametrize("paper", list(papers()))
+def test_a_paper_s_table_fits_one_column(paper):
+    assert "too wide" not in paper
+    check_latex(paper)
+
+
 @pytest.mark.skipif(not has_latex(), reason="there is no LaTeX with booktabs here")
-def test_latex_compiles(tmp_path):
-    body = to_latex(hostile_records()) + to_latex(costly(), Layout(against="published"))
+def test_latex_compiles_without_an_overfull_box(tmp_path):
+    body = "\n\n".join(papers())
+    wide = to_latex(costly(), Layout(against="published"))
     text = (
-        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}" + body + "\\end{document}"
+        "\\documentclass[twocolumn,a4paper]{article}\\usepackage{booktabs}\\begin{document}"
+        f"{body}\\begin{{table*}}{wide}\\end{{table*}}\\end{{document}}"
     )
     (tmp_path / "t.tex").write_text(text)
     command = ["pdflatex", "-halt-on-error", "-no-shell-escape", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in (tmp_path / "t.log").read_text(errors="replace")
 
 
 def test_csv_holds_no_formula():
@@ -214,7 +325,8 @@ def test_csv_holds_no_formula():
     names = [row[0] for row in rows[1:]]
     assert names[:4] == ["'" + name for name in HOSTILE[:4]]
     assert not any(name.startswith(("=", "+", "-", "@", "\t", "\r")) for name in names)
-    negative = make("a", 1, top1_loc=-1.5)
+    negative = make("a", 1)
+    negative.metrics.top1_loc = -1.5  # no record has that, but numbers are no names
     assert "-1.5" in to_csv([negative]).splitlines()[1].split(",")
 
 
@@ -394,21 +506,23 @@ def test_sections_are_ranked_apart_and_keep_their_order():
 
 def test_a_published_number_stands_beside_its_reproduction():
     layout = Layout(columns=("model", "top1_loc", "max_box_acc_v2"), against="published")
-    lines = to_markdown(costly(), layout).splitlines()
+    made = costly()
+    made[1].cost = made[1].cost.model_copy(update={"map_size": (28, 28)})  # the protocol's
+    made[0].intervals = {"max_box_acc_v2": (60.5, 61.5)}
+    lines = to_markdown(made, layout).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[:5]]
-    assert cells[0] == ["Model", "Top-1 Loc", "vs. publ.", "MaxBoxAccV2", "vs. publ."]
-    # 43.5 - (100 - 57.2); 42.8 is outside of 43 to 44.
-    assert cells[2][1:] == ["<u>43.50</u>", "+0.70 outside CI", "<u>61.00</u>", "+1.00"]
-    assert cells[3][1:] == ["**52.16**", "–", "**63.00**", "−0.70"]
-    assert cells[4][1:] == ["–", "–", "53.36", "–"]
-    assert any(
-        "against 42.80 = 100 − 57.20" in line and "Zhou et al. 2016" in line for line in lines[5:]
-    )
-    assert any("against 63.7" in line and "not checked" in line for line in lines[5:])
-    row = next(csv.DictReader(io.StringIO(to_csv(costly(), layout))))
-    assert float(row["top1_loc_published"]) == 42.80
-    assert float(row["top1_loc_difference"]) == pytest.approx(0.70)
-    assert row["top1_loc_published_in_interval"] == "False"
-    assert "1512.04150" in row["top1_loc_source"]
+    # The Top-1 Loc of Zhou et al. is of another convention.
+    assert cells[0] == ["Model", "Top-1 Loc", "MaxBoxAccV2", "vs. publ."]
+    assert cells[2][2:] == ["<u>61.00</u>", "+1.00 outside CI"]
+    assert cells[3][2:] == ["**63.00**", "−0.70"]
+    assert cells[4][2:] == ["53.36", "–"]
+    assert any("against 63.7" in line and "Choe et al. 2020" in line for line in lines[5:])
+    row = next(csv.DictReader(io.StringIO(to_csv(made, layout))))
+    assert float(row["max_box_acc_v2_published"]) == 60.0
+    assert float(row["max_box_acc_v2_difference"]) == pytest.approx(1.0)
+    assert row["max_box_acc_v2_published_in_interval"] == "False"
+    assert row["max_box_acc_v2_source"].startswith("http")
+    # A map of another size is another thing.
+    assert "vs. publ." not in to_markdown(costly()[1:2], layout)
     text = to_markdown(records(), Layout(against="published"))
     assert "vs. publ." not in text and "No published number" in text

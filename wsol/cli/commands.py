@@ -30,6 +30,8 @@ _FIRST_SENTENCES = {
     "published": "List the published numbers that `wsol table` compares with or sets in its "
     "tables.",
     "models": "List the networks by name: parameters, and whether class activation maps apply.",
+    "methods": "List the methods that make maps: paper, what each needs of a network, and what it "
+    "costs.",
     "datasets": "Check, download and describe data sets.",
     "demo": "See the whole thing work, offline: make data, train, evaluate, tabulate, draw.",
 }

@@ -18,7 +18,7 @@ from wsol.cli.output import (
 from wsol.datasets.options import DataOptions
 from wsol.errors import InputError
 from wsol.evaluation.options import EvaluationOptions
-from wsol.progress import track
+from wsol.progress import MESSAGES, track
 
 
 @app.command(
@@ -29,6 +29,8 @@ from wsol.progress import track
 `wsol evaluate center --data protocol --root wsol-metadata/CUB/test --threshold-step 0.001`
 
 `wsol evaluate resnet50 --weights cub.pt --data cub --root CUB_200_2011 --json resnet50.json`
+
+`wsol evaluate vgg16 vit_b_16 --method gradcam,layercam --data ilsvrc --root /data/imagenet`
 
 `wsol evaluate resnet50 --weights run/best.pt --data cub --root CUB_200_2011
 --threshold-from run/train.json`
@@ -73,21 +75,39 @@ def evaluate(
     out: OutOption = None,
     store: StoreOption = None,
     resume: ResumeOption = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say how many forward passes the maps would need."),
+    ] = False,
 ) -> None:
     """Evaluate classifiers and baselines on a data set: localization beside parameters.
 
-    Boxes come from class activation maps of the ground-truth class; see the README for what each
-    column means. Nothing is trained, and no box is seen by the network.
+    Boxes come from maps of the ground-truth class, class activation maps unless --method says
+    otherwise; see the README for what each column means. Nothing is trained, and no box is seen
+    by the network.
     """
     from wsol.datasets.base import limited
-    from wsol.evaluation.models import evaluate_models, file_names, pair_weights
+    from wsol.evaluation.models import (
+        by_method,
+        evaluate_models,
+        expected_passes,
+        file_names,
+        pair_weights,
+    )
     from wsol.records.outcomes import OUTCOMES_SUFFIX
 
-    requests = pair_weights(models, weights or [], names=name or (), ema=ema)
+    paired = pair_weights(models, weights or [], names=name or (), ema=ema)
+    requests = by_method(paired, options)
     if options.save_scoremaps is not None and len(requests) > 1:
-        raise InputError("--save-scoremaps takes one model at a time; evaluate them in turn.")
+        raise InputError(
+            "--save-scoremaps takes one model and method at a time; evaluate them in turn."
+        )
     folder = progress_folder(out, json_file, resume, options.per_image)
     dataset = limited(data.whole(), data.limit)
+    if dry_run:
+        for line in expected_passes(requests, dataset, options):
+            _tell(line)
+        return
     with resume_hint(folder):
         records = evaluate_models(
             requests, dataset, options, folder=folder, resume=resume, track=track, tell=tell
@@ -100,3 +120,7 @@ def evaluate(
     if out is None and folder is not None and json_file is not None:
         settle_outcomes(folder, file_names(requests), json_file, options.per_image)
         clear(folder)
+
+
+def _tell(line: str) -> None:
+    MESSAGES.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -37,7 +37,8 @@ class TrainedWith(StrEnum):
 
 `wsol import-weights vgg16CAM_train_iter_90000.caffemodel --as vgg16_gap --out vgg16cam.pt`
 
-`wsol import-weights last_checkpoint.pth.tar --as resnet50 --method adl --map-size 28 --out adl.pt`
+`wsol import-weights last_checkpoint.pth.tar --as resnet50 --wsol-method adl --map-size 28
+--out adl.pt`
 
 `wsol evaluate vgg16_gap --weights vgg16cam.pt --data ilsvrc --root /data/imagenet`
 """,
@@ -54,7 +55,7 @@ def import_weights(
     network: Annotated[ImportedName, typer.Option("--as", help="The network that FILE holds.")],
     out: Annotated[Path, typer.Option("--out", help="The wsol checkpoint to write.")],
     method: Annotated[
-        TrainedWith, typer.Option("--method", help="What the network was trained with.")
+        TrainedWith, typer.Option("--wsol-method", help="What the network was trained with.")
     ] = TrainedWith.CAM,
     map_size: Annotated[
         int | None,
@@ -71,6 +72,14 @@ def import_weights(
             help="What its logits stand for: `ilsvrc` (sorted WordNet ids; taken by itself where "
             "there are 1,000), or a text file with a class key a line. Without it, other "
             "classes are numbered as the data set's are.",
+        ),
+    ] = None,
+    acol_threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--acol-threshold",
+            help="acol: what it was trained with, on which its maps depend; default: 0.7, the "
+            "released one.",
         ),
     ] = None,
 ) -> None:
@@ -91,6 +100,7 @@ def import_weights(
         method=method.value,
         map_size=map_size,  # type: ignore[arg-type]
         classes=None if classes is None else _class_keys(classes),
+        acol_threshold=acol_threshold,
     )
     side = classifier.preprocessing.size
     height, width = map_shape(classifier)
@@ -101,12 +111,6 @@ def import_weights(
         highlight=False,
         soft_wrap=True,
     )
-    if method is TrainedWith.ACOL:
-        OUTPUT.print(
-            "Its maps are those of branch A; the published evaluation takes the maximum of both "
-            "branches' maps, so its figures are not comparable.",
-            soft_wrap=True,
-        )
 
 
 def _class_keys(given: str) -> list[str]:

@@ -27,6 +27,8 @@ _SUFFIXES = (".png", ".svg", ".pdf")
 
 `wsol show cat.jpg dog.jpg --model timm:convnext_tiny --out pictures`
 
+`wsol show dog.jpg --model vit_b_16 --method gradcam`
+
 `wsol show street.jpg --model resnet50 --class "traffic light" --threshold 0.3 --out light.pdf`
 """
 )
@@ -56,6 +58,13 @@ def show(
         typer.Option("--threshold", min=0, max=1, help="Of the box, times the map's maximum."),
     ] = 0.2,
     top: Annotated[int, typer.Option("--top", min=1, help="How many predictions.")] = 5,
+    method: Annotated[
+        str, typer.Option("--method", help="What makes the map; `wsol methods` lists them.")
+    ] = "cam",
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", help="Layer whose output the map is made of; default: found."),
+    ] = None,
     resize_mode: Annotated[
         ResizeMode, typer.Option("--resize-mode", help="How a photograph becomes the input.")
     ] = "squash",
@@ -79,7 +88,7 @@ def show(
     from wsol.results.overlay_picture import write_overlay
     from wsol.show import find_class, look
 
-    photographs = [open_image(image) for image in images]
+    photographs = [open_image(image, upright=True) for image in images]
     classifier = load_classifier(model, weights, ema=ema)
     for note in classifier.notes:
         tell(note)
@@ -93,8 +102,11 @@ def show(
             threshold=threshold,
             top=top,
             resize_mode=resize_mode,
+            method=method,
+            layer=layer,
         )
-        title = f"{shown.class_name}, {classifier.name}, threshold {threshold:g}"
+        maps = "" if method == "cam" else f", {method}"
+        title = f"{shown.class_name}, {classifier.name}{maps}, threshold {threshold:g}"
         write_overlay(
             target,
             shown.image,

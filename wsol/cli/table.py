@@ -27,6 +27,13 @@ class Best(StrEnum):
     NONE = "none"
 
 
+class Preset(StrEnum):
+    """Which columns a table has."""
+
+    PAPER = "paper"
+    ALL = "all"
+
+
 class Against(StrEnum):
     """What numbers are set beside."""
 
@@ -48,6 +55,8 @@ _SUFFIXES = {
 
 `wsol table results/ --group-by dataset --format latex --digits 1 --out table.tex`
 
+`wsol table results/cub --preset paper --intervals --out table.md`
+
 `wsol table results/ --group-by dataset --columns model,parameters,flops,max_box_acc_v2`
 
 `wsol table cub.json ilsvrc.json --group-by dataset --against published`
@@ -64,7 +73,19 @@ def table(
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option("--columns", help="Names separated by commas; default: all with a value."),
+        typer.Option(
+            "--columns",
+            help="Names separated by commas, instead of a preset; a wrong one lists them all.",
+        ),
+    ] = None,
+    preset: Annotated[
+        Preset | None,
+        typer.Option(
+            "--preset",
+            help="paper: model, method, parameters, Top-1 Loc, GT-known Loc, MaxBoxAcc and "
+            "MaxBoxAccV2, which fits one column of a two-column article; all: every column with "
+            "a value. Default: paper for latex, else all.",
+        ),
     ] = None,
     sort: Annotated[
         str | None,
@@ -87,6 +108,14 @@ def table(
         Against | None,
         typer.Option("--against", help="Add a column of differences to published numbers."),
     ] = None,
+    intervals: Annotated[
+        bool,
+        typer.Option(
+            "--intervals",
+            help="Half of the 95 % interval behind each number, of records that have them "
+            "(`wsol stats --update`).",
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write instead of printing.")
     ] = None,
@@ -94,13 +123,16 @@ def table(
     """Make a table of records: localization beside parameters, operations, map size and time.
 
     Records of different data sets, splits, conventions or numbers of images are refused in one
-    table, and get a section each with --group-by. `wsol published` lists the published numbers.
+    table, and get a section each with --group-by. Rows stand in the order of the command, and
+    within a folder in that of the experiment that made it; a run found twice is one row, and so
+    are repeated trainings, with the standard deviation over their seeds. `wsol published` lists
+    the published numbers.
     """
     from wsol.cli.output import OUTPUT
     from wsol.files import write_text
-    from wsol.records.record import find_records
     from wsol.results import table as tables
     from wsol.results.cells import Layout
+    from wsol.results.sources import find_sources
 
     if table_format is None:
         table_format = TableFormat.TERMINAL
@@ -113,13 +145,15 @@ def table(
             table_format = _SUFFIXES[out.suffix]
     layout = Layout(
         columns=None if columns is None else _names(columns),
+        preset=None if preset is None else preset.value,
         sort=sort,
         group_by=() if group_by is None else _names(group_by),
         best=best.value,
         digits=digits,
         against=None if against is None else "published",
+        intervals=intervals,
     )
-    found = find_records(records)
+    found = [source.record for source in find_sources(records)]
     if table_format is TableFormat.TERMINAL:
         shown = tables.terminal_table(found, layout)
         if out is None:

@@ -103,7 +103,7 @@ def train(
     with joined(usable_device(recipe.device)) as (processes, own_device):
         torch.backends.cudnn.benchmark = True  # every batch has the same shape
         recipe = recipe.replaced(device=own_device)
-        method = make_method(recipe.method, **recipe.method_options)
+        method = make_method(recipe.wsol_method, **recipe.method_options)
         dataset = data.opened()
         selection = None
         if select_data is not None and select_root is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,10 @@ from wsol.errors import InputError
 Boxes = NDArray[np.float64]
 """Boxes as an (n, 4) float64 array of x0, y0, x1, y1 in pixels of the original image,
 **inclusive corners**: a box that covers the single pixel (3, 5) is 3, 5, 3, 5."""
+
+Exif = Literal["auto", "apply", "ignore"]
+"""Whether photographs are turned as their orientation tags say: where the annotated size says so,
+always, or never."""
 
 ROUNDING = 0.5
 """How far a box may leave its image, in pixels: less is the rounding of a conversion."""
@@ -60,6 +64,8 @@ class Dataset:
     keep it light (paths and boxes only). `classes` holds the class keys in label order (wnids
     for ImageNet-like sets), which is how a model's outputs are matched to labels.
     `class_names` are for people. `notes` are facts about this copy worth keeping in a record.
+    `exif` says whether boxes are on photographs as stored or as seen, and `skip_bad_annotations`
+    that boxes outside of them are left out and not refused; see `wsol.datasets.settling`.
 
     Raises:
         InputError: on construction, naming the first sample that has another one's id, a label
@@ -73,6 +79,8 @@ class Dataset:
     classes: tuple[str, ...]
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = field(default=())
+    exif: Exif = "auto"
+    skip_bad_annotations: bool = False
 
     def __post_init__(self) -> None:
         where = f"{self.name}, split {self.split}"
@@ -87,10 +95,18 @@ class Dataset:
 
     def noting(self, *notes: str) -> "Dataset":
         """The same with more notes."""
-        noted = copy(self)
+        return self._with(notes=(*self.notes, *notes))
+
+    def opened_with(self, exif: Exif, skip_bad_annotations: bool) -> "Dataset":
+        """The same, with what is to be done about its photographs."""
+        return self._with(exif=exif, skip_bad_annotations=skip_bad_annotations)
+
+    def _with(self, **fields: Any) -> "Dataset":
+        changed = copy(self)
         # Nothing that was checked on construction changes, so it is not checked again.
-        object.__setattr__(noted, "notes", (*self.notes, *notes))
-        return noted
+        for name, value in fields.items():
+            object.__setattr__(changed, name, value)
+        return changed
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -206,7 +222,7 @@ def _check_boxes(samples: Sequence[Sample], arrays: list[Boxes], where: str) -> 
         raise InputError(f"{where}: {empty.image_id} has the size {empty.size}.")
     limits = np.repeat(sizes, counts, axis=0)
     near, far = boxes[:, :2], boxes[:, 2:]
-    wrong = ~np.isfinite(boxes).all(1) | (near > far).any(1)
+    wrong = np.asarray(~np.isfinite(boxes).all(axis=1) | (near > far).any(axis=1))
     # A comparison with an unknown size, which is NaN, is false.
     outside = ((near < -ROUNDING) & ~np.isnan(limits) | (far > limits + ROUNDING)).any(1)
     bad = np.flatnonzero(wrong | outside)

@@ -1,16 +1,22 @@
 """Verifying a copy of a data set: what is there, what is wrong, what would fix it."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
 
 from wsol.datasets.base import Dataset, Sample
-from wsol.datasets.loading import image_size, open_image
-from wsol.datasets.parsing import AnnotationError, Problem, Problems, clipped
+from wsol.datasets.loading import image_size
+from wsol.datasets.masks import read_mask
+from wsol.datasets.parsing import AnnotationError, Problem, Problems, as_boxes, clipped
+from wsol.datasets.settling import Finding, SwappedSizeError, finding_notes, settle
 from wsol.errors import InputError
 from wsol.pipeline import Pipeline
 
 _LISTED = 20
+_Checked = tuple[list[Problem], Finding]
+"""What is wrong with one image, and what was noticed about its photograph."""
 
 
 @dataclass(slots=True)
@@ -84,41 +90,43 @@ def check_dataset(
         if found.clipped:
             report.notes += Problems.clipped_note(found.clipped)
 
-    def job(sample: Sample) -> Callable[[], list[Problem]]:
-        return lambda: _check(sample, decode)
+    def job(sample: Sample) -> Callable[[], _Checked]:
+        return lambda: _check(dataset, sample, decode)
 
-    with Pipeline[list[Problem]](workers) as pipeline:
-        for sample in dataset.samples:
-            for problems in pipeline.submit(job(sample)):
-                report.problems += problems
-                advance(1)
-        for problems in pipeline.drain():
-            report.problems += problems
+    findings = []
+    with Pipeline[_Checked](workers) as pipeline:
+        for checked in _all(pipeline, map(job, dataset.samples)):
+            report.problems += checked[0]
+            findings.append(checked[1])
             advance(1)
+    report.notes += finding_notes(np.array(findings, dtype=np.uint8))
     return report
 
 
-def _check(sample: Sample, decode: bool) -> list[Problem]:
-    problems = []
+def _all(
+    pipeline: Pipeline[_Checked], jobs: Iterable[Callable[[], _Checked]]
+) -> Iterator[_Checked]:
+    for job in jobs:
+        yield from pipeline.submit(job)
+    yield from pipeline.drain()
+
+
+def _check(dataset: Dataset, sample: Sample, decode: bool) -> _Checked:
+    problems: list[Problem] = []
 
     def found(kind: str, message: str) -> None:
         problems.append(Problem(kind, sample.image_id, message))
 
-    size = sample.size
+    size, findings = sample.size, Finding.NONE
     if sample.path is not None:
+        look: Literal["header", "pixels"] = "pixels" if decode else "header"
         try:
-            actual = open_image(sample.path).size if decode else image_size(sample.path)
+            settled = settle(replace(sample, boxes=as_boxes([])), exif=dataset.exif, look=look)
+            size, findings = settled.size, settled.findings
+        except SwappedSizeError as error:
+            found("width and height swapped", str(error))
         except InputError as error:
-            missing = not sample.path.exists()
-            found("missing image" if missing else "undecodable image", str(error))
-        else:
-            if size is not None and size != actual:
-                found(
-                    "image of another size",
-                    f"{sample.path}: is {actual[0]}x{actual[1]}, annotated as {size[0]}x{size[1]}; "
-                    "replace it by the original.",
-                )
-            size = actual
+            found("undecodable image" if _is_there(sample) else "missing image", str(error))
     for x0, y0, x1, y1 in sample.boxes.tolist():
         try:
             clipped((x0, y0, x1, y1), size, sample.image_id, Problems())
@@ -128,7 +136,11 @@ def _check(sample: Sample, decode: bool) -> list[Problem]:
         if path is None:
             continue
         try:
-            image_size(path) if not decode else open_image(path)
+            read_mask(path) if decode else image_size(path)
         except InputError as error:
             found("bad mask", str(error))
-    return problems
+    return problems, findings
+
+
+def _is_there(sample: Sample) -> bool:
+    return sample.path is not None and sample.path.exists()

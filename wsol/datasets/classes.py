@@ -12,23 +12,23 @@ CLASSES_MOST = 1_000_000
 """Labels beyond this are taken for a mistake, before a class is made for every number below."""
 
 PUBLISHED_IMAGES = {
-    ("ILSVRC", "train"): 1_281_167,
-    ("ILSVRC", "train-weaksup"): 1_281_167,
-    ("ILSVRC", "train-fullsup"): 10_000,
-    ("ILSVRC", "val"): 50_000,
-    ("ILSVRC", "test"): 50_000,
-    ("CUB", "train"): 5_994,
-    ("CUB", "train-weaksup"): 5_994,
-    ("CUB", "train-fullsup"): 1_000,
-    ("CUB", "test"): 5_794,
-    ("OpenImages", "train-weaksup"): 29_819,
-    ("OpenImages", "train-fullsup"): 2_500,
-    ("OpenImages", "test"): 5_000,
-    ("Tiny ImageNet", "train"): 100_000,
-    ("Tiny ImageNet", "val"): 10_000,
+    ("ILSVRC", 1000, "train"): 1_281_167,
+    ("ILSVRC", 1000, "train-weaksup"): 1_281_167,
+    ("ILSVRC", 1000, "train-fullsup"): 10_000,
+    ("ILSVRC", 1000, "val"): 50_000,
+    ("ILSVRC", 1000, "test"): 50_000,
+    ("CUB", 200, "train"): 5_994,
+    ("CUB", 200, "train-weaksup"): 5_994,
+    ("CUB", 200, "train-fullsup"): 1_000,
+    ("CUB", 200, "test"): 5_794,
+    ("OpenImages", 100, "train-weaksup"): 29_819,
+    ("OpenImages", 100, "train-fullsup"): 2_500,
+    ("OpenImages", 100, "test"): 5_000,
+    ("Tiny ImageNet", 200, "train"): 100_000,
+    ("Tiny ImageNet", 200, "val"): 10_000,
 }
-"""Images by a `Dataset`'s name and split, as published; ILSVRC's and CUB's `train-fullsup` are
-ImageNetV2 and CUBV2 of the WSOL protocol (Choe et al., CVPR 2020)."""
+"""Images by a `Dataset`'s name, number of classes, and split, as published; ILSVRC's and CUB's
+`train-fullsup` are ImageNetV2 and CUBV2 of the WSOL protocol (Choe et al., CVPR 2020)."""
 
 
 @cache

@@ -73,7 +73,7 @@ def whole_or_noted(dataset: Dataset) -> Dataset:
 
 def whole_note(dataset: Dataset) -> tuple[str, ...]:
     """A note that a copy is not whole, or none."""
-    published = PUBLISHED_IMAGES.get((dataset.name, dataset.split))
+    published = PUBLISHED_IMAGES.get((dataset.name, len(dataset.classes), dataset.split))
     if published is None or len(dataset) >= published:
         return ()
     classes = len({sample.label for sample in dataset.samples})

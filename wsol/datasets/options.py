@@ -1,7 +1,7 @@
 """Which data set, and how much of it: options of every job that reads one."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -56,6 +56,11 @@ class DataOptions(_Named):
         default=None,
         description="File of images to leave out, a name or number a line (the CLS-LOC blacklist).",
     )
+    exif: Literal["auto", "apply", "ignore"] = Field(
+        default="auto",
+        description="Turn photographs by their EXIF orientation: where the annotated size says so "
+        "(auto), always (boxes are on upright pictures), or never.",
+    )
     skip_bad_annotations: bool = Field(
         default=False,
         description="Leave out boxes, lines and files that are wrong about single images, and "
@@ -86,6 +91,7 @@ class DataOptions(_Named):
             masks=self.masks,
             split=self.split,
             exclude=self.exclude,
+            exif=self.exif,
             skip_bad_annotations=self.skip_bad_annotations,
             problems=problems,
         )

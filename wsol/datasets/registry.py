@@ -21,7 +21,7 @@ from wsol.plugin import call, is_plugin, load_callable
 from wsol.reading import quoted
 
 if TYPE_CHECKING:
-    from wsol.datasets.base import Dataset
+    from wsol.datasets.base import Dataset, Exif
     from wsol.datasets.parsing import Problems
 
 
@@ -194,6 +194,7 @@ def open_dataset(
     masks: Path | None = None,
     split: str | None = None,
     exclude: Path | None = None,
+    exif: "Exif" = "auto",
     skip_bad_annotations: bool = False,
     problems: "Problems | None" = None,
 ) -> "Dataset":
@@ -207,7 +208,9 @@ def open_dataset(
         images: the image root, where the layout does not imply it.
         masks: the mask root.
         split: None takes the layout's evaluation split.
-        exclude: a file of images to leave out, see `wsol.datasets.excluded`.
+        exclude: a file of images to leave out, a path, name or number a line.
+        exif: whether boxes are on photographs as stored or as their orientation tags turn them:
+            `auto` (as the annotated sizes say), `apply` or `ignore`.
         skip_bad_annotations: leave out what is wrong about single images, and note it.
         problems: gathers what is wrong instead of raising; for checks.
 
@@ -228,7 +231,8 @@ def open_dataset(
         reader = load(layout.reader)
         with nothing_collected():
             dataset = reader(require_root(layout, root), **arguments, problems=opening.problems)
-    return opening.finished(dataset, exclude, strict=not skip_bad_annotations)
+    dataset = opening.finished(dataset, exclude, strict=not skip_bad_annotations)
+    return dataset.opened_with(exif, skip_bad_annotations)
 
 
 def load(place: str) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """Adds up the outcomes of images into one set of metrics; the Python door for one's own loop."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from wsol.boxes.runs import Contours
 from wsol.datasets.base import Dataset
+from wsol.datasets.settling import finding_notes, settle
 from wsol.errors import InputError
 from wsol.evaluation.judging import Classification, Outcome, judge_map
 from wsol.evaluation.protocol import Protocol
@@ -40,6 +42,7 @@ class Evaluator:
         self.protocol = protocol = protocol or Protocol()
         self._position = {sample.image_id: i for i, sample in enumerate(dataset.samples)}
         self._seen = np.zeros(len(dataset), dtype=bool)
+        self._findings = np.zeros(len(dataset), dtype=np.uint8)
         self._boxes = {
             kind: BoxAccuracy(protocol.thresholds, protocol.iou) for kind in protocol.contour_kinds
         }
@@ -67,9 +70,14 @@ class Evaluator:
         """
         if image_id not in self._position:
             raise InputError(f"{image_id}: not an image of {self.dataset.name}.")
-        sample = self.dataset.samples[self._position[image_id]]
+        settled = settle(
+            self.dataset.samples[self._position[image_id]],
+            exif=self.dataset.exif,
+            skip_bad_annotations=self.dataset.skip_bad_annotations,
+        )
         array = _as_array(score_map, f"the score map of {image_id}")
-        self.add(judge_map(array, sample, self.protocol, classification=classification))
+        outcome = judge_map(array, settled.sample, self.protocol, classification=classification)
+        self.add(replace(outcome, findings=settled.findings))
 
     def add(self, outcome: Outcome) -> None:
         """Add an outcome of `wsol.evaluation.judging.judge`.
@@ -81,6 +89,7 @@ class Evaluator:
         if self._seen[position]:
             raise InputError(f"{outcome.image_id}: evaluated twice.")
         self._seen[position] = True
+        self._findings[position] = outcome.findings
         for kind, best_iou in outcome.best_iou.items():
             self._boxes[kind].update(best_iou)
         correct = None if outcome.fixed_iou is None else outcome.fixed_iou >= 0.5
@@ -132,6 +141,7 @@ class Evaluator:
             twice = self.dataset.samples[int(np.argmax(self._seen & other._seen))].image_id
             raise InputError(f"{twice}: in both of the shards to merge.")
         self._seen |= other._seen
+        self._findings |= other._findings
         for name, metric in self._parts():
             metric.merge(dict(other._parts())[name])
 
@@ -159,6 +169,10 @@ class Evaluator:
         """The means of metrics that are not the package's, by the names they were asked for by."""
         return {name: value for name, value in self._means.compute().items() if is_plugin(name)}
 
+    def notes(self) -> list[str]:
+        """What was noticed about the photographs of the images added so far, with counts."""
+        return finding_notes(self._findings)
+
     def curves(self) -> Curves:
         """The number of correct images at every threshold and IoU level."""
 
@@ -174,7 +188,7 @@ class Evaluator:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything added so far as named arrays, for a file that a later run goes on from."""
-        state = {"seen": self._seen}
+        state = {"seen": self._seen, "findings": self._findings}
         for name, metric in self._parts():
             state |= {f"{name}.{key}": value for key, value in metric.state().items()}
         return state
@@ -184,6 +198,7 @@ class Evaluator:
         if state["seen"].shape != self._seen.shape:
             raise InputError("The saved state belongs to another data set.")
         self._seen = state["seen"].copy()
+        self._findings = state["findings"].copy()
         for name, metric in self._parts():
             prefix = f"{name}."
             metric.load_state(

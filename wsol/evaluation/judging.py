@@ -19,6 +19,7 @@ from wsol.boxes.one_level import largest_box_at
 from wsol.boxes.runs import BoxRuns, Contours
 from wsol.datasets.base import Boxes, Sample
 from wsol.datasets.loading import image_size
+from wsol.datasets.settling import Finding
 from wsol.errors import InputError
 from wsol.evaluation.protocol import Protocol
 from wsol.maps.normalize import score_maps
@@ -70,7 +71,7 @@ class Outcome:
     `false_pixels` are histograms of the map over foreground and background. `size` (width,
     height) is that of the original image, None where nothing needed it. `classification` is None
     without a classifier; `values` are those of the protocol's further metrics; `row` is what a
-    per-image file says, None where none is written.
+    per-image file says, None where none is written. `findings` are those about its photograph.
     """
 
     image_id: str
@@ -83,6 +84,7 @@ class Outcome:
     classification: Classification | None = None
     values: dict[str, float | None] = field(default_factory=dict)
     row: OutcomeRow | None = None
+    findings: Finding = Finding.NONE
 
 
 def validate_map(score_map: NDArray[Any]) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from wsol.datasets.base import Dataset
+from wsol.datasets.settling import NoBoxLeftError, settle
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.judging import Outcome, judge, prepare
@@ -88,7 +89,11 @@ def evaluate(
         environment=environment(usable_device(options.device)),
         timing=run.timing(judging.seconds),
         skipped=skipped,
-        notes=[*dataset.notes, *(() if isinstance(model, str) else model.notes)],
+        notes=[
+            *dataset.notes,
+            *evaluator.notes(),
+            *(() if isinstance(model, str) else model.notes),
+        ],
         cost=model_cost(model, options),
         curves=evaluator.curves() if options.curves else None,
         plugin_metrics=evaluator.plugin_metrics() or None,
@@ -133,9 +138,16 @@ class _BaselineJudging:
         for position in self._evaluator.pending():
             sample = dataset.samples[position]
             try:
+                settled = settle(
+                    sample,
+                    exif=dataset.exif,
+                    skip_bad_annotations=dataset.skip_bad_annotations,
+                )
+                sample = settled.sample
                 outcome = judge(prepared, sample, options.protocol)
+                outcome = replace(outcome, findings=settled.findings)
             except InputError as error:
-                if not options.skip_bad_images:
+                if not (options.skip_bad_images or isinstance(error, NoBoxLeftError)):
                     raise
                 yield SkippedImage(image_id=sample.image_id, reason=str(error))
                 continue

@@ -1,9 +1,10 @@
 """Several models on one data set, with finished ones kept across interruptions."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import groupby, repeat
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from wsol.errors import InputError
 from wsol.evaluation.lifecycle import Place, ignore_progress
 from wsol.evaluation.loop import evaluate, model_cost
 from wsol.evaluation.options import EvaluationOptions
-from wsol.evaluation.settings import run_settings
+from wsol.evaluation.settings import localizer, run_settings, with_coco
 from wsol.maps.baselines import BASELINES
 from wsol.models.classifier import Classifier
 from wsol.models.registry import load_classifier
-from wsol.records.record import ResultRecord, read_records, write_record
+from wsol.records.record import ResultRecord, read_records, write_order, write_record
 
 Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Shows the progress of one model: called with its name and the number of images, it gives a
@@ -33,6 +34,7 @@ class ModelRequest:
         name: what to call it in records and tables; None takes the classifier's.
         beside: what tells its weights from those of other requests for the same network.
         ema: take averaged weights where the file has them beside raw ones.
+        method: what makes its maps.
     """
 
     spec: str
@@ -41,6 +43,7 @@ class ModelRequest:
     name: str | None = None
     beside: str | None = None
     ema: bool = False
+    method: str = "cam"
 
 
 def pair_weights(
@@ -78,7 +81,7 @@ def pair_weights(
         raise InputError(
             f"{len(names)} --name for {len(networks)} networks; give one each in the same order."
         )
-    called = iter(names or [None] * len(networks))
+    called: Iterator[str | None] = iter(names) if names else repeat(None)
     requests = [
         ModelRequest(spec)
         if spec in BASELINES
@@ -123,6 +126,15 @@ def _end(path: Path, depth: int) -> str:
     return "/".join(path.with_suffix("").parts[-depth:])
 
 
+def by_method(requests: Iterable[ModelRequest], options: EvaluationOptions) -> list[ModelRequest]:
+    """A request for each model and method; baselines have none and come once."""
+    return [
+        replace(request, method=method)
+        for request in requests
+        for method in (("cam",) if request.spec in BASELINES else options.method)
+    ]
+
+
 def no_progress(name: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
     """A `Track` that shows nothing."""
     return nullcontext(ignore_progress)
@@ -138,34 +150,84 @@ def evaluate_models(
     track: Track = no_progress,
     tell: Callable[[str], None] = lambda text: None,
 ) -> list[ResultRecord]:
-    """Evaluate each model in turn.
+    """Evaluate each model in turn, with the method of its request.
 
     Args:
+        requests: of `by_method`, where the options name methods.
         folder: where each model's record, and while it runs its progress, is kept; None keeps
             nothing. Records of models that finished stay when a later one fails.
         resume: keep records in `folder` that were made with the same settings and weights, and go
             on with an unfinished model.
-        tell: called with what the user should know about a model's weights.
+        tell: called with what the user should know about a model's weights, and before several
+            methods of a model run, how many forward passes each needs.
     """
     records = []
-    for request, name in zip(requests, file_names(requests), strict=True):
-        model = load_model(request, dataset)
-        for note in () if isinstance(model, str) else model.notes:
-            tell(f"{model.name}: {note}")
-        place = None if folder is None else Place(folder, name, resume)
-        record = None
-        if resume and place is not None:
-            settings = run_settings(model, dataset, options, weights_name(request))
-            record = _finished(place, settings, options.per_image)
-            if record is not None and options.latency and not _is_timed(record):
+    names = file_names(requests)
+    named = zip(requests, names, strict=True)
+    for alike, group in groupby(named, lambda pair: replace(pair[0], method="cam")):
+        model, runs = load_model(alike, dataset), list(group)
+        if not isinstance(model, str):
+            for note in model.notes:
+                tell(f"{model.name}: {note}")
+        if len(runs) > 1:
+            for request, _ in runs:
+                tell(_passes(model, request, dataset, options))
+        for request, name in runs:
+            place = None if folder is None else Place(folder, name, resume)
+            own = options.replaced(method=(request.method,))
+            records.append(_evaluated(model, weights_name(request), dataset, own, place, track))
+    if folder is not None:
+        write_order([folder / f"{name}.json" for name in names])
+    return records
+
+
+def _evaluated(
+    model: Classifier | str,
+    weights: str | None,
+    dataset: Dataset,
+    options: EvaluationOptions,
+    place: Place | None,
+    track: Track,
+) -> ResultRecord:
+    """The record of a run that has finished before, or now."""
+    if place is not None and place.resume:
+        settings = run_settings(model, dataset, options, weights)
+        record = _finished(place, settings, options.per_image)
+        if record is not None:
+            if options.latency and not _is_timed(record):
                 record.cost = model_cost(model, options)
                 write_record(record, place.record)
-        if record is None:
-            record = evaluate_model(
-                model, weights_name(request), dataset, options, place=place, track=track
-            )
-        records.append(record)
-    return records
+            return record
+    return evaluate_model(model, weights, dataset, options, place=place, track=track)
+
+
+def expected_passes(
+    requests: list[ModelRequest], dataset: Dataset, options: EvaluationOptions
+) -> Iterator[str]:
+    """A line for each request that says how many forward passes its maps need."""
+    for alike, group in groupby(requests, lambda request: replace(request, method="cam")):
+        model = load_model(alike, dataset)
+        for request in group:
+            yield _passes(model, request, dataset, options)
+
+
+def _passes(
+    model: Classifier | str, request: ModelRequest, dataset: Dataset, options: EvaluationOptions
+) -> str:
+    if isinstance(model, str):
+        return f"{model}: no forward pass"
+    options = options.replaced(method=(request.method,))
+    return f"{model.name}, {request.method}: {passes_of(model, dataset, options)}"
+
+
+def passes_of(model: Classifier, dataset: Dataset, options: EvaluationOptions) -> str:
+    """How many forward passes the maps of a run need, in words."""
+    classes = 1 + (min(5, len(dataset.classes)) if with_coco(model, options) else 0)
+    count = localizer(model, options).passes(classes)
+    if count is None:
+        return "as many forward passes as the method makes"
+    each = "1 forward pass" if count == 1 else f"{count:,} forward passes"
+    return f"{each} an image, {count * len(dataset):,} in all"
 
 
 def evaluate_model(
@@ -230,6 +292,8 @@ def file_names(requests: list[ModelRequest]) -> list[str]:
         stem = _plain(request.name or request.spec) or "model"
         if request.name is None and request.weights not in ("default", "none"):
             stem += "-" + _plain(request.beside or Path(request.weights).stem)
+        if request.method != "cam":
+            stem += "-" + re.sub(r"[^A-Za-z0-9_.+-]+", "-", request.method)
         name, number = stem, 2
         while name in names:
             name, number = f"{stem}-{number}", number + 1

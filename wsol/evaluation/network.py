@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from wsol.boxes.one_level import largest_box_at
-from wsol.datasets.base import Sample
-from wsol.datasets.loading import open_image
+from wsol.datasets.base import Dataset, Sample
+from wsol.datasets.settling import Finding, NoBoxLeftError, settle
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.judging import Classification, Outcome, judge, prepare
@@ -24,9 +25,11 @@ from wsol.evaluation.protocol import Protocol
 from wsol.evaluation.rows import outcome_row
 from wsol.evaluation.settings import input_size, localizer, with_coco
 from wsol.maps.files import save_score_map
-from wsol.maps.framing import fit, maps_on_grid
+from wsol.maps.foreground import foreground
+from wsol.maps.framing import fit, maps_on_grid, unfinished_maps
 from wsol.models.classifier import Classifier, Preprocessing, match_classes
 from wsol.models.device import usable_device
+from wsol.models.fast import sped_up
 from wsol.models.precision import autocast
 from wsol.pipeline import Pipeline, loader_processes, usable_cores
 from wsol.records.record import SkippedImage
@@ -60,15 +63,26 @@ class NetworkJudging:
         self._network = classifier.to(self._device)
         self._size = input_size(classifier, options)
         self._localizer = localizer(classifier, options)
+        if self._localizer.method.needs != "network":  # which a user's own method looks at
+            layers = [] if options.layer is None else options.layer.split(",")
+            self._network = sped_up(classifier, self._size, [name.strip() for name in layers])
+            self._localizer = localizer(self._network, options)
         self._coco = with_coco(classifier, options)
-        self._subset = match_classes(classifier.classes, dataset.classes, classifier.num_classes)
+        self._subset = match_classes(
+            classifier.classes,
+            dataset.classes,
+            classifier.num_classes,
+            {sample.label for sample in dataset.samples},
+        )
+        self._predicted = min(_PREDICTED, int((self._subset >= 0).sum()))
         self.seconds = Seconds()
 
     def __iter__(self) -> Iterator[Outcome | SkippedImage]:
         options = self._options
         pending = self._evaluator.pending()
         photographs = _Photographs(
-            [self._evaluator.dataset.samples[p] for p in pending],
+            self._evaluator.dataset,
+            pending,
             self._network.preprocessing,
             self._size,
             options,
@@ -90,10 +104,10 @@ class NetworkJudging:
                 self.seconds.data += time.perf_counter() - start
                 arriving = None
                 if batch is not None:
-                    for sample, reason in batch.bad:
-                        if not options.skip_bad_images:
-                            raise InputError(reason)
-                        yield SkippedImage(image_id=sample.image_id, reason=reason)
+                    for bad in batch.bad:
+                        if not (options.skip_bad_images or bad.may_skip):
+                            raise InputError(bad.reason)
+                        yield SkippedImage(image_id=bad.sample.image_id, reason=bad.reason)
                     if batch.samples:
                         start = time.perf_counter()
                         arriving = self._within_memory(batch)
@@ -131,31 +145,38 @@ class NetworkJudging:
         with torch.inference_mode():
             with autocast(device, options.precision):
                 view = self._localizer.see(images)
-            logits = view.logits.float()[:, subset]
+            # A class that the network has not is never predicted.
+            logits = functional.pad(view.logits.float(), (0, 1), value=-torch.inf)[:, subset]
             own = logits.gather(1, labels[:, None])
             ties_before = (logits == own) & (
                 torch.arange(logits.shape[1], device=device) < labels[:, None]
             )
             rank = ((logits > own) | ties_before).sum(1)
-            top = logits.topk(min(_PREDICTED, logits.shape[1]), dim=1)
+            top = logits.topk(self._predicted, dim=1)
             scores = logits.softmax(1).gather(1, top.indices)
             wanted = labels[:, None]
             if self._coco:
                 wanted = torch.cat([wanted, top.indices], dim=1)
             cams = self._localizer.maps(view, subset[wanted])
             finite = torch.isfinite(cams).all(-1).all(-1).all(-1)
-            maps = maps_on_grid(
-                cams, batch.sizes, self._size, options.resize_mode, options.protocol.grid
+            place = (self._size, options.resize_mode, options.protocol.grid)
+            maps = maps_on_grid(cams[:, :1], batch.sizes, *place)
+            # The map of a label that is predicted is there already.
+            rows, columns = (wanted[:, 1:] != labels[:, None]).nonzero(as_tuple=True)
+            others = unfinished_maps(
+                cams[rows, 1 + columns][:, None], [batch.sizes[row] for row in rows], *place
             )
-            foreground = fixed_foreground(maps[:, 1:], options.protocol)
+            masks = fixed_foreground(others[:, 0], options.protocol)
+            numbers = torch.full_like(wanted[:, 1:], -1)
+            numbers[rows, columns] = torch.arange(len(rows), device=device)
         return _MapsOnTheWay(
-            batch, [rank, top.indices, scores, finite, maps[:, 0], foreground], device
+            batch, [rank, top.indices, scores, finite, maps[:, 0], masks, numbers], device
         )
 
     def judge(self, arrived: "_MapsOnTheWay", index: int) -> Outcome | SkippedImage:
         """The outcome of one image of a batch; runs on a worker thread."""
         sample, options = arrived.batch.samples[index], self._options
-        rank, classes, scores, finite, maps, foreground = arrived.arrays
+        rank, classes, scores, finite, maps, masks, numbers = arrived.arrays
         if not finite[index]:
             reason = (
                 f"{sample.path}: the network's class map has NaN or infinite values; "
@@ -174,15 +195,16 @@ class NetworkJudging:
             boxes = np.stack(
                 [
                     outcome.fixed_box
-                    if label == sample.label
-                    else _largest_box(mask, options.protocol)
-                    for label, mask in zip(classes[index], foreground[index], strict=True)
+                    if number < 0
+                    else _largest_box(masks[number], options.protocol)
+                    for number in numbers[index]
                 ]
             )
         answer = Classification(
             int(rank[index]), classes[index], scores[index].astype(np.float64), boxes
         )
-        outcome = replace(outcome, classification=answer)
+        findings = arrived.batch.findings[index]
+        outcome = replace(outcome, classification=answer, findings=findings)
         if not options.per_image:
             return outcome
         dataset = self._evaluator.dataset
@@ -204,19 +226,9 @@ def _job(
 
 
 def fixed_foreground(maps: Tensor, protocol: Protocol) -> Tensor:
-    """Where finished maps (..., H, W) lie above the fixed threshold, as uint8 0 or 1.
-
-    Says the same as `wsol.evaluation.judging.prepare`, for maps of which nothing else is wanted.
-    """
-    values = maps.double()
-    if protocol.convention == "wsolevaluation":
-        levels = (values * 255).floor()
-        return (
-            levels > (protocol.fixed_threshold * levels.amax((-2, -1), keepdim=True)).floor()
-        ).to(torch.uint8)
-    return (values >= protocol.fixed_threshold * values.amax((-2, -1), keepdim=True)).to(
-        torch.uint8
-    )
+    """Where unfinished maps (..., H, W) lie above the fixed threshold, as uint8 0 or 1."""
+    quantized = protocol.convention == "wsolevaluation"
+    return foreground(maps, protocol.fixed_threshold, quantized=quantized)
 
 
 def _largest_box(foreground: NDArray[np.uint8], protocol: Protocol) -> NDArray[np.float64]:
@@ -243,56 +255,84 @@ class _MapsOnTheWay:
 
 
 @dataclass(frozen=True, slots=True)
+class _Good:
+    """A photograph as the network's input; its sample agrees with it."""
+
+    sample: Sample
+    size: tuple[int, int]
+    pixels: Tensor
+    findings: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class _Bad:
+    """A photograph that cannot be used, and whether it is left out without being asked."""
+
+    sample: Sample
+    reason: str
+    may_skip: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Batch:
     samples: list[Sample]
     sizes: list[tuple[int, int]]
     pixels: Tensor
-    bad: list[tuple[Sample, str]]
+    findings: list[Finding]
+    bad: list[_Bad]
 
 
-class _Photographs(TorchDataset[tuple[Sample, tuple[int, int], Tensor | str]]):
-    """Decodes and fits photographs; an unreadable one yields its error message as text."""
+class _Photographs(TorchDataset["_Good | _Bad"]):
+    """Decodes and fits the photographs at some positions of a data set."""
 
     def __init__(
         self,
-        samples: list[Sample],
+        dataset: Dataset,
+        positions: list[int],
         preprocessing: Preprocessing,
         size: int,
         options: EvaluationOptions,
     ) -> None:
-        self._samples = samples
+        self._dataset = dataset
+        self._positions = positions
         self._preprocessing = preprocessing
         self._size = size
         self._options = options
 
     def __len__(self) -> int:
-        return len(self._samples)
+        return len(self._positions)
 
-    def __getitem__(self, index: int) -> tuple[Sample, tuple[int, int], Tensor | str]:
-        sample, options = self._samples[index], self._options
-        assert sample.path is not None
+    def __getitem__(self, index: int) -> _Good | _Bad:
+        dataset, options = self._dataset, self._options
+        sample = dataset.samples[self._positions[index]]
         red, green, blue = (round(255 * value) for value in self._preprocessing.mean_rgb)
         try:
-            with open_image(sample.path) as image:
-                pixels = fit(
-                    image,
-                    self._size,
-                    options.resize_mode,
-                    self._preprocessing.interpolation,
-                    (red, green, blue),
-                )
-                size = image.size
+            settled = settle(
+                sample,
+                exif=dataset.exif,
+                skip_bad_annotations=dataset.skip_bad_annotations,
+                look="pixels",
+            )
         except InputError as error:
-            return sample, (0, 0), str(error)
-        return sample, size, torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+            return _Bad(sample, str(error), isinstance(error, NoBoxLeftError))
+        assert settled.image is not None
+        pixels = fit(
+            settled.image,
+            self._size,
+            options.resize_mode,
+            self._preprocessing.interpolation,
+            (red, green, blue),
+        )
+        tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+        return _Good(settled.sample, settled.image.size, tensor, settled.findings)
 
 
-def _collate(items: list[tuple[Sample, tuple[int, int], Tensor | str]]) -> _Batch:
-    good = [item for item in items if isinstance(item[2], Tensor)]
-    pixels = [pixels for _, _, pixels in good if isinstance(pixels, Tensor)]
+def _collate(items: list[_Good | _Bad]) -> _Batch:
+    good = [item for item in items if isinstance(item, _Good)]
     return _Batch(
-        samples=[sample for sample, _, _ in good],
-        sizes=[size for _, size, _ in good],
-        pixels=torch.stack(pixels) if pixels else torch.empty(0),
-        bad=[(sample, reason) for sample, _, reason in items if isinstance(reason, str)],
+        samples=[item.sample for item in good],
+        sizes=[item.size for item in good],
+        pixels=torch.stack([item.pixels for item in good]) if good else torch.empty(0),
+        findings=[item.findings for item in good],
+        bad=[item for item in items if isinstance(item, _Bad)],
     )

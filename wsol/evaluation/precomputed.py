@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wsol.datasets.base import Dataset, Sample
+from wsol.datasets.settling import NoBoxLeftError, settle
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.judging import Outcome, judge, prepare_map
@@ -73,7 +74,7 @@ def score(
         environment=environment("cpu"),
         timing=run.timing(judging.seconds),
         skipped=sorted(skipped, key=lambda item: item.image_id),
-        notes=list(part.notes),
+        notes=[*part.notes, *evaluator.notes()],
         curves=evaluator.curves() if options.curves else None,
         plugin_metrics=evaluator.plugin_metrics() or None,
     )
@@ -108,17 +109,22 @@ class _MapJudging:
 
     def _judge(self, sample: Sample) -> Outcome | SkippedImage:
         options, maps = self._options, self._maps
+        dataset = self._evaluator.dataset
         try:
+            settled = settle(
+                sample, exif=dataset.exif, skip_bad_annotations=dataset.skip_bad_annotations
+            )
+            sample = settled.sample
             score_map = maps.read(sample.image_id)
             prepared = prepare_map(score_map, sample.image_id, options.protocol, maps.where)
             outcome = judge(prepared, sample, options.protocol)
+            outcome = replace(outcome, findings=settled.findings)
         except InputError as error:
-            if not options.skip_bad:
+            if not (options.skip_bad or isinstance(error, NoBoxLeftError)):
                 raise
             return SkippedImage(image_id=sample.image_id, reason=str(error))
         if not options.per_image:
             return outcome
-        dataset = self._evaluator.dataset
         row = outcome_row(prepared, outcome, sample, dataset, options.protocol)
         return replace(outcome, row=row)
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from wsol.boxes.all_levels import box_runs
@@ -28,6 +27,7 @@ from wsol.records.outcomes import (
     OutcomeInfo,
     OutcomeRow,
     outcomes_schema,
+    outcomes_writer,
     read_outcomes,
     switches_of,
     write_outcomes,
@@ -208,7 +208,7 @@ class OutcomeFile:
         schema = outcomes_schema(self._info)
         with (
             atomic_path(self.path) as temporary,
-            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+            outcomes_writer(temporary, schema) as writer,
         ):
             for start in range(0, len(order), _ROWS):
                 writer.write_table(_take(parts, order[start : start + _ROWS]))

@@ -37,7 +37,15 @@ def with_coco(classifier: Classifier, options: EvaluationOptions) -> bool:
 
 def data_settings(dataset: Dataset) -> dict[str, Any]:
     """What is evaluated, in JSON values."""
-    return {"num_images": len(dataset), "dataset_fingerprint": dataset_fingerprint(dataset)}
+    settings: dict[str, Any] = {
+        "num_images": len(dataset),
+        "dataset_fingerprint": dataset_fingerprint(dataset),
+    }
+    if dataset.exif != "auto":
+        settings["exif"] = dataset.exif
+    if dataset.skip_bad_annotations:
+        settings["skip_bad_annotations"] = True
+    return settings
 
 
 def run_settings(
@@ -64,6 +72,9 @@ def run_settings(
         settings |= localizer(model, options).settings()
         if model.training_method is not None:
             settings["training_method"] = model.training_method
+        if model.training_seed is not None:
+            settings["training_seed"] = model.training_seed
+            settings["training_recipe"] = model.training_recipe
     return settings | _threshold_policy(settings, options)
 
 

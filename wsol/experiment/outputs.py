@@ -8,7 +8,7 @@ from wsol.experiment.parts import Experiment
 from wsol.experiment.tasks import Result
 from wsol.files import atomic_path, plain, write_text
 from wsol.records.outcomes import OUTCOMES_SUFFIX
-from wsol.records.record import ResultRecord, write_record
+from wsol.records.record import ResultRecord, write_order, write_record
 from wsol.results.cells import GROUPS, Layout, arranged
 from wsol.results.plots import plot_parameters, plot_threshold_curves
 from wsol.results.report import ReportOptions, write_report
@@ -37,9 +37,10 @@ def write_outputs(
     wanted = experiment.outputs
     done = [result for result in results if result.entry is not None]
     records = [result.record for result in done]
-    files = _record_files(records, out / "records")
+    files = _record_files(done, out / "records")
     for result, file in zip(done, files, strict=True):
         _write_run(result, file)
+    write_order(files)
     file_of = {id(record): file for record, file in zip(records, files, strict=True)}
     groups = arranged(records, Layout(group_by=GROUPS))
     by_name = len(groups) == len({(record.dataset, record.split) for record in records})
@@ -60,11 +61,13 @@ def write_outputs(
     return layout
 
 
-def _record_files(records: list[ResultRecord], folder: Path) -> list[Path]:
-    """A file a record, named by data set and model."""
+def _record_files(results: list[Result], folder: Path) -> list[Path]:
+    """A file a record, named by data set and model, and by the seed where there are several."""
     files: list[Path] = []
-    for record in records:
+    for result in results:
+        record, seed = result.record, result.task.seed
         stem = f"{plain(record.dataset)}-{plain(record.model)}"
+        stem += "" if seed is None else f"-seed-{seed}"
         path, number = folder / f"{stem}.json", 2
         while path in files:
             path, number = folder / f"{stem}-{number}.json", number + 1

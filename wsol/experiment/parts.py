@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from wsol.datasets.options import DataOptions, TrainingDataOptions
 from wsol.errors import InputError
-from wsol.evaluation.options import EvaluationOptions
+from wsol.evaluation.options import EvaluationOptions, MethodNames
 from wsol.evaluation.protocol import Protocol
 from wsol.options import Options, Place
 from wsol.training.options import Recipe, Weights
+
+_SEED = "{seed}"
 
 
 def _listed(value: Any) -> Any:
@@ -36,7 +38,36 @@ class SelectPart(Options):
     every: int = Field(default=1, ge=1)
 
 
-class TrainingPart(Recipe):
+class RecipePart(Recipe):
+    """A recipe, repeated from each of `seeds`; `{seed}` in `weights` stands for it."""
+
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("names a seed twice; each is trained once")
+        return seeds
+
+    @model_validator(mode="after")
+    def _seed_or_seeds(self) -> Self:
+        if {"seed", "seeds"} <= self.model_fields_set:
+            raise ValueError("has both seed and seeds; keep one of them")
+        return self
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """What to train from, one after the other."""
+        return self.seeds or (self.seed,)
+
+    def with_seed(self, seed: int) -> Self:
+        """The recipe of one of several trainings, with its place in the weights filled in."""
+        weights = self.weights.replace(_SEED, str(seed))
+        return self.model_copy(update={"seed": seed, "seeds": (), "weights": weights})
+
+
+class TrainingPart(RecipePart):
     """How the models with a `train` are trained, as far as that says nothing else.
 
     `out` is the folder for checkpoints; without it, `runs/` and the experiment's name.
@@ -51,6 +82,9 @@ class ModelPart(Options):
     """A network or baseline. `name` is what tables call it; `arguments` are of wsol's builders;
     `ema` takes averaged weights where a checkpoint has them beside raw ones.
 
+    `method` and `layer` are of its maps, instead of the experiment's; several methods make a run
+    each.
+
     `train` asks for training first, with what it replaces of the experiment's `training`.
     """
 
@@ -60,14 +94,16 @@ class ModelPart(Options):
     name: str | None = Field(default=None, min_length=1)
     arguments: dict[str, bool | int | float | str] = Field(default={})
     size: int | None = Field(default=None, ge=16)
-    train: Recipe | None = None
+    method: MethodNames | None = None
+    layer: str | None = Field(default=None, min_length=1)
+    train: RecipePart | None = None
 
     @property
     def label(self) -> str:
         """What tells it from the experiment's other models."""
         given = [f"{name} {value}" for name, value in self.arguments.items()]
-        if self.train is not None and "method" in self.train.model_fields_set:
-            given.append(self.train.method)
+        if self.train is not None and "wsol_method" in self.train.model_fields_set:
+            given.append(self.train.wsol_method)
         return self.name or self.model + (f" ({', '.join(given)})" if given else "")
 
     @model_validator(mode="after")
@@ -132,11 +168,17 @@ class Experiment(Options):
         models = tuple(model for model in self.models if model.label in chosen)
         return self.model_copy(update={"models": models})
 
-    def recipe_of(self, model: ModelPart) -> Recipe:
+    def recipe_of(self, model: ModelPart) -> RecipePart:
         """How a model with a `train` is trained."""
         assert self.training is not None and model.train is not None
         given = {name: getattr(model.train, name) for name in model.train.model_fields_set}
+        if "seed" in given:
+            given["seeds"] = ()
         return self.training.model_copy(update=given)
+
+    def seeds_of(self, model: ModelPart) -> tuple[int | None, ...]:
+        """What a model is trained from, one after the other; None alone where it is not trained."""
+        return (None,) if model.train is None else self.recipe_of(model).all_seeds
 
     def protocol_on(self, data: DataPart) -> Protocol:
         """The experiment's protocol with what the data set replaces of it."""

@@ -19,6 +19,7 @@ from wsol.evaluation.models import (
     evaluate_model,
     load_model,
     no_progress,
+    passes_of,
     weights_name,
 )
 from wsol.evaluation.options import EvaluationOptions
@@ -26,6 +27,7 @@ from wsol.evaluation.settings import run_settings
 from wsol.experiment.parts import DataPart, Experiment, ModelPart
 from wsol.experiment.trainings import PlannedTraining, plan_trainings
 from wsol.files import plain
+from wsol.maps.baselines import BASELINES
 from wsol.models.classifier import Classifier
 from wsol.records.record import ResultRecord
 from wsol.records.store import Entry, Store, run_key
@@ -42,11 +44,20 @@ class Task:
     dataset: Dataset
     options: EvaluationOptions
     training: PlannedTraining | None = None
+    is_repeated: bool = False
 
     @property
     def title(self) -> str:
         """For messages."""
-        return f"{self.model.label} on {self.dataset.name} {self.dataset.split}"
+        method = "" if self.options.method == ("cam",) else f", {self.options.map_method}"
+        seed = "" if self.seed is None else f" (seed {self.seed})"
+        return f"{self.model.label}{method}{seed} on {self.dataset.name} {self.dataset.split}"
+
+    @property
+    def seed(self) -> int | None:
+        """Which of several trainings it is of; None where there is only one."""
+        training = self.training
+        return training.recipe.seed if training is not None and self.is_repeated else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +88,7 @@ class Result:
 
 
 def plan(experiment: Experiment, *, limit: int | None = None) -> list[Task]:
-    """Every model on every data set, in the file's order; opens the data sets.
+    """Every model and method on every data set, in the file's order; opens the data sets.
 
     Args:
         limit: takes the place of the data sets' own, that of training too.
@@ -87,32 +98,54 @@ def plan(experiment: Experiment, *, limit: int | None = None) -> list[Task]:
     """
     trainings = plan_trainings(
         experiment,
-        {
-            model.label: first_look(_runs(experiment), limit) / plain(model.label)
-            for model in experiment.models
-        },
+        _training_folders(experiment, first_look(_runs(experiment), limit)),
         limit=limit,
     )
     return [
-        Task(model, dataset, _options(experiment, data, model), trainings.get(model.label))
+        Task(
+            model,
+            dataset,
+            options,
+            None if seed is None else trainings[model.label, seed],
+            is_repeated=len(experiment.seeds_of(model)) > 1,
+        )
         for data in experiment.data
         for dataset in [limited(data.whole(), limit or data.limit)]
         for model in experiment.models
+        for options in _options(experiment, data, model)
+        for seed in experiment.seeds_of(model)
     ]
 
 
-def _options(experiment: Experiment, data: DataPart, model: ModelPart) -> EvaluationOptions:
+def _options(experiment: Experiment, data: DataPart, model: ModelPart) -> list[EvaluationOptions]:
+    """The options of a model's runs on a data set: one for each of its methods."""
     options = experiment.options_on(data)
-    if model.size is not None:
-        options = options.replaced(size=model.size)
+    for name in ("size", "layer", "method"):
+        if getattr(model, name) is not None:
+            options = options.replaced(**{name: getattr(model, name)})
     # The page needs every image's outcome.
-    return options.replaced(per_image=options.per_image or experiment.outputs.report)
+    options = options.replaced(per_image=options.per_image or experiment.outputs.report)
+    methods = ("cam",) if model.model in BASELINES else options.method
+    return [options.replaced(method=(method,)) for method in methods]
 
 
 def _runs(experiment: Experiment) -> Path:
     """The folder for the checkpoints of an experiment."""
     out = None if experiment.training is None else experiment.training.out
     return out or Path("runs", experiment.name)
+
+
+def _training_folders(experiment: Experiment, runs: Path) -> dict[tuple[str, int], Path]:
+    """A folder for every training: the model's name, and its seed where there are several."""
+    return {
+        (model.label, seed): runs / plain(model.label)
+        if len(seeds) == 1
+        else runs / f"{plain(model.label)}-seed-{seed}"
+        for model in experiment.models
+        for seeds in [experiment.seeds_of(model)]
+        for seed in seeds
+        if seed is not None
+    }
 
 
 def first_look(folder: Path, limit: int | None) -> Path:
@@ -196,7 +229,8 @@ def _result(task: Task, store: Store, dry_run: bool, track: Track) -> Result:
     if entry is not None and _is_complete(task, entry):
         return Result(task, "stored", entry)
     if dry_run:
-        return Result(task, "missing")
+        passes = None if isinstance(model, str) else passes_of(model, task.dataset, task.options)
+        return Result(task, "missing", reason=passes)
     folder = store.folder / ".running" / key
     folder.mkdir(parents=True, exist_ok=True)
     with _held(folder.with_suffix(".lock"), task.title):

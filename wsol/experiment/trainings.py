@@ -1,6 +1,6 @@
 """The training that an experiment file asks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsol.datasets.base import Dataset
@@ -45,7 +45,7 @@ class PlannedTraining:
             InputError: when data, network, method and options do not fit each other.
         """
         recipe = self.recipe
-        method = make_method(recipe.method, **recipe.method_options)
+        method = make_method(recipe.wsol_method, **recipe.method_options)
         start = starting_network(
             self.model.model,
             self.dataset,
@@ -68,12 +68,12 @@ class PlannedTraining:
 
 
 def plan_trainings(
-    experiment: Experiment, folders: dict[str, Path], *, limit: int | None
-) -> dict[str, PlannedTraining]:
-    """What an experiment asks to train, by the models' labels; opens its data sets.
+    experiment: Experiment, folders: dict[tuple[str, int], Path], *, limit: int | None
+) -> dict[tuple[str, int], PlannedTraining]:
+    """What an experiment asks to train, by the models' labels and seeds; opens its data sets.
 
     Args:
-        folders: one for each label.
+        folders: one for each of them.
         limit: of training images, instead of the experiment's.
 
     Raises:
@@ -95,14 +95,15 @@ def plan_trainings(
         if name not in training.model_fields_set
     }
     return {
-        model.label: PlannedTraining(
+        (model.label, seed): PlannedTraining(
             model,
-            experiment.recipe_of(model).model_copy(update=shared),
+            experiment.recipe_of(model).with_seed(seed).model_copy(update=shared),
             dataset,
-            selection,
-            folders[model.label],
+            None if selection is None else _with_maps_of(selection, experiment, model),
+            folders[model.label, seed],
         )
         for model in models
+        for seed in experiment.recipe_of(model).all_seeds
     }
 
 
@@ -115,3 +116,12 @@ def _selection(select: SelectPart, experiment: Experiment) -> Selection:
         device=experiment.options.device,
     )
     return Selection(select.data.whole(), options, select.metric, select.every)
+
+
+def _with_maps_of(selection: Selection, experiment: Experiment, model: ModelPart) -> Selection:
+    """Choose by the maps that the model is evaluated with, of several methods by the first."""
+    method = (model.method or experiment.options.method)[0]
+    options = selection.options.replaced(
+        method=(method,), layer=model.layer or experiment.options.layer
+    )
+    return replace(selection, options=options)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from wsol.maps.normalize import score_maps, upsample
+from wsol.maps.normalize import normalize, upsample
 from wsol.options import ResizeMode
 
 Framing = ResizeMode | Literal["squash-crop"]
@@ -111,12 +111,17 @@ def maps_on_grid(
     Returns:
         (B, n, grid height, grid width) float32, min-max normalized.
     """
+    return normalize(unfinished_maps(cams, sizes, side, mode, grid))
+
+
+def unfinished_maps(
+    cams: Tensor, sizes: list[tuple[int, int]], side: int, mode: ResizeMode, grid: tuple[int, int]
+) -> Tensor:
+    """As `maps_on_grid`, but not normalized."""
     width, height = grid
     if mode == "squash":
-        return score_maps(cams, (height, width))
-    # What upsampling makes of a constant map is rounding, of which nothing may be normalized.
-    constant = cams.amax((-2, -1), keepdim=True) == cams.amin((-2, -1), keepdim=True)
-    on_square = upsample(cams, (side, side)).masked_fill(constant, 0.0)
+        return upsample(cams, (height, width))
+    on_square = upsample(cams, (side, side))
     on_grid = []
     for maps, size in zip(on_square, sizes, strict=True):
         placed = frame(size, side, mode)
@@ -125,5 +130,5 @@ def maps_on_grid(
         whole = visible.amin((1, 2), keepdim=True).expand(-1, h, w).clone()
         top, left = max(0, -y), max(0, -x)
         whole[:, top : top + visible.shape[1], left : left + visible.shape[2]] = visible
-        on_grid.append(score_maps(whole, (height, width)))
+        on_grid.append(upsample(whole, (height, width)))
     return torch.stack(on_grid)

@@ -16,27 +16,27 @@ _EPS = 1e-5
 
 
 def score_maps(maps: Tensor, size: tuple[int, int], upsampling: Upsampling = "bicubic") -> Tensor:
-    """Class maps as score maps of `size` (height, width): see `upsample`, `normalize`.
-
-    A constant map becomes all zeros, whatever rounding its upsampling leaves.
-    """
-    constant = maps.amax((-2, -1), keepdim=True) == maps.amin((-2, -1), keepdim=True)
-    return normalize(upsample(maps, size, upsampling)).masked_fill(constant, 0.0)
+    """Class maps as score maps of `size` (height, width): see `upsample`, `normalize`."""
+    return normalize(upsample(maps, size, upsampling))
 
 
 def upsample(maps: Tensor, size: tuple[int, int], upsampling: Upsampling = "bicubic") -> Tensor:
     """Resize maps (..., h, w) to `size` (height, width); float32, or float64 where they are.
 
     Pixel centres are aligned; bicubic has a = -0.75, which is OpenCV's INTER_CUBIC and what the
-    published protocol uses. A map that has the size already is returned as it is.
+    published protocol uses. A map that has the size already is returned as it is, and a constant
+    one stays constant: normalizing the rounding of its interpolation would make a map of noise.
     """
     maps = maps if maps.dtype == torch.float64 else maps.float()
     if maps.shape[-2:] == tuple(size):
         return maps
+    if maps.numel() == 0:
+        return maps.new_empty((*maps.shape[:-2], *size))
     # One channel axis for everything, whatever dimensions lead.
     flat = maps.reshape(1, -1, *maps.shape[-2:])
     resized = F.interpolate(flat, size, mode=upsampling, align_corners=False)
-    return resized.reshape(*maps.shape[:-2], *size)
+    high, low = maps.amax((-2, -1), keepdim=True), maps.amin((-2, -1), keepdim=True)
+    return torch.where(high == low, low, resized.reshape(*maps.shape[:-2], *size))
 
 
 def on_grid(

@@ -44,7 +44,7 @@ class Step:
     positions: Positions | None
     source: "Step | None" = None
     weights: tuple[Tensor, Tensor | None] | None = None
-    inputs: torch.Size = torch.Size()
+    inputs: tuple[int, ...] = ()
     modules: tuple[str, ...] = ()
     after: str = ""
     returned_by: list[tuple[str, int]] = field(default_factory=list)
@@ -136,7 +136,7 @@ class _Recorder(Calls):
         found = positions_after(func, args, kwargs, tensors, self._known)
         given = args[0] if args else None
         source = self.steps.get(id(given)) if is_moving(name_of(func)) else None
-        inputs = given.shape if isinstance(given, Tensor) else torch.Size()
+        inputs = tuple(given.shape) if isinstance(given, Tensor) else ()
         weights = _weights(args, kwargs) if _takes_weights(func) else None
         for (output, tensor), positions in zip(results, found, strict=True):
             if not _is_followed(tensor):
@@ -220,9 +220,7 @@ def _module_hooks(network: nn.Module, recorder: _Recorder) -> Iterator[None]:
 def _hooks(module: nn.Module, name: str, recorder: _Recorder) -> list[RemovableHandle]:
     return [
         module.register_forward_pre_hook(lambda module, args: recorder.on_enter(name)),
-        module.register_forward_hook(
-            lambda module, args, output: recorder.on_leave(name, output)
-        ),
+        module.register_forward_hook(lambda module, args, output: recorder.on_leave(name, output)),
     ]
 
 
@@ -236,9 +234,7 @@ def _takes_weights(func: Callable[..., Any]) -> bool:
     return name == "linear" or ("conv" in name and "pool" not in name)
 
 
-def _weights(
-    args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[Tensor, Tensor | None] | None:
+def _weights(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Tensor | None] | None:
     weight = args[1] if len(args) > 1 else kwargs.get("weight")
     bias = args[2] if len(args) > 2 else kwargs.get("bias")
     return (weight, bias) if isinstance(weight, Tensor) else None

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from wsol.datasets.base import MaskFiles
+from wsol.datasets.masks import read_mask
 from wsol.errors import InputError
 
 FOREGROUND, BACKGROUND, IGNORED = 1, 0, 255
@@ -130,25 +130,16 @@ def load_mask(files: MaskFiles, grid: tuple[int, int]) -> NDArray[np.uint8]:
     """
     mask = np.full((grid[1], grid[0]), BACKGROUND, dtype=np.uint8)
     if files.ignore is not None:
-        mask[_read_mask(files.ignore, grid)] = IGNORED
+        mask[_on_grid(read_mask(files.ignore), grid)] = IGNORED
     for path in files.objects:
-        mask[_read_mask(path, grid)] = FOREGROUND
+        mask[_on_grid(read_mask(path), grid)] = FOREGROUND
     return mask
 
 
-def _read_mask(path: Any, grid: tuple[int, int]) -> NDArray[np.bool_]:
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: the mask does not exist; check --masks.") from error
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise InputError(
-            f"{path}: the mask cannot be decoded ({error}); fetch it again."
-        ) from error
-    rows = _nearest(pixels.shape[0], grid[1])
-    columns = _nearest(pixels.shape[1], grid[0])
-    inside: NDArray[np.bool_] = pixels[rows[:, None], columns] > 0
+def _on_grid(mask: NDArray[np.bool_], grid: tuple[int, int]) -> NDArray[np.bool_]:
+    rows = _nearest(mask.shape[0], grid[1])
+    columns = _nearest(mask.shape[1], grid[0])
+    inside: NDArray[np.bool_] = mask[rows[:, None], columns]
     return inside
 
 

@@ -24,6 +24,7 @@ from torchvision.models.inception import (
 
 from wsol.errors import InputError
 from wsol.models.parts import (
+    ACOL_THRESHOLD,
     AcolHead,
     AcolOutput,
     PartsName,
@@ -34,6 +35,7 @@ from wsol.models.parts import (
     attend_or_drop,
     check_parts,
     check_step,
+    check_threshold,
     initialize,
 )
 
@@ -58,7 +60,12 @@ class GapInception(nn.Module):
     """
 
     def __init__(
-        self, num_classes: int, width: float, output_stride: int, method: PartsName | None
+        self,
+        num_classes: int,
+        width: float,
+        output_stride: int,
+        method: PartsName | None,
+        threshold: float,
     ) -> None:
         super().__init__()
         conv = _convolution(width)
@@ -84,7 +91,7 @@ class GapInception(nn.Module):
         self.Mixed_6e = InceptionC(768, 192, conv)
         early, late, units, mask_units = (_units(count, width) for count in (288, 768, 1024, 512))
         if method == "acol":
-            self.acol = AcolHead(late, units, num_classes)
+            self.acol = AcolHead(late, units, num_classes, threshold)
         else:
             dropout = 0.0 if method == "adl" else 0.5
             self.cam_conv = nn.Sequential(
@@ -100,7 +107,7 @@ class GapInception(nn.Module):
                 self.spg = SpgParts(early, late, mask_units, units, mask_units)
             self.avgpool = nn.AdaptiveAvgPool2d(1)
             self.fc = nn.Linear(units, num_classes)
-        initialize(self)
+        initialize(self, "xavier")
 
     def forward(self, x: Tensor, step: Step | None = None) -> Tensor | AcolOutput | SpgOutput:
         """(B, 3, H, W) images to (B, num_classes) logits, or what the step gives."""
@@ -138,6 +145,7 @@ def inception_v3(
     width: float = 1.0,
     output_stride: int = 32,
     method: PartsName | None = None,
+    acol_threshold: float = ACOL_THRESHOLD,
 ) -> nn.Module:
     """Inception v3.
 
@@ -146,13 +154,15 @@ def inception_v3(
         output_stride: pixels of the input to a position of the map. 32: torchvision's network,
             without its auxiliary classifier. 8 and 16: the published protocol's (`GapInception`).
         method: whose parts to build in; needs the protocol's network.
+        acol_threshold: with method acol, see `AcolHead`.
 
     Raises:
         InputError: for values that there is no network for.
     """
     check_parts(method, "inception_v3")
+    threshold = check_threshold(method, acol_threshold, "inception_v3")
     if output_stride in (8, 16):
-        return GapInception(num_classes, width, output_stride, method)
+        return GapInception(num_classes, width, output_stride, method, threshold)
     if output_stride != 32:
         raise InputError(f"inception_v3: output_stride is 8, 16 or 32, not {output_stride}.")
     if method is not None:

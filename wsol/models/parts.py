@@ -146,17 +146,28 @@ class AcolBranch(nn.Module):
         return self.fc(torch.flatten(self.avgpool(seen), 1))
 
 
+ACOL_THRESHOLD = 0.7
+"""From which share of its map's maximum on branch A erases, in the released protocol's defaults."""
+
+
 class AcolHead(nn.Module):
     """Adversarial complementary learning (Zhang et al., CVPR 2018): two branches, `a` and `b`.
 
-    In training, branch B classifies features from which the positions are erased that branch A
-    sees the label at. Logits and class activation maps are branch A's. The paper localizes with
-    the maximum of both branches' normalized maps, which is no class activation map of any logit,
-    needs a label before branch B can run, and is not offered.
+    Branch B classifies features from which the positions are erased that branch A sees a class at:
+    in training the label, in localization the class whose map is wanted. Logits are branch A's.
+    The map of a class is the maximum of both branches' maps, each scaled to [0, 1], as in the
+    released code (Choe et al., CVPR 2020: `return_cam` in wsol/vgg.py).
     """
 
-    def __init__(self, channels: int, units: int, num_classes: int) -> None:
+    def __init__(
+        self, channels: int, units: int, num_classes: int, threshold: float = ACOL_THRESHOLD
+    ) -> None:
+        """
+        Args:
+            threshold: for localization; training has its own in its steps.
+        """
         super().__init__()
+        self.threshold = threshold
         self.a = AcolBranch(channels, units, num_classes)
         self.b = AcolBranch(channels, units, num_classes)
 
@@ -167,6 +178,40 @@ class AcolHead(nn.Module):
         seen = self.a.convs(features)
         maps = _label_maps(seen, self.a.fc, step.labels)
         return AcolOutput(self.a.classify(seen), self.b(erase(features, maps, step.threshold)))
+
+    def class_maps(self, features: Tensor, classes: Tensor) -> Tensor:
+        """Maps (B, n, h, w) float32 of classes (B, n), for the features given to `forward`.
+
+        Branch B runs once for each of the n. A branch whose map is constant has no say.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            features = features.float()
+            first = class_maps(self.a.convs(features), self.a.fc.weight, classes)
+            both = []
+            for number in range(classes.shape[1]):
+                own = first[:, number : number + 1]
+                seen = self.b.convs(erase(features, own, self.threshold))
+                second = class_maps(seen, self.b.fc.weight, classes[:, number : number + 1])
+                both.append(torch.maximum(normalize(own), normalize(second)))
+        return torch.cat(both, dim=1)
+
+
+def acol_head(network: nn.Module) -> AcolHead | None:
+    """The part of a network that makes its class maps, where it was built for ACoL."""
+    return next((module for module in network.modules() if isinstance(module, AcolHead)), None)
+
+
+def check_threshold(method: str | None, threshold: float, network: str) -> float:
+    """The threshold of a network, checked.
+
+    Raises:
+        InputError: for one out of range, or of a network without these branches.
+    """
+    if not 0 <= threshold <= 1:
+        raise InputError(f"{network}: acol_threshold is between 0 and 1, not {threshold}.")
+    if method != "acol" and threshold != ACOL_THRESHOLD:
+        raise InputError(f"{network}: acol_threshold belongs to method acol.")
+    return threshold
 
 
 def erase(features: Tensor, maps: Tensor, threshold: float) -> Tensor:
@@ -217,9 +262,8 @@ class SpgParts(nn.Module):
 
 
 def training_parts(network: nn.Module) -> list[nn.Module]:
-    """The parts of a network that only training uses: its logits are the same without them."""
-    parts = [module for module in network.modules() if isinstance(module, SpgParts)]
-    return parts + [module.b for module in network.modules() if isinstance(module, AcolHead)]
+    """The parts of a network that only training uses: logits and maps are the same without them."""
+    return [module for module in network.modules() if isinstance(module, SpgParts)]
 
 
 def _label_maps(features: Tensor, fc: nn.Linear, labels: Tensor) -> Tensor:
@@ -231,11 +275,20 @@ def _convolution(channels: int, units: int) -> list[nn.Module]:
     return [nn.Conv2d(channels, units, 3, padding=1), nn.ReLU(inplace=True)]
 
 
-def initialize(network: nn.Module) -> None:
+Start = Literal["normal", "xavier", "he"]
+"""How the layer that classifies starts: as a linear layer, or as the convolution that it is."""
+
+
+def initialize(network: nn.Module, classifier: Start = "normal") -> None:
     """Random weights: He et al. (ICCV 2015) for convolutions, so that narrow networks train.
 
     The convolutions that end in one mask are Xavier's, as the released protocol's are: a fan of
-    one output would make theirs too large.
+    one output would make theirs too large. Linear layers start from N(0, 0.01) where they are
+    linear layers in the released code too, and like convolutions where there they are 1x1
+    convolutions before the average. Biases are zero.
+
+    Args:
+        classifier: of linear layers.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -243,5 +296,14 @@ def initialize(network: nn.Module) -> None:
                 nn.init.xavier_uniform_(module.weight)
             else:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            if classifier == "normal":
+                nn.init.normal_(module.weight, 0.0, 0.01)
+            elif classifier == "xavier":
+                nn.init.xavier_uniform_(module.weight)
+            else:
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -181,6 +181,8 @@ def _from_checkpoint(spec: str, path: Path, arguments: dict[str, Any], ema: bool
     load_tensors(network, checkpoint.tensors, path)
     classifier = Classifier(_name(spec, info.arguments), network, info.classes, preprocessing)
     classifier.training_method = info.training.get("method", info.arguments.get("method"))
+    classifier.training_seed = info.training.get("seed")
+    classifier.training_recipe = info.training.get("recipe")
     return classifier
 
 

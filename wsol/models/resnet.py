@@ -9,16 +9,19 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from wsol.errors import InputError
 from wsol.models.parts import (
+    ACOL_THRESHOLD,
     AcolHead,
     AcolOutput,
     PartsName,
     SpgOutput,
     SpgParts,
     SpgStep,
+    Start,
     Step,
     attend_or_drop,
     check_parts,
     check_step,
+    check_threshold,
     initialize,
 )
 from wsol.models.width import scaled
@@ -29,6 +32,7 @@ _PLANES = (64, 128, 256, 512)
 # The first strides of the stages, by pixels of the input to a position of the map.
 _STRIDES = {8: (1, 2, 1, 1), 16: (1, 2, 2, 1), 32: (1, 2, 2, 2)}
 _ACOL_UNITS, _SPG_GUIDED_UNITS = 1024, 512
+_CLASSIFIER: dict[str | None, Start] = {"acol": "he", "spg": "xavier"}
 
 
 class ResNet(nn.Module):
@@ -49,6 +53,7 @@ class ResNet(nn.Module):
         width: float,
         output_stride: OutputStride,
         method: PartsName | None = None,
+        threshold: float = ACOL_THRESHOLD,
     ) -> None:
         super().__init__()
         self.method = method
@@ -68,14 +73,14 @@ class ResNet(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         middle, last = ends[-2:]
         if method == "acol":
-            self.acol = AcolHead(last, scaled(_ACOL_UNITS, width), num_classes)
+            self.acol = AcolHead(last, scaled(_ACOL_UNITS, width), num_classes, threshold)
         else:
             if method == "spg":
                 guided = scaled(_SPG_GUIDED_UNITS, width)
                 self.spg = SpgParts(middle, middle, middle, last, guided)
             self.avgpool = nn.AdaptiveAvgPool2d(1)
             self.fc = nn.Linear(last, num_classes)
-        initialize(self)
+        initialize(self, _CLASSIFIER.get(method, "normal"))
 
     def forward(self, x: Tensor, step: Step | None = None) -> Tensor | AcolOutput | SpgOutput:
         """(B, 3, H, W) images to (B, num_classes) logits, or what the step gives."""
@@ -118,6 +123,7 @@ def resnet50(
     width: float = 1.0,
     output_stride: OutputStride = 32,
     method: PartsName | None = None,
+    acol_threshold: float = ACOL_THRESHOLD,
 ) -> ResNet:
     """ResNet-50.
 
@@ -127,13 +133,15 @@ def resnet50(
             published protocol uses 8, 28x28 maps at 224 pixels, with stride 1 in the last two
             stages, or 16 with stride 1 in the last.
         method: whose parts to build in.
+        acol_threshold: with method acol, see `AcolHead`.
 
     Raises:
         InputError: for values that there is no network for.
     """
     check_parts(method, "resnet50")
     _check_stride(output_stride, "resnet50")
-    return ResNet(Bottleneck, (3, 4, 6, 3), num_classes, width, output_stride, method)
+    threshold = check_threshold(method, acol_threshold, "resnet50")
+    return ResNet(Bottleneck, (3, 4, 6, 3), num_classes, width, output_stride, method, threshold)
 
 
 def resnet18(

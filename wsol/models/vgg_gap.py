@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from wsol.errors import InputError
 from wsol.models.parts import (
+    ACOL_THRESHOLD,
     AcolHead,
     AcolOutput,
     PartsName,
@@ -18,6 +19,7 @@ from wsol.models.parts import (
     attend_or_drop,
     check_parts,
     check_step,
+    check_threshold,
     initialize,
 )
 from wsol.models.width import scaled
@@ -53,6 +55,7 @@ class VggGap(nn.Module):
         output_stride: int,
         method: PartsName | None,
         cam_groups: int,
+        threshold: float,
     ) -> None:
         super().__init__()
         self.method = method
@@ -79,7 +82,7 @@ class VggGap(nn.Module):
         self._early = fourth
         self.features = nn.Sequential(*layers)
         if method == "acol":
-            self.acol = AcolHead(channels, scaled(_CAM_CHANNELS, width), num_classes)
+            self.acol = AcolHead(channels, scaled(_CAM_CHANNELS, width), num_classes, threshold)
         else:
             units = scaled(_SPG_CHANNELS if method == "spg" else _CAM_CHANNELS, width)
             cam_conv = convolution(units, cam_groups)
@@ -91,7 +94,7 @@ class VggGap(nn.Module):
             self.cam_conv = nn.Sequential(*cam_conv)
             self.pool = nn.AdaptiveAvgPool2d(1)
             self.fc = nn.Linear(units, num_classes)
-        initialize(self)
+        initialize(self, "xavier" if method in ("acol", "spg") else "normal")
 
     def forward(self, x: Tensor, step: Step | None = None) -> Tensor | AcolOutput | SpgOutput:
         """(B, 3, H, W) images to (B, num_classes) logits, or what the step gives."""
@@ -133,6 +136,7 @@ def vgg16_gap(
     output_stride: Literal[8, 16] = 16,
     method: PartsName | None = None,
     cam_groups: int = 1,
+    acol_threshold: float = ACOL_THRESHOLD,
 ) -> VggGap:
     """VGG-GAP of the paper.
 
@@ -144,6 +148,7 @@ def vgg16_gap(
         method: whose parts to build in.
         cam_groups: of the convolution before the average; the network that the paper's authors
             published has 2. ACoL and SPG have another convolution there, in one group.
+        acol_threshold: with method acol, see `AcolHead`.
 
     Raises:
         InputError: for values that there is no network for.
@@ -153,4 +158,5 @@ def vgg16_gap(
         raise InputError(f"vgg16_gap: output_stride is 8 or 16, not {output_stride}.")
     if cam_groups not in ((1,) if method in ("acol", "spg") else (1, 2)):
         raise InputError(f"vgg16_gap: there is no network of {cam_groups} cam_groups here.")
-    return VggGap(num_classes, width, batch_norm, output_stride, method, cam_groups)
+    threshold = check_threshold(method, acol_threshold, "vgg16_gap")
+    return VggGap(num_classes, width, batch_norm, output_stride, method, cam_groups, threshold)

@@ -1,17 +1,26 @@
 """The record of one evaluation: the only thing that tables, plots and reports read."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wsol.errors import InputError
 from wsol.files import write_text
+from wsol.reading import read_json
 
 SCHEMA = "wsol.record/2"
+ORDER = "order.json"
+"""Beside record files: their names in the order of the command or experiment that made them."""
+
+
+_Percentage = Annotated[float, Field(ge=0, le=100 + 1e-6)]  # a sum may be off by its last digit
+_Count = Annotated[int, Field(ge=0)]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Threshold = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
@@ -28,36 +37,36 @@ class Metrics(_Part):
     were chosen on another split, as `threshold_policy` in the settings says.
     """
 
-    top1_cls: float | None = None
-    top5_cls: float | None = None
-    top1_loc: float | None = None
-    top5_loc: float | None = None
-    gt_known_loc: float | None = None
-    max_box_acc: float | None = None
-    max_box_acc_v2: float | None = None
-    max_box_acc_chosen: float | None = None
-    max_box_acc_v2_chosen: float | None = None
-    box_acc: dict[str, float] | None = None
-    best_threshold: dict[str, float] | None = None
-    box_acc_largest: dict[str, float] | None = None
-    best_threshold_largest: dict[str, float] | None = None
-    pxap: float | None = None
-    coco_ap: float | None = None
-    coco_ap50: float | None = None
-    coco_ar: float | None = None
+    top1_cls: _Percentage | None = None
+    top5_cls: _Percentage | None = None
+    top1_loc: _Percentage | None = None
+    top5_loc: _Percentage | None = None
+    gt_known_loc: _Percentage | None = None
+    max_box_acc: _Percentage | None = None
+    max_box_acc_v2: _Percentage | None = None
+    max_box_acc_chosen: _Percentage | None = None
+    max_box_acc_v2_chosen: _Percentage | None = None
+    box_acc: dict[str, _Percentage] | None = None
+    best_threshold: dict[str, _Threshold] | None = None
+    box_acc_largest: dict[str, _Percentage] | None = None
+    best_threshold_largest: dict[str, _Threshold] | None = None
+    pxap: _Percentage | None = None
+    coco_ap: _Percentage | None = None
+    coco_ap50: _Percentage | None = None
+    coco_ar: _Percentage | None = None
 
     # Those of `wsol.metrics.catalog` that were asked for, each under its name.
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(init=False)
+    __pydantic_extra__: dict[str, _Percentage] = Field(init=False)
 
 
 class Timing(_Part):
     """Seconds. The parts overlap where they run beside each other; `total` is the wall clock."""
 
-    data: float
-    forward: float
-    localization: float
-    total: float
+    data: _Seconds
+    forward: _Seconds
+    localization: _Seconds
+    total: _Seconds
 
 
 class Cost(_Part):
@@ -69,9 +78,9 @@ class Cost(_Part):
     `latency_device` where it was asked for.
     """
 
-    flops: int
-    map_size: tuple[int, int]
-    latency_ms: float | None = None
+    flops: _Count
+    map_size: tuple[_Count, _Count]
+    latency_ms: _Seconds | None = None
     latency_device: str | None = None
 
 
@@ -90,9 +99,16 @@ class Environment(_Part):
 class Curves(_Part):
     """Correct images at every threshold; counts, so that curves of shards add up."""
 
-    thresholds: list[float]
-    largest: dict[str, list[int]] | None = None
-    all: dict[str, list[int]] | None = None
+    thresholds: list[_Threshold]
+    largest: dict[str, list[_Count]] | None = None
+    all: dict[str, list[_Count]] | None = None
+
+    @model_validator(mode="after")
+    def _one_a_threshold(self) -> "Curves":
+        for counts in [*(self.largest or {}).values(), *(self.all or {}).values()]:
+            if len(counts) != len(self.thresholds):
+                raise ValueError(f"{len(counts)} counts for {len(self.thresholds)} thresholds")
+        return self
 
 
 class SkippedImage(_Part):
@@ -119,10 +135,10 @@ class ResultRecord(_Part):
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     model: str
-    parameters: int | None
+    parameters: _Count | None
     dataset: str
     split: str
-    num_images: int
+    num_images: _Count
     cam_method: str
     metrics: Metrics
     settings: dict[str, Any]
@@ -131,9 +147,9 @@ class ResultRecord(_Part):
     skipped: list[SkippedImage] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     cost: Cost | None = None
-    intervals: dict[str, tuple[float, float]] | None = None
+    intervals: dict[str, tuple[_Percentage, _Percentage]] | None = None
     curves: Curves | None = None
-    plugin_metrics: dict[str, float] | None = None
+    plugin_metrics: dict[str, _Percentage] | None = None
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
@@ -215,7 +231,7 @@ def record_files(paths: Iterable[Path]) -> list[Path]:
     """The files named, and all JSON files in and below the folders named.
 
     In a folder, hidden files and JSON files that are no records are passed over; each file comes
-    once, in the order named and by name within a folder.
+    once, in the order named, and within a folder as its `order.json` says, else by name.
 
     Raises:
         InputError: for a file that cannot be read, or a folder without any record.
@@ -232,12 +248,38 @@ def record_files(paths: Iterable[Path]) -> list[Path]:
     return list(files.values())
 
 
+def write_order(files: Sequence[Path]) -> None:
+    """Write down in which order the record files of one folder are to be read.
+
+    Files that were in the order before, and are none of these, stay in it, before these.
+    """
+    path = files[0].with_name(ORDER)
+    before, names = _order(path), [file.name for file in files]
+    if set(names) < set(before):
+        return
+    order = [*(name for name in before if name not in names), *names]
+    write_text(path, json.dumps(order, indent=2) + "\n")
+
+
+def _order(path: Path) -> list[str]:
+    names = _read_json(path) if path.exists() else []
+    return list(map(str, names)) if isinstance(names, list) else []
+
+
 def _json_files(folder: Path) -> list[Path]:
-    return sorted(
+    files = [
         file
         for file in folder.rglob("*.json")
         if not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    )
+    ]
+    places = {
+        order.with_name(name): place
+        for order in files
+        if order.name == ORDER
+        for place, name in enumerate(_order(order))
+    }
+    # Folders by name; what their order leaves out comes last.
+    return sorted(files, key=lambda file: (file.parent, places.get(file, len(places)), file.name))
 
 
 def _holds_records(path: Path) -> bool:
@@ -247,9 +289,4 @@ def _holds_records(path: Path) -> bool:
 
 
 def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is not JSON ({error}).") from error
+    return read_json(path, "a record, a JSON file of wsol")

@@ -1,17 +1,22 @@
 """What a table says, before any format: columns, order, groups, ranks, published numbers."""
 
-import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal
 
-import pandas as pd
-
 from wsol.errors import InputError
 from wsol.records.record import ResultRecord
+from wsol.results.columns import (
+    PRESETS,
+    Column,
+    column_values,
+    columns_of,
+    frame,
+    require_columns,
+)
 from wsol.results.published import Comparison, compare
+from wsol.results.repeats import Run, runs_of
 
 DASH = "–"
 GROUPS = ("dataset", "convention", "images")
@@ -21,85 +26,52 @@ _LEVELS = [0.3, 0.5, 0.7]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """A column as it is printed.
-
-    Attributes:
-        better: which numbers are best; None is not ranked.
-        scale: what a number is divided by before it is printed.
-        digits: after the point; None leaves it to the layout.
-        shown: whether a table has it unasked, where any record has a value.
-    """
-
-    name: str
-    heading: str
-    better: Literal["high", "low"] | None = None
-    scale: float = 1
-    digits: int | None = None
-    is_text: bool = False
-    shown: bool = True
-
-
-_COLUMNS = (
-    Column("model", "Model", is_text=True),
-    Column("dataset", "Data set", is_text=True, shown=False),
-    Column("split", "Split", is_text=True, shown=False),
-    Column("cam_method", "Method", is_text=True, shown=False),
-    Column("convention", "Convention", is_text=True, shown=False),
-    Column("num_images", "Images", digits=0, shown=False),
-    Column("parameters", "Params (M)", scale=1e6, digits=2),
-    Column("flops", "GFLOPs", "low", scale=1e9, digits=2),
-    Column("map_size", "Map", is_text=True),
-    Column("latency_ms", "Latency (ms)", "low", digits=1),
-    Column("top1_cls", "Top-1 Cls", "high"),
-    Column("top5_cls", "Top-5 Cls", "high"),
-    Column("top1_loc", "Top-1 Loc", "high"),
-    Column("top5_loc", "Top-5 Loc", "high"),
-    Column("top1_cls_error", "Top-1 Cls err.", "low", shown=False),
-    Column("top5_cls_error", "Top-5 Cls err.", "low", shown=False),
-    Column("top1_loc_error", "Top-1 Loc err.", "low", shown=False),
-    Column("top5_loc_error", "Top-5 Loc err.", "low", shown=False),
-    Column("gt_known_loc", "GT-known Loc", "high"),
-    Column("max_box_acc", "MaxBoxAcc", "high"),
-    Column("max_box_acc_v2", "MaxBoxAccV2", "high"),
-    Column("max_box_acc_chosen", "MaxBoxAcc (chosen t)", "high"),
-    Column("max_box_acc_v2_chosen", "MaxBoxAccV2 (chosen t)", "high"),
-    Column("pxap", "PxAP", "high"),
-    Column("coco_ap", "COCO AP", "high"),
-    Column("coco_ap50", "COCO AP50", "high"),
-    Column("coco_ar", "COCO AR", "high"),
-)
-"""In the order of the printed tables; the columns of IoU levels follow MaxBoxAccV2."""
-
-
-@dataclass(frozen=True, slots=True)
 class Layout:
     """How a table is laid out.
 
     Attributes:
-        columns: names in their order; None has every column that any record has a value for.
+        columns: names in their order; None leaves it to `preset`.
+        preset: a name of `wsol.results.columns.PRESETS`; columns of it that no record has a value
+            for are left out. None has every column that any record has a value for.
         sort: a column's name, `:asc` or `:desc` behind it; without, the best come first (text:
             the alphabet, parameters: the smallest). None keeps the records' order.
         group_by: names of `GROUPS`, a section for each of their values.
         best: whether the best of a column is marked, and the second best.
         digits: after the point of percentages.
         against: adds beside each number its difference to the published one.
+        intervals: adds behind each number half of its 95 % interval.
     """
 
     columns: tuple[str, ...] | None = None
+    preset: str | None = None
     sort: str | None = None
     group_by: tuple[str, ...] = ()
     best: Literal["bold", "none"] = "bold"
     digits: int = 2
     against: Literal["published"] | None = None
+    intervals: bool = False
+
+    def __post_init__(self) -> None:
+        if self.preset is not None and self.preset not in PRESETS:
+            raise InputError(f"There is no preset {self.preset!r}, only {', '.join(PRESETS)}.")
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One figure of a table as printed; rank 1 is the best of its column, 2 the second best."""
+    """One figure of a table as printed.
+
+    Attributes:
+        rank: 1 is the best of its column, 2 the second best.
+        spread: what stands behind its ±.
+    """
 
     text: str
     rank: int | None = None
+    spread: str | None = None
+
+
+Values = dict[str, list[Any]]
+"""Of every column, each row's value; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,58 +84,8 @@ class Section:
     footnotes: list[str]
 
 
-def frame(records: Sequence[ResultRecord]) -> pd.DataFrame:
-    """Every number of every record as columns: the machine's table.
-
-    Metrics by IoU level become columns such as `box_acc_0.5`; what does not apply is NaN.
-    """
-    rows = []
-    for record in records:
-        cost = record.cost
-        row: dict[str, object] = {
-            "model": record.model,
-            "parameters": record.parameters,
-            "dataset": record.dataset,
-            "split": record.split,
-            "num_images": record.num_images,
-            "cam_method": record.cam_method,
-            "convention": record.settings.get("convention"),
-            "flops": cost and cost.flops,
-            "map_size": cost and "x".join(map(str, cost.map_size)),
-            "latency_ms": cost and cost.latency_ms,
-            "latency_device": cost and cost.latency_device,
-        }
-        for name, value in record.metrics.model_dump().items():
-            if name.startswith(("box_acc", "best_threshold")):
-                row |= {f"{name}_{level}": number for level, number in (value or {}).items()}
-            else:
-                row[name] = value
-        rows.append(row)
-    # Whole numbers stay whole beside missing ones.
-    return pd.DataFrame(rows).astype({"parameters": "Int64", "flops": "Int64"})
-
-
-def columns_of(data: pd.DataFrame) -> dict[str, Column]:
-    """Every column that can be printed of `frame`'s records, by name."""
-    columns: dict[str, Column] = {}
-    for column in _COLUMNS:
-        columns[column.name] = column
-        if column.name == "max_box_acc_v2":
-            for name in data.columns:
-                if re.match(r"box_acc_\d", name):
-                    columns[name] = Column(name, f"@{name.removeprefix('box_acc_')}", "high")
-    for name in data.columns:
-        kind, _, level = name.rpartition("_")
-        if kind == "box_acc_largest":
-            columns[name] = Column(name, f"@{level} largest", "high", shown=False)
-        elif kind.startswith("best_threshold"):
-            largest = " largest" if kind.endswith("largest") else ""
-            columns[name] = Column(name, f"t@{level}{largest}", digits=3, shown=False)
-    return columns
-
-
 def arranged(records: Sequence[ResultRecord], layout: Layout) -> list[list[ResultRecord]]:
-    """Records in the layout's groups and order.
+    """Records in the layout's groups, which stand in the records' order.
 
     Raises:
         InputError: when there is none, or records in one group do not compare.
@@ -174,78 +96,99 @@ def arranged(records: Sequence[ResultRecord], layout: Layout) -> list[list[Resul
     if unknown:
         raise InputError(f"There is no grouping by {unknown[0]!r}, only by {', '.join(GROUPS)}.")
     groups: dict[tuple[str, ...], list[ResultRecord]] = {}
-    for record in _sorted(records, layout.sort):
+    for record in records:
         key = tuple(_group(record, name) for name in layout.group_by)
         groups.setdefault(key, []).append(record)
-    if layout.group_by:
-        # A sort moves rows within their section; sections keep the order of the records.
-        first = [tuple(_group(record, name) for name in layout.group_by) for record in records]
-        groups = {key: groups[key] for key in dict.fromkeys(first)}
     for group in groups.values():
         for name in GROUPS:
             _require_same(group, name)
     return list(groups.values())
 
 
-def sections(records: Sequence[ResultRecord], layout: Layout) -> list[Section]:
-    """The table of some records, for every format.
+def rows_of(records: Sequence[ResultRecord], layout: Layout) -> list[list[Run]]:
+    """The rows of every section, in the layout's order; repeated trainings are one row.
 
     Raises:
         InputError: for an unknown column or grouping, or records that do not compare.
     """
-    return [_section(group, layout) for group in arranged(records, layout)]
+    return [_sorted(runs_of(group), layout.sort) for group in arranged(records, layout)]
 
 
-def comparisons(
-    records: Sequence[ResultRecord], name: str, layout: Layout
-) -> list[Comparison | None]:
-    """The published number beside each record's, of one column; none where none is asked for."""
+def sections(records: Sequence[ResultRecord], layout: Layout) -> list[Section]:
+    """The table of some records, for every format.
+
+    Raises:
+        InputError: for an unknown column or grouping, records that do not compare, or intervals
+            where no record has any.
+    """
+    rows = rows_of(records, layout)
+    if layout.intervals and not any(run.record.intervals for group in rows for run in group):
+        raise InputError(
+            "--intervals: no record has intervals; `wsol stats RECORD --update` writes them."
+        )
+    return [_section(group, layout) for group in rows]
+
+
+def comparisons(runs: Sequence[Run], name: str, layout: Layout) -> list[Comparison | None]:
+    """The published number beside each row's, of one column; none where none is asked for."""
     if layout.against is None:
-        return [None] * len(records)
-    return [compare(record, name) for record in records]
+        return [None] * len(runs)
+    return [compare(run.record, name) for run in runs]
 
 
-def column_values(data: pd.DataFrame, name: str) -> list[Any]:
-    """A column's values, None where a record has none; errors are 100 minus the accuracy."""
-    if name.endswith("_error"):
-        values = (100 - data[name.removesuffix("_error")].astype(float)).tolist()
-    else:
-        values = data[name].tolist()
-    return [None if pd.isna(value) else value for value in values]
+def chosen_columns(columns: dict[str, Column], values: Values, layout: Layout) -> list[Column]:
+    """The columns that a layout has of some rows, whose `values` are given by column.
+
+    Raises:
+        InputError: for a name that is no column's.
+    """
+    if layout.columns is not None:
+        require_columns(layout.columns, columns)
+        return [columns[name] for name in layout.columns]
+    preset = None if layout.preset is None else PRESETS[layout.preset]
+    if preset is not None:
+        return [columns[name] for name in preset if columns[name].is_filled(values[name])]
+    return [column for column in columns.values() if _is_shown(column, values)]
 
 
-def require_columns(names: Sequence[str], columns: dict[str, Column]) -> None:
-    """Refuse names that no record of the table has a column for."""
-    for name in names:
-        if name not in columns:
-            near = difflib.get_close_matches(name, columns, 1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise InputError(f"There is no column {name!r}; {hint}There are {', '.join(columns)}.")
+def half_interval(run: Run, name: str) -> float | None:
+    """Half of the width of a number's 95 % interval, where its record has one."""
+    ends = (run.record.intervals or {}).get(name.removesuffix("_error"))
+    return None if ends is None else (ends[1] - ends[0]) / 2
 
 
-def _section(records: list[ResultRecord], layout: Layout) -> Section:
+def _is_shown(column: Column, values: Values) -> bool:
+    if column.shown != "differing":
+        return column.shown == "filled" and column.is_filled(values[column.name])
+    # What tells apart the rows of one model.
+    seen: dict[Any, set[Any]] = {}
+    for model, value in zip(values["model"], values[column.name], strict=True):
+        seen.setdefault(model, set()).add(value)
+    return any(len(found) > 1 for found in seen.values())
+
+
+def _section(runs: list[Run], layout: Layout) -> Section:
+    records = [run.record for run in runs]
     data = frame(records)
     columns = columns_of(data)
     values = {name: column_values(data, name) for name in columns}
-    if layout.columns is not None:
-        require_columns(layout.columns, columns)
-        chosen = [columns[name] for name in layout.columns]
-    else:
-        chosen = [
-            column
-            for name, column in columns.items()
-            if column.shown and any(value is not None for value in values[name])
-        ]
     printed: list[tuple[Column, list[Cell]]] = []
     footnotes: list[str] = []
-    for column in chosen:
+    spreads: list[str] = []
+    for column in chosen_columns(columns, values, layout):
         texts = [_text(column, value, layout) for value in values[column.name]]
         devices = set(data["latency_device"].dropna())
         # Times of different machines do not compare.
         ranked = column.name != "latency_ms" or len(devices) == 1
         ranks = _ranks(column, texts) if ranked and layout.best == "bold" else [None] * len(texts)
-        printed.append((column, list(map(Cell, texts, ranks))))
-        beside = comparisons(records, column.name, layout)
+        behind = [_spread(run, column, layout) for run in runs]
+        spreads += [meaning for _, meaning in behind if meaning]
+        cells = [
+            Cell(text, rank, spread if text != DASH else None)
+            for text, rank, (spread, _) in zip(texts, ranks, behind, strict=True)
+        ]
+        printed.append((column, cells))
+        beside = comparisons(runs, column.name, layout)
         if any(beside):
             difference = Column(f"{column.name}_difference", "vs. publ.")
             printed.append((difference, [Cell(_difference(found, layout)) for found in beside]))
@@ -254,7 +197,23 @@ def _section(records: list[ResultRecord], layout: Layout) -> Section:
         footnotes = ["No published number is of the same images, metric, model and method."]
     rows = [list(row) for row in zip(*(cells for _, cells in printed), strict=True)]
     shown = [column for column, _ in printed]
-    return Section(_title(records[0], layout), shown, rows, list(dict.fromkeys(footnotes)))
+    footnotes = list(dict.fromkeys([*spreads, *footnotes]))
+    return Section(_title(records[0], layout), shown, rows, footnotes)
+
+
+def _spread(run: Run, column: Column, layout: Layout) -> tuple[str | None, str | None]:
+    """What stands behind a number's ±, and what it means."""
+    digits = layout.digits
+    if len(run.records) > 1 and column.is_metric:
+        deviation = run.spread.get(column.name.removesuffix("_error"))
+        if deviation is not None:
+            return _rounded(deviation, digits), (
+                f"± of repeated trainings: the standard deviation over {len(run.records)} seeds."
+            )
+    half = half_interval(run, column.name) if layout.intervals else None
+    if half is None:
+        return None, None
+    return _rounded(half, digits), "± of one run: half of the 95 % interval over images."
 
 
 def _text(column: Column, value: Any, layout: Layout) -> str:
@@ -310,12 +269,13 @@ def _title(record: ResultRecord, layout: Layout) -> str:
     return f"{title}, {_convention(record)}" if "convention" in layout.group_by else title
 
 
-def _sorted(records: Sequence[ResultRecord], sort: str | None) -> list[ResultRecord]:
+def _sorted(runs: list[Run], sort: str | None) -> list[Run]:
     if sort is None:
-        return list(records)
+        return runs
     name, _, direction = sort.partition(":")
     if direction not in ("", "asc", "desc"):
         raise InputError(f"--sort {sort}: expected COLUMN, COLUMN:asc or COLUMN:desc.")
+    records = [run.record for run in runs]
     data = frame(records)
     columns = columns_of(data)
     require_columns([name], columns)
@@ -333,7 +293,7 @@ def _sorted(records: Sequence[ResultRecord], sort: str | None) -> list[ResultRec
     )
     # What has no value comes last either way.
     order += [index for index, value in enumerate(values) if value is None]
-    return [records[index] for index in order]
+    return [runs[index] for index in order]
 
 
 def _require_same(group: list[ResultRecord], name: str) -> None:

@@ -16,6 +16,8 @@ from wsol.records.record import ResultRecord
 from wsol.results.published_file import Block, ImageSet, Line, Source, read_registry
 
 _ERROR = "_error"
+# Arguments in a network's name that the size of the map and the method say.
+_TOLD_ELSEWHERE = re.compile("output stride |method |acol threshold ")
 _FORMER_NAMES = {"wsolevaluation": "choe2020"}
 _TRIPLE = ("top1_loc", "top5_loc", "gt_known_loc")
 _TRIPLE_DEFINITIONS = {
@@ -261,7 +263,11 @@ def _network(record: ResultRecord) -> tuple[str, int | None]:
     name = str(settings.get("baseline") or settings.get("network") or record.model)
     base, _, told = name.removesuffix(")").partition(" (")
     arguments = [argument for argument in told.split(", ") if argument]
-    kept = [a for a in arguments if not re.fullmatch(r"output stride \d+|method \w+", a)]
+    kept = [
+        a
+        for a in arguments
+        if not re.fullmatch(r"output stride \d+|method \w+|acol threshold .*", a)
+    ]
     network = f"{base} ({', '.join(kept)})" if kept else base
     if record.cost is not None:
         width, height = record.cost.map_size

@@ -10,7 +10,7 @@ import pyarrow as pa
 from wsol.errors import InputError
 from wsol.records.outcomes import OUTCOMES_SUFFIX, OutcomeInfo
 from wsol.records.record import ResultRecord, read_records
-from wsol.results.cells import column_values, frame
+from wsol.results.columns import column_values, frame
 from wsol.results.image_facts import ImageFacts, contributions, facts_of, read_facts
 from wsol.results.optimism import Bootstrap
 from wsol.results.statistics import Estimate, shared_images

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -17,43 +17,79 @@ from wsol.results.cells import (
     Cell,
     Layout,
     Section,
-    arranged,
-    column_values,
-    columns_of,
+    chosen_columns,
     comparisons,
-    frame,
-    require_columns,
+    half_interval,
+    rows_of,
     sections,
 )
+from wsol.results.columns import PRESETS, column_values, columns_of, frame
+from wsol.results.latex import latex_section
 
 _PLAIN = Layout()
+GROUP_COLUMNS = ("dataset", "convention")
+"""Columns of a data frame that say which section a row is of."""
 _PADDING = 2  # of a terminal's column
 _NAME_WIDTH = 12  # that is left to models on a narrow terminal
 
 
-def to_csv(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
-    """CSV at full precision: the layout's columns, or else all of `frame`.
+def data_frame(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> pd.DataFrame:
+    """The table as a pandas DataFrame with the headings as columns, at full precision.
 
-    Text that a spreadsheet would run as a formula has an apostrophe before it.
+    One row a model, repeated trainings as their mean; what does not apply is missing. With a
+    grouping, the columns that it groups by stand in front.
     """
-    rows = [record for group in arranged(records, layout) for record in group]
-    data = frame(rows)
-    names = list(layout.columns or data.columns)
-    if layout.columns is not None:
-        require_columns(layout.columns, columns_of(data))
+    layout = replace(layout, best="none", columns=layout.columns or PRESETS[layout.preset or "all"])
+    runs = [run for group in rows_of(records, layout) for run in group]
+    data = frame([run.record for run in runs])
+    columns = columns_of(data)
+    values = {name: column_values(data, name) for name in columns}
+    chosen = chosen_columns(columns, values, layout)
+    asked = [columns[name] for name in GROUP_COLUMNS if name in layout.group_by]
+    shown = [*(column for column in asked if column not in chosen), *chosen]
+    made = {
+        column.heading: [
+            value if value is None or column.is_text or column.scale == 1 else value / column.scale
+            for value in values[column.name]
+        ]
+        for column in shown
+    }
+    return pd.DataFrame(made).infer_objects()
+
+
+def to_csv(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
+    """CSV at full precision: the layout's columns, or else all of `frame` that have a value.
+
+    A number of a repeated training is the mean, with the standard deviation beside it as
+    `NAME_std`. Text that a spreadsheet would run as a formula has an apostrophe before it.
+    """
+    runs = [run for group in rows_of(records, layout) for run in group]
+    data = frame([run.record for run in runs])
+    columns = columns_of(data)
+    values = {name: column_values(data, name) for name in dict.fromkeys([*data, *columns])}
+    if layout.columns is None and PRESETS[layout.preset or "all"] is None:
+        names = [str(name) for name in data if any(v is not None for v in values[name])]
+    else:
+        names = [column.name for column in chosen_columns(columns, values, layout)]
     output: dict[str, list[Any]] = {}
     for name in names:
-        output[name] = column_values(data, name)
-        found = comparisons(rows, name, layout)
+        output[name] = values[name]
+        beside: dict[str, list[Any]] = {
+            "std": [run.spread.get(name.removesuffix("_error")) for run in runs]
+        }
+        if layout.intervals:
+            beside["interval_half"] = [half_interval(run, name) for run in runs]
+        found = comparisons(runs, name, layout)
         if any(found):
-            output |= {
-                f"{name}_published": [c and c.value for c in found],
-                f"{name}_difference": [c and c.difference for c in found],
-                f"{name}_published_in_interval": [c and c.within for c in found],
-                f"{name}_source": [
-                    c and f"{c.published.source.url} {c.published.table}" for c in found
-                ],
+            beside |= {
+                "published": [c and c.value for c in found],
+                "difference": [c and c.difference for c in found],
+                "published_in_interval": [c and c.within for c in found],
+                "source": [c and f"{c.published.source.url} {c.published.table}" for c in found],
             }
+        for suffix, column in beside.items():
+            if any(value is not None for value in column):
+                output[f"{name}_{suffix}"] = column
     for name, column in output.items():
         output[name] = [escaping.csv_text(v) if isinstance(v, str) else v for v in column]
     stream = io.StringIO()
@@ -84,29 +120,22 @@ def to_markdown(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str
 
 
 def to_latex(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
-    r"""LaTeX for `booktabs`, a tabular a section: best \textbf, second best \underline."""
-    marks: _Marks = {
-        1: lambda text: rf"\textbf{{{text}}}",
-        2: lambda text: rf"\underline{{{text}}}",
-    }
+    r"""LaTeX for `booktabs`, a tabular a section: best \textbf, second best \underline.
+
+    Without columns or preset it has those of `paper`, and then fits one column of a two-column
+    article.
+    """
+    if layout.columns is None and layout.preset is None:
+        layout = replace(layout, preset="paper")
     parts = []
     for section in sections(records, layout):
-        headings, rows = _rendered(section, marks, escaping.latex)
-        kinds = "".join("l" if column.is_text else "r" for column in section.columns)
-        lines = [
-            rf"\begin{{tabular}}{{{kinds}}}",
-            r"\toprule",
-            " & ".join(headings) + r" \\",
-            r"\midrule",
-            *(" & ".join(row) + r" \\" for row in rows),
-            r"\bottomrule",
-            r"\end{tabular}",
-        ]
+        lines = latex_section(section)
         if layout.group_by:
             title = rf"\textbf{{{escaping.latex(section.title)}}}"
-            lines = [rf"\medskip\noindent{title}\par\smallskip\noindent", *lines]
+            lines = [rf"\medskip\noindent{title}\par\smallskip", *lines]
         for footnote in section.footnotes:
-            lines.append(rf"\par\smallskip\noindent{{\footnotesize {escaping.latex(footnote)}}}")
+            note = escaping.latex(footnote).replace("/", r"/\allowbreak{}")
+            lines.append(rf"\par\smallskip\noindent{{\footnotesize\raggedright {note}\par}}")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
@@ -127,7 +156,8 @@ def to_html(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
             for column, cell in zip(section.columns, row, strict=True):
                 kinds = ["text" if column.is_text else "number"]
                 kinds += [classes[cell.rank]] if cell.rank else []
-                cells += f'<td class="{" ".join(kinds)}">{escaping.html_text(cell.text)}</td>'
+                text = escaping.html_text(cell.text) + _spread(cell)
+                cells += f'<td class="{" ".join(kinds)}">{text}</td>'
             lines.append(f"<tr>{cells}</tr>")
         lines += ["</tbody>", "</table>"]
         lines += [
@@ -182,7 +212,13 @@ class _Fitted:
         cells = zip(*self.section.rows, strict=True)
         return [
             max(
-                map(cell_len, [*broken(column.heading), *(escaping.printable(c.text) for c in own)])
+                map(
+                    cell_len,
+                    [
+                        *broken(column.heading),
+                        *(escaping.printable(c.text) + _spread(c) for c in own),
+                    ],
+                )
             )
             for column, own in zip(self.section.columns, cells, strict=True)
         ]
@@ -200,7 +236,12 @@ class _Fitted:
         styles = {None: "", 1: "bold", 2: "underline"}
         for row in self.section.rows:
             cells = (row[place] for place in places)
-            table.add_row(*(Text(escaping.printable(c.text), styles[c.rank]) for c in cells))
+            table.add_row(
+                *(
+                    Text.assemble((escaping.printable(c.text), styles[c.rank]), _spread(c))
+                    for c in cells
+                )
+            )
         return table
 
 
@@ -220,10 +261,14 @@ def _rendered(
 
     def render(cell: Cell) -> str:
         text = escape(cell.text)
-        return marks[cell.rank](text) if cell.rank else text
+        return (marks[cell.rank](text) if cell.rank else text) + _spread(cell)
 
     headings = [escape(column.heading) for column in section.columns]
     return headings, [[render(cell) for cell in row] for row in section.rows]
+
+
+def _spread(cell: Cell) -> str:
+    return "" if cell.spread is None else f" ± {cell.spread}"
 
 
 def _markdown_row(cells: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> str:

@@ -55,6 +55,10 @@ class TrainingOptions(Options):
         default=(),
         description="Further layers with the rate of new ones, as layer4.",
     )
+    plain_layers: tuple[str, ...] = Field(
+        default=(),
+        description="Layers with the plain rate, although they are new, as acol.",
+    )
     max_gradient_norm: Annotated[float | None, BeforeValidator(lambda value: value or None)] = (
         Field(
             default=5.0,
@@ -117,8 +121,10 @@ class TrainingOptions(Options):
 class Recipe(TrainingOptions):
     """How a network becomes a trained one: the options of training, and what it starts from."""
 
-    method: Literal["cam", "has", "acol", "spg", "adl", "cutmix"] = Field(
-        default="cam", description="Training method, see `wsol.training.methods`."
+    wsol_method: Literal["cam", "has", "acol", "spg", "adl", "cutmix"] = Field(
+        default="cam",
+        description="Training method of weakly supervised localization, see "
+        "`wsol.training.methods`.",
     )
     method_options: dict[str, int | float] = Field(
         default={},
@@ -137,3 +143,10 @@ class Recipe(TrainingOptions):
         description="Added to the last layer's first weights: no probability changes by it, every "
         "class's map gets that much of the sum of all features.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _method_is_the_maps(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "method" in values:
+            raise ValueError("`method` is that of maps; how to train is called `wsol_method`")
+        return values

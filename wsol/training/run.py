@@ -16,7 +16,12 @@ from typing import Any
 
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
-from wsol.evaluation.provenance import dataset_fingerprint, environment, weights_fingerprint
+from wsol.evaluation.provenance import (
+    dataset_fingerprint,
+    environment,
+    fingerprint,
+    weights_fingerprint,
+)
 from wsol.models.checkpoint import read_torch_file, save_checkpoint, write_torch_file
 from wsol.models.device import usable_device
 from wsol.records.training import (
@@ -37,6 +42,8 @@ _FORMAT = 1
 _FILES = ("last.pt", "best.pt", "final.pt", "train.json")
 # Options that change nothing about the weights.
 _INDIFFERENT = ("device", "workers", "cache", "save_every", "keep_epochs")
+# Settings in which repetitions of a training differ.
+_OF_A_SEED = ("seed", "weights", "weights_fingerprint")
 # Records call these by the names that they had when the first were written.
 _RECORDED = {
     "lr": "learning_rate",
@@ -278,6 +285,11 @@ class TrainingRun:
             "dataset": self._record.dataset,
             "split": self._record.split,
             "epoch": epoch,
+            "seed": self._record.settings["seed"],
+            # Equal in trainings that differ in nothing but the seed.
+            "recipe": fingerprint(
+                {k: v for k, v in self._record.settings.items() if k not in _OF_A_SEED}
+            ),
         }
         if chosen is not None and chosen.epoch == epoch:
             training["chosen"] = chosen.model_dump(mode="json")
@@ -310,7 +322,7 @@ def _settings(
     } | {
         _RECORDED.get(name, name): getattr(options, name)
         for name in TrainingOptions.model_fields
-        if name not in _INDIFFERENT
+        if name not in _INDIFFERENT and (name != "plain_layers" or options.plain_layers)
     }
 
 

@@ -8,6 +8,7 @@ from wsol.errors import InputError
 from wsol.evaluation.loop import evaluate
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.provenance import dataset_fingerprint, weights_fingerprint
+from wsol.evaluation.settings import localizer
 from wsol.models.classifier import Classifier, match_classes
 from wsol.records.record import Metrics
 from wsol.records.training import Chosen
@@ -36,7 +37,13 @@ class Selection:
 
     def check(self, classifier: Classifier, training_set: Dataset) -> None:
         """Refuse a selection set before anything is trained that could not be evaluated after."""
-        match_classes(classifier.classes, self.dataset.classes, classifier.num_classes)
+        match_classes(
+            classifier.classes,
+            self.dataset.classes,
+            classifier.num_classes,
+            {sample.label for sample in self.dataset.samples},
+        )
+        localizer(classifier, self.options)
         own = set()
         for sample in self.dataset.samples:
             if sample.path is None:
@@ -77,15 +84,22 @@ class Selection:
 
     def settings(self) -> dict[str, Any]:
         """What decides the choice, in JSON values."""
-        return {
-            "dataset": self.dataset.name,
-            "split": self.dataset.split,
-            "num_images": len(self.dataset),
-            "dataset_fingerprint": dataset_fingerprint(self.dataset),
-            "metric": self.metric,
-            "every": self.every,
-            "precision": self.options.precision,
-        } | self.options.protocol.settings()
+        maps = {} if self.options.map_method == "cam" else {
+            "method": self.options.map_method, "layer": self.options.layer
+        }  # fmt: skip
+        return (
+            maps
+            | {
+                "dataset": self.dataset.name,
+                "split": self.dataset.split,
+                "num_images": len(self.dataset),
+                "dataset_fingerprint": dataset_fingerprint(self.dataset),
+                "metric": self.metric,
+                "every": self.every,
+                "precision": self.options.precision,
+            }
+            | self.options.protocol.settings()
+        )
 
 
 def selection_metrics() -> list[str]:

@@ -102,7 +102,7 @@ _TABLE = (
     MapMethod(
         "legrad",
         "LeGrad",
-        "Bousselham et al., ICCV 2025",
+        "Bousselham et al., arXiv 2404.03214",
         "attention",
         "1",
         True,

@@ -19,8 +19,10 @@ def smooth_gradcam_plus_plus(view: FeatureView, classes: Tensor) -> Tensor:
     # No noise changes the gradient before a linear head.
     samples = 1 if view.subject.head is not None else int(SMOOTH["samples"])
     for noise in _noise(view.images, samples):
-        found = view.again(view.images + noise).gradients(classes) if samples > 1 else (
-            view.gradients(classes)
+        found = (
+            view.again(view.images + noise).gradients(classes)
+            if samples > 1
+            else (view.gradients(classes))
         )
         gradients = gradients + found / samples
         squares = squares + found.square() / samples

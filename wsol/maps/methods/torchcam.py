@@ -50,9 +50,7 @@ def torchcam_method(name: str) -> MapMethod:
 
     parameters = {"seed": _SEED} if draws else {}
     paper = "see torchcam's documentation"
-    return MapMethod(
-        f"torchcam:{title}", title, paper, "layer", "?", True, maps, None, parameters
-    )
+    return MapMethod(f"torchcam:{title}", title, paper, "layer", "?", True, maps, None, parameters)
 
 
 def _maps(kind: Any, name: str, view: View, images: Tensor, classes: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from wsol.models.classifier import Classifier
 from wsol.models.importers.caffe import read_vgg16_cam
 from wsol.models.importers.published import Published
 from wsol.models.importers.wsolevaluation import MapSize, read_released
+from wsol.models.parts import ACOL_THRESHOLD
 from wsol.models.registry import build_classifier
 
 CAFFE_SUFFIX = ".caffemodel"
@@ -25,6 +26,7 @@ def import_weights(
     method: str = "cam",
     map_size: MapSize | None = None,
     classes: Sequence[str] | None = None,
+    acol_threshold: float | None = None,
 ) -> Classifier:
     """Read a published file and write it as a wsol checkpoint, which `wsol evaluate` takes.
 
@@ -37,13 +39,20 @@ def import_weights(
             tell (`read_released`).
         classes: class keys in the order of the logits; None for the sorted WordNet ids of ImageNet
             where there are 1,000, and for unnamed classes otherwise.
+        acol_threshold: of a network trained with ACoL, whose maps depend on it and whose file does
+            not tell; None takes the released default.
 
     Raises:
         InputError: naming every missing, unexpected and wrongly shaped tensor; nothing is written.
     """
     if path.exists() and out.exists() and path.samefile(out):
         raise InputError(f"{out}: is the file that is imported; write to another one.")
+    if acol_threshold is not None and method != "acol":
+        raise InputError(f"{path}: a threshold belongs to the method acol, not to {method}.")
     published = _read(path, spec, method, map_size)
+    arguments = published.arguments
+    if acol_threshold not in (None, ACOL_THRESHOLD):
+        arguments = {**arguments, "acol_threshold": acol_threshold}
     if classes is None and published.num_classes == len(imagenet_classes()):
         classes = [wnid for wnid, _ in imagenet_classes()]
     if classes is not None and len(set(classes)) != published.num_classes:
@@ -55,11 +64,11 @@ def import_weights(
         spec,
         num_classes=published.num_classes,
         classes=None if classes is None else tuple(classes),
-        arguments=published.arguments,
+        arguments=arguments,
         preprocessing=published.preprocessing,
     )
     _load(classifier, published, path)
-    save_checkpoint(classifier, out, spec=spec, arguments=published.arguments)
+    save_checkpoint(classifier, out, spec=spec, arguments=arguments)
     return classifier
 
 

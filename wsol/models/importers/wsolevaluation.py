@@ -4,9 +4,7 @@ Its trainer saves the state dict of a VGG-16, ResNet-50 or Inception v3 with the
 method (github.com/clovaai/wsolevaluation: wsol/vgg.py, wsol/resnet.py, wsol/inception.py,
 main.py). HaS and CutMix train the network of CAM. The layers of ADL hold no tensor, but take
 numbers in a sequence. A network comes with maps of 14x14 or 28x28 positions, which is a matter
-of strides, so most files do not show it. The maps of an imported network are the released ones,
-but for ACoL: the repository localizes with the maximum of both branches' normalized maps, this
-project with branch A's (see `wsol.models.parts.AcolHead`).
+of strides, so most files do not show it. The maps of an imported network are the released ones.
 """
 
 from pathlib import Path
@@ -133,7 +131,7 @@ def _require_kind(
     if shown != parts:
         raise InputError(
             f"{path}: has the tensors of the method {shown or 'cam, has or cutmix'}, not {method}; "
-            f"import it with --method {shown or 'cam'}."
+            f"import it with --wsol-method {shown or 'cam'}."
         )
 
 

@@ -4,17 +4,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wsol.models.parts import AcolOutput, AcolStep
+from wsol.models.parts import ACOL_THRESHOLD, AcolOutput, AcolStep
 from wsol.training.methods.base import Method, StepOutput, require_share
 
 
-def acol(threshold: float = 0.7) -> Method:
+def acol(threshold: float = ACOL_THRESHOLD) -> Method:
     """ACoL (Zhang et al., CVPR 2018): the sum of both branches' cross-entropies.
 
     Args:
         threshold: of the label's map of the first branch, scaled to [0, 1]; what reaches it is
-            erased for the second branch. The default is the released protocol's (Choe et al.,
-            CVPR 2020).
+            erased for the second branch, in localization too. The default is the released
+            protocol's (Choe et al., CVPR 2020).
 
     Raises:
         InputError: for a threshold out of range.
@@ -28,4 +28,6 @@ def acol(threshold: float = 0.7) -> Method:
         first = F.cross_entropy(output.logits, labels)
         return StepOutput(first + F.cross_entropy(output.erased_logits, labels), output.logits)
 
-    return Method("acol", {"method": "acol"}, loss, "Zhang et al., CVPR 2018 (ACoL)")
+    # The default is not told, so that networks are called what they were called before.
+    own = {} if threshold == ACOL_THRESHOLD else {"acol_threshold": threshold}
+    return Method("acol", {"method": "acol", **own}, loss, "Zhang et al., CVPR 2018 (ACoL)")
