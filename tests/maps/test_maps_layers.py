@@ -4,7 +4,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from support.networks import Trunk, normalized, vit
 from torch import nn
 
 from wsol.errors import InputError
@@ -13,6 +12,8 @@ from wsol.maps.drawing import give_numbers
 from wsol.maps.head import examine
 from wsol.models.builders import _EmptyWeights
 from wsol.models.classifier import Classifier, Preprocessing
+
+from support.networks import Trunk, normalized, vit
 
 
 def layer_of(network, size=32, wanted=None):

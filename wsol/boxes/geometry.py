@@ -42,9 +42,7 @@ def protocol_ground_truth(boxes: Boxes, size: tuple[int, int], grid: tuple[int, 
     return np.trunc(boxes * np.tile(np.array(grid, float), 2) / np.tile(np.array(size, float), 2))
 
 
-def exact_ground_truth(
-    boxes: Boxes, size: tuple[int, int], grid: tuple[float, float]
-) -> Boxes:
+def exact_ground_truth(boxes: Boxes, size: tuple[int, int], grid: tuple[float, float]) -> Boxes:
     """True boxes on the grid with their continuous edges scaled: no pixel is lost to rounding."""
     scale = np.tile(np.array(grid, dtype=np.float64) / np.array(size), 2)
     far = np.array([0, 0, 1, 1])

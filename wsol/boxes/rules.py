@@ -110,7 +110,5 @@ def _extent(foreground: NDArray[np.bool_]) -> NDArray[np.int32]:
 def _boxes_4(foreground: NDArray[np.bool_]) -> NDArray[np.int32]:
     """(n, 4) the boxes of all 4-connected components, in raster order of their first pixels."""
     labels, _ = ndimage.label(foreground)
-    found = [
-        (x.start, y.start, x.stop - 1, y.stop - 1) for y, x in ndimage.find_objects(labels)
-    ]
+    found = [(x.start, y.start, x.stop - 1, y.stop - 1) for y, x in ndimage.find_objects(labels)]
     return np.array(found, np.int32).reshape(-1, 4)

@@ -32,7 +32,7 @@ Overlap = Literal["plus-one", "continuous"]
 Hit = Literal["reaching", "above"]
 View = Literal["frame", "squash", "center", "ten-crop"]
 
-ORIGINAL = "original"
+ORIGINAL: Literal["original"] = "original"
 CROP_MARGIN = 256 / 224
 """How much larger than the crop the squashed photograph is that it is cut from."""
 

@@ -66,7 +66,7 @@ def on_grid(
     exact = score_map.dtype == np.float64 and normalization != "if-resized"
     values = np.ascontiguousarray(score_map, dtype=np.float64 if exact else np.float32)
     if score_map.dtype == np.uint8:
-        values = values / 255
+        values = np.divide(values, 255, dtype=values.dtype)
     maps = torch.from_numpy(values)
     if normalization == "before":
         maps = normalize(maps)
