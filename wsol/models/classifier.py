@@ -1,7 +1,7 @@
 """A network with everything an evaluation has to know about it."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from wsol.errors import InputError
+from wsol.maps.capture import run_through
 from wsol.maps.exact import class_maps
-from wsol.maps.head import Anatomy, Head, examine, linear_map
-from wsol.maps.layers import run_through
+from wsol.maps.head import Anatomy, examine
+from wsol.maps.linear import Head, linear_map
 from wsol.maps.methods.localizer import Localizer
 from wsol.maps.scripted import watchable
 from wsol.models.acol import AcolLocalizer, given_to
@@ -303,7 +304,10 @@ class Classifier:
 
 
 def match_classes(
-    model_classes: Sequence[str] | None, dataset_classes: Sequence[str], num_logits: int
+    model_classes: Sequence[str] | None,
+    dataset_classes: Sequence[str],
+    num_logits: int,
+    labels: Iterable[int] | None = None,
 ) -> Tensor:
     """Which logit stands for each class of a data set.
 
@@ -311,8 +315,15 @@ def match_classes(
     model's, as the 200 of Tiny ImageNet are of the 1,000 of ImageNet; the other logits are left
     out of every comparison. By position where names are unknown or differ but counts agree.
 
+    The model may also be one for a part of the data set's classes, of which images of that part
+    alone are there: the first 50 birds of CUB.
+
+    Args:
+        labels: positions of the classes of which there are images; None for all of them.
+
     Returns:
-        (number of data set classes,) int64 indices of logits.
+        (number of data set classes,) int64 indices of logits; -1 for a class that the model has
+        not.
 
     Raises:
         InputError: when neither is possible.
@@ -321,6 +332,14 @@ def match_classes(
         index = {key: i for i, key in enumerate(model_classes)}
         if all(key in index for key in dataset_classes):
             return torch.tensor([index[key] for key in dataset_classes])
+    present = set(range(len(dataset_classes)) if labels is None else labels)
+    if model_classes is not None and set(model_classes) <= set(dataset_classes):
+        found = [index.get(key, -1) for key in dataset_classes]
+        if all(found[label] >= 0 for label in present):
+            return torch.tensor(found)
+    if model_classes is None and present == set(range(num_logits)):
+        missing = len(dataset_classes) - num_logits
+        return torch.cat([torch.arange(num_logits), torch.full((missing,), -1)])
     if num_logits == len(dataset_classes):
         shared = set(model_classes or ()) & set(dataset_classes)
         if not shared:

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from wsol.errors import InputError
-from wsol.maps.layers import run_through
+from wsol.maps.capture import run_through
 from wsol.maps.positions import name_of
 from wsol.models.classifier import Classifier
 
