@@ -1,13 +1,7 @@
 """Saved progress of a long run, so that a killed one goes on where it was."""
 
-import signal
-import threading
 import time
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -15,6 +9,7 @@ from numpy.typing import NDArray
 
 from wsol.errors import InputError
 from wsol.files import atomic_path
+from wsol.reading import reading
 
 
 class SavedProgress:
@@ -39,14 +34,11 @@ class SavedProgress:
         """
         if not self.path.exists():
             return None
-        try:
-            with np.load(self.path, allow_pickle=False) as archive:
-                state = {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise InputError(
-                f"{self.path}: the saved progress cannot be read ({error}); "
-                "delete it to start from the beginning."
-            ) from error
+        with (
+            reading(self.path, "saved progress", "delete it to start from the beginning"),
+            np.load(self.path, allow_pickle=False) as archive,
+        ):
+            state = {name: archive[name] for name in archive.files}
         if str(state.pop("fingerprint", "")) != self._fingerprint:
             raise InputError(
                 f"{self.path}: the saved progress is of a run with other settings, data or "
@@ -67,23 +59,3 @@ class SavedProgress:
     def remove(self) -> None:
         """Delete the file: the run is complete."""
         self.path.unlink(missing_ok=True)
-
-
-@contextmanager
-def unbroken() -> Iterator[None]:
-    """Hold a Ctrl-C back until the block has ended.
-
-    What is saved after an interrupt must hold every image wholly or not at all.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
-    held: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if held:
-            handler(*held[0])
