@@ -1,7 +1,6 @@
 """Saved progress of a long run, so that a killed one goes on where it was."""
 
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from wsol.errors import InputError
 from wsol.files import atomic_path
+from wsol.reading import reading
 
 
 class SavedProgress:
@@ -34,14 +34,11 @@ class SavedProgress:
         """
         if not self.path.exists():
             return None
-        try:
-            with np.load(self.path, allow_pickle=False) as archive:
-                state = {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise InputError(
-                f"{self.path}: the saved progress cannot be read ({error}); "
-                "delete it to start from the beginning."
-            ) from error
+        with (
+            reading(self.path, "saved progress", "delete it to start from the beginning"),
+            np.load(self.path, allow_pickle=False) as archive,
+        ):
+            state = {name: archive[name] for name in archive.files}
         if str(state.pop("fingerprint", "")) != self._fingerprint:
             raise InputError(
                 f"{self.path}: the saved progress is of a run with other settings, data or "
