@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.command import wsol
 from wsol.datasets.registry import open_dataset
 from wsol.datasets.shapes import generate_shapes
 from wsol.errors import InputError
@@ -22,6 +21,8 @@ from wsol.evaluation.options import EvaluationOptions, ScoreOptions
 from wsol.evaluation.precomputed import score
 from wsol.evaluation.shares import Share
 from wsol.processes import Processes
+
+from support.command import wsol
 
 NETWORK = """
 import torch

@@ -103,13 +103,6 @@ def save_score_map(folder: Path, image_id: str, score_map: NDArray[np.float32]) 
         np.save(stream, score_map, allow_pickle=False)
 
 
-def _files(path: Path, names: Iterable[str]) -> list[tuple[str, Path]]:
-    if path.is_dir():
-        return [(name, path / f"{name}.npy") for name in sorted(names)]
-    index = path.with_suffix(".txt")
-    return [(file.name, file) for file in (path, index) if file.is_file()]
-
-
 def _nothing_fits(image_ids: list[str], available: list[str]) -> str:
     """What is there instead of maps named after images, and what was expected."""
     expected = f"{image_ids[0]} or {PurePosixPath(image_ids[0]).with_suffix('')}"
@@ -121,6 +114,13 @@ def _nothing_fits(image_ids: list[str], available: list[str]) -> str:
         f"none of its score maps is named after an image: there are {shown}{more}; expected "
         f"{expected}, and so on."
     )
+
+
+def _files(path: Path, names: Iterable[str]) -> list[tuple[str, Path]]:
+    if path.is_dir():
+        return [(name, path / f"{name}.npy") for name in sorted(names)]
+    index = path.with_suffix(".txt")
+    return [(file.name, file) for file in (path, index) if file.is_file()]
 
 
 def _names(image_ids: list[str], available: Mapping[str, Any]) -> dict[str, str]:
