@@ -208,8 +208,7 @@ def _by_class(table: pa.Table, info: OutcomeInfo, gallery: Gallery) -> dict[str,
         "images": [group.images for group in groups],
         "metrics": {
             name: [
-                round(group.metrics[name], 2) if name in group.metrics else None
-                for group in groups
+                round(group.metrics[name], 2) if name in group.metrics else None for group in groups
             ]
             for name in names
         },
