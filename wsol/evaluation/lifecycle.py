@@ -285,7 +285,7 @@ def add_states(evaluator: Evaluator, states: Iterable[Mapping[str, NDArray[Any]]
         InputError: when it holds some of the images that are there and others.
     """
     for state in sorted(states, key=lambda state: -int(state["seen"].sum())):
-        other = Evaluator(evaluator.dataset, evaluator.protocol)
+        other = evaluator.emptied()
         other.load_state(dict(state))
         if not set(other.evaluated()) <= set(evaluator.evaluated()):
             evaluator.merge(other)

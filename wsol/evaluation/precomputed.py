@@ -58,7 +58,7 @@ def score(
         "skip_bad_images": options.skip_bad,
     }
     if evaluator.box_judge is not None:
-        settings |= box_settings(evaluator.box_judge)
+        settings |= box_settings(evaluator.box_judge, classified=False)
     run = Run(
         evaluator,
         settings,
