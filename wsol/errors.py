@@ -1,4 +1,4 @@
-"""The one exception that means "your input, not our bug"."""
+"""The exception that means "your input, not our bug"."""
 
 import re
 
@@ -13,5 +13,9 @@ class InputError(Exception):
     A word without end, of a file that is none, is cut: printing it takes quadratic time.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str = "") -> None:
         super().__init__(_ENDLESS.sub(lambda word: f"{word[0][:300]}...{word[0][-100:]}", message))
+
+
+class ToldElsewhereError(InputError):
+    """Another process of the same run has met an input error, and it is that one that tells it."""

@@ -1,12 +1,7 @@
 """Saved progress of a long run, so that a killed one goes on where it was."""
 
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -68,23 +63,3 @@ class SavedProgress:
     def remove(self) -> None:
         """Delete the file: the run is complete."""
         self.path.unlink(missing_ok=True)
-
-
-@contextmanager
-def unbroken() -> Iterator[None]:
-    """Hold a Ctrl-C back until the block has ended.
-
-    What is saved after an interrupt must hold every image wholly or not at all.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
-    held: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if held:
-            handler(*held[0])

@@ -154,7 +154,8 @@ def _checked(
     for place in (layer, at_call(step, layer.layout, layer.channels)):
         try:
             seen = run_through(network, place, probe, gradient=True)
-            if _same(seen.tensor.detach(), step.tensor.detach()) and gradient_of(seen).any():
+            counts = layer.layout.features(gradient_of(seen)).any()
+            if counts and _same(seen.tensor.detach(), step.tensor.detach()):
                 return place, seen
         except RuntimeError:
             continue

@@ -200,7 +200,7 @@ def read_outcomes(path: Path, columns: Sequence[str] | None = None) -> tuple[pa.
             iou_levels=tuple(map(float, metadata["iou_levels"].decode().split(","))),
             kinds=tuple(metadata["kinds"].decode().split(",")),
             grid=(int(width), int(height)),
-            convention=metadata["convention"].decode(),
+            convention=metadata["convention"].decode().replace("wsolevaluation", "choe2020"),
             values=tuple(json.loads(metadata.get("values", b"[]"))),
         )
         _require_columns(table, info, columns)

@@ -104,8 +104,4 @@ class Selection:
 
 def selection_metrics() -> list[str]:
     """The metrics that are one number, of which more is better."""
-    return [
-        name
-        for name, field in Metrics.model_fields.items()
-        if field.annotation == (float | None) and not name.endswith("_chosen")
-    ]
+    return [name for name in Metrics.single_numbers() if not name.endswith("_chosen")]
