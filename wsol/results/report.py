@@ -22,7 +22,6 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from wsol.boxes.geometry import to_xywh
-from wsol.datasets.loading import open_image
 from wsol.errors import InputError
 from wsol.files import write_text
 from wsol.records.outcomes import OutcomeInfo, OutcomeRow, read_outcomes, to_outcomes
@@ -33,6 +32,7 @@ from wsol.results.examples import (
     find_photograph,
     jpeg_uri,
     missing_photograph,
+    open_photograph,
     spread,
 )
 from wsol.results.sources import Source
@@ -169,7 +169,7 @@ class _Gallery:
             self.missing.append(missing_photograph(outcome.image_id, outcome.path, root))
         else:
             try:
-                photograph = open_image(path)
+                photograph = open_photograph(path, outcome.size)
                 size, source = photograph.size, jpeg_uri(photograph, _PHOTOGRAPH_SIDE)
             except InputError as error:
                 self.missing.append(str(error))
