@@ -8,7 +8,8 @@ import typer.main
 from wsol.cli import app
 from wsol.experiment.file import read_experiment
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_command_and_option_shown_exists():
@@ -29,7 +30,7 @@ def test_every_command_and_option_shown_exists():
 
 
 def test_linked_files_exist():
-    root = Path(__file__).parents[1]
+    root = ROOT
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (root / target).exists(), target
     scripts = re.findall(r"python (benchmarks/\S+\.py)", README)
@@ -39,6 +40,15 @@ def test_linked_files_exist():
 
 def test_the_experiment_file_is_one(tmp_path, monkeypatch):
     monkeypatch.setenv("DATA", "/data")
-    (text,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    (text,) = re.findall(
+        r"```yaml\n(.*?)```", (ROOT / "docs" / "results.md").read_text(), re.DOTALL
+    )
     (tmp_path / "shown.yaml").write_text(text)
     assert len(read_experiment(tmp_path / "shown.yaml").models) == 3
+
+
+def test_it_is_short_and_begins_with_a_command_and_its_result():
+    lines = README.splitlines()
+    assert len(lines) <= 150
+    first = "\n".join(lines[:30])
+    assert "```bash\n" in first and "| center" in first

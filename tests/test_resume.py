@@ -30,7 +30,7 @@ def test_progress_of_another_run_is_refused(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04 cut"])
 def test_damaged_progress_is_named(tmp_path, content):
     (tmp_path / "run.npz").write_bytes(content)
-    with pytest.raises(InputError, match=r"run\.npz: the saved progress cannot be read"):
+    with pytest.raises(InputError, match=r"run\.npz: is not saved progress"):
         SavedProgress(tmp_path / "run.npz", "abc").load()
 
 

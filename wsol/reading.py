@@ -11,6 +11,7 @@ import lzma
 import re
 import struct
 import tarfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ FAILURES: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     tarfile.TarError,
     csv.Error,
+    tokenize.TokenError,  # NumPy, of a header that is no Python
 )
 """What decoders raise for damaged files. A fault of ours would be a fault of ours all the same:
 only the call of a decoder stands inside `reading`, never what is done with its result."""
@@ -67,6 +69,11 @@ def reading(path: Path | str, what: str, fix: str = "fetch or write it again") -
         if isinstance(error, OSError) and error.strerror:
             raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
         raise InputError(f"{path}: is not {what} ({told(error)}); {fix}.") from error
+
+
+def failures_and(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """`FAILURES` with what one format's own library raises beside them."""
+    return (*others, *FAILURES)
 
 
 def told(error: BaseException) -> str:

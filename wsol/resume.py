@@ -3,7 +3,6 @@
 import signal
 import threading
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from wsol.errors import InputError
 from wsol.files import atomic_path
+from wsol.reading import reading
 
 
 class SavedProgress:
@@ -39,14 +39,11 @@ class SavedProgress:
         """
         if not self.path.exists():
             return None
-        try:
-            with np.load(self.path, allow_pickle=False) as archive:
-                state = {name: archive[name] for name in archive.files}
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise InputError(
-                f"{self.path}: the saved progress cannot be read ({error}); "
-                "delete it to start from the beginning."
-            ) from error
+        with (
+            reading(self.path, "saved progress", "delete it to start from the beginning"),
+            np.load(self.path, allow_pickle=False) as archive,
+        ):
+            state = {name: archive[name] for name in archive.files}
         if str(state.pop("fingerprint", "")) != self._fingerprint:
             raise InputError(
                 f"{self.path}: the saved progress is of a run with other settings, data or "

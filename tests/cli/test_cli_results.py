@@ -52,7 +52,7 @@ def names(folder):
 def test_outcomes_lie_beside_their_records(place):
     wsol("evaluate", "center", "full", *DATA, "--per-image", "--out", "out")
     assert names(place / "out") == {
-        "table.md", "table.csv", "center.json", "center.outcomes.parquet",
+        "table.md", "table.csv", "order.json", "center.json", "center.outcomes.parquet",
         "full.json", "full.outcomes.parquet",
     }  # fmt: skip
     wsol("evaluate", "center", *DATA, "--per-image", "--json", "one.json")

@@ -115,5 +115,5 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_experiment(tmp_path / "none.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="not text"):
+    with pytest.raises(InputError, match="is not UTF-16 text"):
         read_experiment(tmp_path / "binary.yaml")

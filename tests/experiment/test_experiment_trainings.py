@@ -172,7 +172,8 @@ def test_a_first_look_has_its_own_folder(run, tmp_path):
         ("train: {}", "train: {data: 1}", "train.data: no such field; there are epochs, "),
         ("training:\n  data: {name: shapes", "training:\n  data: {nam: shapes",
          "training.data.nam: no such field; there are data, root, images, split, limit"),
-        ("train: {}", "train: {wsol_method: magic}", "models[0].train.wsol_method: should be 'cam'"),
+        ("train: {}", "train: {wsol_method: magic}",
+         "models[0].train.wsol_method: should be 'cam'"),
     ],
 )  # fmt: skip
 def test_mistakes_in_a_file(run, old, new, mistake):

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,8 +14,11 @@ from wsol.errors import InputError
 from wsol.maps.exact import class_maps
 from wsol.maps.head import find_head, run
 from wsol.maps.normalize import normalize, score_maps, upsample
+from wsol.maps.scripted import watchable
 from wsol.models.resnet import resnet50
 from wsol.models.vgg_gap import vgg16_gap
+
+from support.networks import Trunk
 
 FAMILIES = {
     "resnet18": 64, "resnext50_32x4d": 64, "wide_resnet50_2": 64, "densenet121": 64,
@@ -72,22 +76,19 @@ def test_our_own_networks_too(network):
 
 def test_timm_networks_too():
     timm = pytest.importorskip("timm")
-    for name in ("resnet10t", "convnextv2_atto.fcmae"):
+    for name in ("resnet10t", "mixer_s32_224"):
         network = timm.create_model(name, pretrained=False, num_classes=7).eval()
-        if name == "resnet10t":
-            assert_maps_average_to_logits(network, 64)
-        else:
-            with pytest.raises(InputError, match="Grad-CAM"):
-                find_head(network, torch.randn(2, 3, 64, 64), name)
+        nn.init.normal_(network.get_classifier().weight)
+        assert_maps_average_to_logits(network, 64 if name == "resnet10t" else 224)
 
 
 @pytest.mark.parametrize(
     ("name", "found"),
     [
-        ("alexnet", "nothing in it is averaged"),
-        ("mobilenet_v3_small", "more than one layer"),
-        ("convnext_tiny", "not one linear layer"),
-        ("vit_b_32", "nothing in it is averaged"),
+        ("alexnet", "last features are not averaged"),
+        ("mobilenet_v3_small", "no linear map of the mean"),
+        ("convnext_tiny", "no linear map of the mean"),
+        ("vit_b_32", "last features are not averaged"),
     ],
 )
 def test_other_heads_are_refused_with_what_was_found(name, found):
@@ -97,18 +98,156 @@ def test_other_heads_are_refused_with_what_was_found(name, found):
         find_head(network, torch.empty(2, 3, 224, 224, device="meta"), name)
 
 
-def test_scaled_logits_are_noticed():
-    class Scaled(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv = nn.Conv2d(3, 4, 3)
-            self.fc = nn.Linear(4, 5)
+SPELLINGS = {
+    "two means": lambda net, x: net.fc(x.mean(3).mean(2)),
+    "view": lambda net, x: net.fc(x.view(*x.shape[:2], -1).mean(2)),
+    "flatten": lambda net, x: net.fc(x.flatten(2).mean(-1)),
+    "sum over count": lambda net, x: net.fc(x.sum((2, 3)) / (x.shape[2] * x.shape[3])),
+    "sum": lambda net, x: net.fc(x.sum((2, 3))),
+    "pool 1d": lambda net, x: net.fc(F.adaptive_avg_pool1d(x.flatten(2), 1)[..., 0]),
+    "einsum": lambda net, x: torch.einsum("bkhw,ck->bc", x, net.fc.weight) / 49 + net.fc.bias,
+    "indexed": lambda net, x: net.fc(F.adaptive_avg_pool2d(x, 1)[:, :, 0, 0]),
+    "window": lambda net, x: net.fc(F.avg_pool2d(x, x.shape[2]).flatten(1)),
+    "matrix": lambda net, x: x.mean((2, 3)) @ net.fc.weight.t() + net.fc.bias,
+    "temperature": lambda net, x: net.fc(x.mean((2, 3))) / 0.07,
+    "scaled in place": lambda net, x: net.fc(x.mean((2, 3))).mul_(3),
+    "two heads": lambda net, x: torch.cat([net.fc(x.mean((2, 3))), net.other(x.mean((2, 3)))], 1),
+    "tokens": lambda net, x: net.fc(x.flatten(2).transpose(1, 2).mean(1)),
+    "channels last": lambda net, x: net.fc(x.permute(0, 2, 3, 1).mean((1, 2))),
+    "1x1 filters": lambda net, x: F.conv2d(
+        x.mean((2, 3), keepdim=True), net.fc.weight[:, :, None, None], net.fc.bias
+    ).flatten(1),
+    "class maps": lambda net, x: F.conv2d(x, net.fc.weight[:, :, None, None], net.fc.bias).mean(
+        (2, 3)
+    ),
+    "in place": lambda net, x: net.fc((x - 0.1).relu_().mean((2, 3))),
+    "detached": lambda net, x: net.fc(x.detach().mean((2, 3))),
+}
+USUAL = {"two means", "view", "flatten", "sum over count", "pool 1d", "indexed", "window", "tokens",
+         "channels last", "in place", "detached"}  # fmt: skip
 
-        def forward(self, x):
-            return self.fc(self.conv(x).mean((2, 3))).mul_(3)
 
-    with pytest.raises(InputError, match="not the means of its class maps"):
-        find_head(Scaled().eval(), torch.randn(2, 3, 16, 16), "scaled")
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_head_is_found_however_it_is_spelled(spelling):
+    torch.manual_seed(0)
+    network = Trunk(SPELLINGS[spelling]).eval()
+    assert_maps_average_to_logits(network, 32)
+    head = find_head(network, torch.randn(2, 3, 32, 32), "network")
+    assert head.layer.grid == (7, 7)
+    assert (head.weight == "fc.weight") == (spelling in USUAL)
+
+
+def without_gradients(net, x):
+    with torch.no_grad():
+        x = x * 1
+    return net.fc(x.mean((2, 3)))
+
+
+@pytest.mark.parametrize("kind", ["traced", "scripted", "scripted inside", "exported", "no_grad"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_head_is_found_in_compiled_networks(kind):
+    torch.manual_seed(0)
+    network = torchvision.models.resnet18(num_classes=11).eval()
+    example = torch.randn(3, 3, 64, 64)
+    made = {
+        "traced": lambda: torch.jit.trace(network, example),
+        "scripted": lambda: torch.jit.script(network),
+        "scripted inside": lambda: nn.Sequential(torch.jit.script(network)),
+        "exported": lambda: torch.export.export(
+            network, (example,), dynamic_shapes=({0: torch.export.Dim("images")},)
+        ).module(),
+        "no_grad": lambda: Trunk(without_gradients).eval(),
+    }[kind]()
+    assert_maps_average_to_logits(watchable(made), 32 if kind == "no_grad" else 64)
+
+
+NOT_LINEAR = {
+    "norm": lambda net, x: net.fc(F.layer_norm(x.mean((2, 3)), (16,))),
+    "unit length": lambda net, x: net.fc(F.normalize(x.mean((2, 3)))),
+    "activation": lambda net, x: net.fc(F.relu(x.mean((2, 3)) - 0.05)),
+    "smooth activation": lambda net, x: net.fc(F.hardswish(x.mean((2, 3)))),
+    "softmax": lambda net, x: net.fc(x.mean((2, 3))).softmax(1),
+    "maximum": lambda net, x: net.fc(x.amax((2, 3))),
+    "both": lambda net, x: net.fc(x.mean((2, 3)) + x.amax((2, 3))),
+    "one corner": lambda net, x: net.fc(x[:, :, 0, 0]),
+    "positions": lambda net, x: net.fc(torch.einsum("bkhw,w->bk", x, torch.arange(7.0))),
+}
+
+
+@pytest.mark.parametrize("tail", NOT_LINEAR)
+def test_what_is_no_linear_map_of_a_mean_is_refused(tail):
+    torch.manual_seed(0)
+    network = Trunk(NOT_LINEAR[tail]).eval()
+    with pytest.raises(InputError, match=r"network: .*so class activation maps are not defined"):
+        find_head(network, torch.randn(2, 3, 32, 32), "network")
+
+
+def test_squared_features_are_the_features_then():
+    """A square before the mean is one more activation: the mean of squares is what is linear."""
+    network = Trunk(lambda net, x: net.fc((x * x).mean((2, 3)))).eval()
+    assert_maps_average_to_logits(network, 32)
+
+
+class Shrinking(nn.Module):
+    """At 32 pixels its average pooling leaves a single position."""
+
+    def __init__(self, activation):
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Conv2d(3, 8, 16, stride=16), nn.AvgPool2d(2))
+        self.conv = nn.Conv2d(8, 16, 1)
+        self.activation = activation
+        self.fc = nn.Linear(16, 5)
+
+    def forward(self, x):
+        x = self.activation(self.conv(self.trunk(x)))
+        return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+def test_a_head_holds_at_the_size_that_is_evaluated():
+    torch.manual_seed(0)
+    network = Shrinking(nn.Identity()).eval()
+    assert_maps_average_to_logits(network, 224)
+    assert find_head(network, torch.randn(2, 3, 224, 224), "n").layer.grid == (7, 7)
+    # The pooling of two by two is the global one there, and both convolutions follow it.
+    assert_maps_average_to_logits(network, 32)
+    assert find_head(network, torch.randn(2, 3, 32, 32), "n").layer.name == "trunk.0"
+    bent = Shrinking(nn.ReLU()).eval()
+    assert_maps_average_to_logits(bent, 224)
+    with pytest.raises(InputError, match="no linear map"):
+        find_head(bent, torch.randn(2, 3, 32, 32), "n")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_networks_built_in_other_precisions(dtype):
+    torch.manual_seed(0)
+    network = Trunk(SPELLINGS["two means"]).eval().to(dtype)
+    images = torch.randn(2, 3, 32, 32).to(dtype)
+    head = find_head(network, images, "network")
+    assert head.weight == "fc.weight"
+    captured = run(network, head, images)
+    maps = class_maps(captured.features, captured.weight, torch.arange(7).expand(2, -1))
+    tolerance = {torch.float64: 1e-6, torch.float16: 5e-3, torch.bfloat16: 5e-2}[dtype]
+    torch.testing.assert_close(
+        maps.mean((2, 3)) + captured.bias.float(), network(images).float(),
+        rtol=tolerance, atol=tolerance,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "told"),
+    [
+        (Trunk(SPELLINGS["view"], channels=1), 32, "cannot take 3 channels of 32x32 pixels"),
+        (Trunk(SPELLINGS["view"]), 4, "cannot take 3 channels of 4x4 pixels .*RuntimeError"),
+        (Trunk(lambda net, x: {"logits": x}), 32, "gives dict instead of one tensor of logits"),
+        (Trunk(lambda net, x: x.sum()), 32, "gives a tensor of shape"),
+        (Trunk(lambda net, x: 1 / 0), 32, r".*ZeroDivisionError: division by zero"),
+    ],
+    ids=["one channel", "too small", "no tensor", "no batch", "raises"],
+)
+def test_a_network_that_cannot_be_looked_at_is_told_in_a_line(network, size, told):
+    with pytest.raises(InputError, match=f"network: {told}") as raised:
+        find_head(network.eval(), torch.randn(2, 3, size, size), "network")
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -155,4 +294,4 @@ def test_an_input_that_is_too_small_is_told_so():
     network = torchvision.models.resnet18().eval()
     with pytest.raises(InputError, match="of 32x32 pixels it makes a map of a single position"):
         find_head(network, torch.zeros(2, 3, 32, 32), "resnet18")
-    assert find_head(network, torch.zeros(2, 3, 64, 64), "resnet18").linear is not None
+    assert find_head(network, torch.zeros(2, 3, 64, 64), "resnet18").layer.grid == (2, 2)

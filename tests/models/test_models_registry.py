@@ -151,6 +151,12 @@ def test_matching_classes():
     assert match_classes(("a", "b", "c"), ("c", "a"), 3).tolist() == [2, 0]
     assert match_classes(None, ("x", "y"), 2).tolist() == [0, 1]
     assert match_classes(("0", "1"), ("x", "y"), 2).tolist() == [0, 1]
+    # A model of a part of the data set's classes, of which alone there are images.
+    assert match_classes(("c", "a"), ("a", "b", "c"), 2, {0, 2}).tolist() == [1, -1, 0]
+    assert match_classes(None, ("a", "b", "c"), 2, {0, 1}).tolist() == [0, 1, -1]
+    for classes, labels in ((("c", "a"), {0, 1}), (("c", "z"), {0, 2}), (None, {0, 2})):
+        with pytest.raises(InputError, match="2 classes and the data set 3"):
+            match_classes(classes, ("a", "b", "c"), 2, labels)
     with pytest.raises(InputError, match="3 classes and the data set 2"):
         match_classes(("a", "b", "c"), ("c", "z"), 3)
     with pytest.raises(InputError, match="share only 1 of 2"):

@@ -75,7 +75,7 @@ def test_another_file_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"other\.parquet: has the schema"):
         read_outcomes(path)
     path.write_bytes(b"PAR1 cut short")
-    with pytest.raises(InputError, match=r"other\.parquet: cannot be read"):
+    with pytest.raises(InputError, match=r"other\.parquet: is not a Parquet file"):
         read_outcomes(path)
     with pytest.raises(InputError, match="does not exist"):
         read_outcomes(tmp_path / "none.parquet")

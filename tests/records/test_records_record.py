@@ -63,5 +63,5 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path):
     (tmp_path / "a.json").write_text('{"schema": "wsol.record/3"}')
     with pytest.raises(InputError, match=r"a\.json.*'wsol\.record/3', this version reads"):
         find_records([tmp_path])
-    with pytest.raises(InputError, match=r"none\.json: cannot be read"):
+    with pytest.raises(InputError, match=r"none\.json: does not exist"):
         find_records([tmp_path / "none.json"])

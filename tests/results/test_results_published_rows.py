@@ -18,7 +18,6 @@ def test_rows_of_the_same_images_and_convention():
     assert ("ResNet-50 [1]", "acol") in shown and len(shown) == 22
     assert all(record.metrics.gt_known_loc is None for record in rows.records)
     assert rows.left_out > 15
-    # By the name that the record gives the convention, so that they stand in one table.
     text = to_markdown([own, *rows.records])
     assert "| mine " in text
     assert re.search(r"\| ResNet-50 \\\[1\\\] +\| ACoL +\| +– \| +– \| +66.50 \|", text)
@@ -33,7 +32,7 @@ def test_every_convention_has_its_own_section():
     rows = published_rows([own], every_convention=True)
     assert rows.left_out == 0
     text = to_markdown([own, *rows.records], Layout(group_by=("convention",)))
-    assert text.index("wsolevaluation**") < text.index("convention not stated**")
+    assert text.index("choe2020**") < text.index("convention not stated**")
     assert "5,794 images, sat**" in text and " 98.45 |" in text
     notes = published_notes(rows.records)
     assert [int(note[1 : note.index("]")]) for note in notes] == list(range(1, len(notes) + 1))

@@ -8,11 +8,12 @@ from wsol.datasets.base import Dataset, Sample
 from wsol.errors import InputError
 from wsol.models.checkpoint import save_checkpoint
 from wsol.models.classifier import Preprocessing
+from wsol.models.fast import memory_format
 from wsol.training import start
 from wsol.training.methods import make_method
 from wsol.training.options import TrainingOptions
 from wsol.training.start import starting_network
-from wsol.training.train import Training, _memory_format
+from wsol.training.train import Training
 
 CAM = make_method("cam")
 NARROW = {"width": 0.125}
@@ -135,8 +136,8 @@ def test_narrow_shortcuts_keep_the_usual_memory_format():
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     narrow = network(3).classifier.network  # 8 channels into a strided 1x1 convolution
     wide = network(3, width=0.25).classifier.network
-    assert _memory_format(narrow, cpu) is torch.contiguous_format
-    assert _memory_format(wide, cpu) is _memory_format(narrow, cuda) is torch.channels_last
+    assert memory_format(narrow, cpu) is torch.contiguous_format
+    assert memory_format(wide, cpu) is memory_format(narrow, cuda) is torch.channels_last
 
 
 def test_an_offset_of_the_head_changes_maps_and_no_probability():

@@ -1,6 +1,5 @@
 """`wsol methods`."""
 
-import typer
 from rich.table import Table
 
 from wsol.cli.app import app

@@ -120,11 +120,11 @@ def read_coco_file(file: Path, problems: Problems) -> CocoFile:
     for number, item in enumerate(parts["images"]):
         with problems.leaving_out(_name_of(item)):
             where = f"{file}, image {_label(item, number)}"
-            key = _key(item, "id", where)
-            if key in found:
+            own = _key(item, "id", where)
+            if own in found:
                 raise AnnotationError("listed twice", f"{where}: this id is listed twice.")
             size = _size(item, where)
-            found[key] = CocoImage(_text(item, "file_name", where), where, size, {})
+            found[own] = CocoImage(_text(item, "file_name", where), where, size, {})
     crowds = 0
     for number, item in enumerate(parts["annotations"]):
         where = f"{file}, annotation {_label(item, number)}"
@@ -135,9 +135,10 @@ def read_coco_file(file: Path, problems: Problems) -> CocoFile:
                 crowds += 1
                 continue
             if known is None:
-                key = _key(item, "image_id", where)
+                other = _key(item, "image_id", where)
                 raise AnnotationError(
-                    "unknown image", f"{where}: belongs to the unknown image {quoted(key)[1:-1]}."
+                    "unknown image",
+                    f"{where}: belongs to the unknown image {quoted(other)[1:-1]}.",
                 )
             category = _key(item, "category_id", where)
             if category not in label_of:
@@ -182,7 +183,10 @@ def _corners(
         raise AnnotationError(
             "bad box", f"{where}: its bbox {quoted(box)[1:-1]} is not four numbers."
         )
-    x, y, width, height = sized_box(tuple(map(float, box)), where)
+    numbers_of_box = [float(number) for number in box]
+    x, y, width, height = sized_box(
+        (numbers_of_box[0], numbers_of_box[1], numbers_of_box[2], numbers_of_box[3]), where
+    )
     x0, y0, x1, y1 = clipped((x, y, x + width, y + height), size, where, problems)
     # A box thinner than a pixel keeps its place.
     return x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)

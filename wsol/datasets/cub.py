@@ -120,7 +120,7 @@ def read_cub(
     for number, (name, path, label) in labelled.images.items():
         if number not in boxes:
             told = f"{file}: has no line for image {number}, {name}."
-            problems.add("image without annotation", name, told)
+            problems.tell("image without annotation", name, told)
         elif boxes[number]:
             samples.append(Sample(name, path, label, as_boxes(boxes[number])))
     return labelled.dataset(split, unique(samples, file, "a box for every image", problems))

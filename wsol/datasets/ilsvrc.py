@@ -179,7 +179,7 @@ class _Labels:
         elif len(known) == 1:
             own = known[0]
         else:
-            own = self._by_number(relative, named)
+            own = self._by_number(relative, named, annotation.where)
         if own not in self._label_of:
             raise AnnotationError(
                 "foreign label",
@@ -195,7 +195,7 @@ class _Labels:
         boxes = [box for name, box in annotation.objects if name == own or not known]
         return self._label_of[own], boxes
 
-    def _by_number(self, relative: str, named: list[str]) -> str:
+    def _by_number(self, relative: str, named: list[str], where: str) -> str:
         """The class in the devkit's ground truth of validation images."""
         if self._truth is None:
             self._truth = _ground_truth(self._root) if self._split == "val" else {}
@@ -204,8 +204,8 @@ class _Labels:
         if wnid is None and len(set(named) & self._label_of.keys()) > 1:
             raise AnnotationError(
                 "contradiction",
-                f"{relative}: its annotation has the classes {' and '.join(named[:3])}, and "
-                "nothing says which is the image's; put it into a folder of its class's name.",
+                f"{where}: has the classes {' and '.join(named[:3])}, and nothing says which is "
+                f"that of {relative}; put it into a folder of its class's name.",
             )
         return wnid or named[0]
 

@@ -163,8 +163,8 @@ def _images(folder: Path) -> tuple[tuple[str, ...], list[tuple[str, Path, int]]]
                     files.append((path.relative_to(folder).as_posix(), path, label))
     if not files:
         raise InputError(f"{folder}: the data set is empty; expected one folder of images a class.")
-    names = {path.relative_to(folder).parts[1] for _, path, _ in files}
-    if names.isdisjoint({path.name for _, path, _ in files}):
+    below = {path.relative_to(folder).parts[1] for _, path, _ in files}
+    if below.isdisjoint({path.name for _, path, _ in files}):
         # No image lies directly in any class folder, so these are splits.
         raise InputError(f"{folder}: name the split with --split ({', '.join(classes)}).")
     return classes, files

@@ -10,9 +10,9 @@ from PIL import Image
 
 from wsol.errors import InputError
 from wsol.files import require_file
-from wsol.reading import FAILURES, told
+from wsol.reading import failures_and, told
 
-_FAILURES = (*FAILURES, Image.DecompressionBombError)
+_FAILURES = failures_and(Image.DecompressionBombError)
 _ORIENTATION = 0x0112
 _UPRIGHT = 1
 _TURNS = {
@@ -65,7 +65,7 @@ def opened(path: Path, what: str = "image") -> Iterator[Image.Image]:
         InputError: naming the file, also for what Pillow says inside the block.
     """
     try:
-        require_file(path, what)
+        require_file(path, f"an {what}" if what == "image" else f"a {what}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged metadata, which no pixel depends on
             with Image.open(path) as image:

@@ -41,9 +41,11 @@ def foreground(image: Image.Image) -> NDArray[np.bool_]:
         return np.asarray(np.asarray(image) > 0)
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
         pixels = np.asarray(image.convert("RGBA"))
-        return _of_transparent(pixels[..., :3].any(axis=2), pixels[..., 3] > 0)
+        coloured = np.asarray(pixels[..., :3].any(axis=2), dtype=bool)
+        return _of_transparent(coloured, pixels[..., 3] > 0)
     if image.mode == "P":
-        return _of_palette(np.asarray(image), np.asarray(image.convert("RGB")).any(axis=2))
+        coloured = np.asarray(np.asarray(image.convert("RGB")).any(axis=2), dtype=bool)
+        return _of_palette(np.asarray(image), coloured)
     if image.mode == "RGB":
         return np.asarray(np.asarray(image).any(axis=2))
     raise ValueError(f"its kind is {image.mode}; save it as a grey PNG")

@@ -4,13 +4,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from wsol.datasets.base import Dataset
+from wsol.datasets.base import Dataset, Sample
 from wsol.datasets.settling import NoBoxLeftError, settle
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
-from wsol.evaluation.judging import Outcome, judge, prepare
+from wsol.evaluation.judging import Outcome, judge, prepare, size_of
 from wsol.evaluation.lifecycle import Judging, Place, Run, Seconds, ignore_progress, require_images
 from wsol.evaluation.network import NetworkJudging
 from wsol.evaluation.options import EvaluationOptions
@@ -21,6 +23,7 @@ from wsol.evaluation.settings import (
     chosen_thresholds,
     input_size,
     localizer,
+    require_one_box,
     run_settings,
 )
 from wsol.maps.baselines import BASELINES, baseline_map
@@ -54,7 +57,10 @@ def evaluate(
     """
     options = options or EvaluationOptions()
     require_images(dataset)
-    evaluator = Evaluator(dataset, options.protocol)
+    network = model if isinstance(model, str) else model.name
+    evaluator = Evaluator(dataset, options.protocol, network)
+    if evaluator.box_judge is not None:
+        require_one_box(options)
     settings = run_settings(model, dataset, options, weights)
     run = Run(
         evaluator,
@@ -126,14 +132,18 @@ class _BaselineJudging:
     def __init__(self, name: str, evaluator: Evaluator, options: EvaluationOptions) -> None:
         if name not in BASELINES:
             raise InputError(f"{name}: not a baseline; there are {', '.join(BASELINES)}.")
+        self._name = name
         self._map = baseline_map(name, options.protocol.grid)
+        self._boxes: dict[tuple[int, int], NDArray[np.float64]] = {}
         self._evaluator = evaluator
         self._options = options
         self.seconds = Seconds()
 
     def __iter__(self) -> Iterator[Outcome | SkippedImage]:
         options, dataset = self._options, self._evaluator.dataset
-        prepared = prepare(self._map, options.protocol)
+        prepared = None
+        if self._evaluator.box_judge is None:
+            prepared = prepare(self._map, options.protocol)
         start = time.thread_time()
         for position in self._evaluator.pending():
             sample = dataset.samples[position]
@@ -144,7 +154,10 @@ class _BaselineJudging:
                     skip_bad_annotations=dataset.skip_bad_annotations,
                 )
                 sample = settled.sample
-                outcome = judge(prepared, sample, options.protocol)
+                if prepared is None:
+                    outcome = self._judge_box(sample)
+                else:
+                    outcome = judge(prepared, sample, options.protocol)
                 outcome = replace(outcome, findings=settled.findings)
             except InputError as error:
                 if not (options.skip_bad_images or isinstance(error, NoBoxLeftError)):
@@ -153,8 +166,19 @@ class _BaselineJudging:
                 continue
             if options.save_scoremaps is not None:
                 save_score_map(options.save_scoremaps, sample.image_id, self._map)
-            if options.per_image:
+            if options.per_image and prepared is not None:
                 row = outcome_row(prepared, outcome, sample, dataset, options.protocol)
                 outcome = replace(outcome, row=row)
             yield outcome
         self.seconds.localization = time.thread_time() - start
+
+    def _judge_box(self, sample: Sample) -> Outcome:
+        """Under a convention that asks for one box: of the frame, or of the map on it."""
+        judging = self._evaluator.box_judge
+        assert judging is not None
+        size = size_of(sample)
+        grid = judging.grid_of(size)
+        if grid not in self._boxes:
+            score_map = None if self._name == "full" else self._map
+            self._boxes = {grid: judging.boxes(score_map, size)}  # the next one mostly is the same
+        return judging.judge(self._boxes[grid], sample, size)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import groupby, repeat
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def pair_weights(
         raise InputError(
             f"{len(names)} --name for {len(networks)} networks; give one each in the same order."
         )
-    called = iter(names or [None] * len(networks))
+    called: Iterator[str | None] = iter(names) if names else repeat(None)
     requests = [
         ModelRequest(spec)
         if spec in BASELINES
@@ -166,8 +166,9 @@ def evaluate_models(
     named = zip(requests, names, strict=True)
     for alike, group in groupby(named, lambda pair: replace(pair[0], method="cam")):
         model, runs = load_model(alike, dataset), list(group)
-        for note in () if isinstance(model, str) else model.notes:
-            tell(f"{model.name}: {note}")
+        if not isinstance(model, str):
+            for note in model.notes:
+                tell(f"{model.name}: {note}")
         if len(runs) > 1:
             for request, _ in runs:
                 tell(_passes(model, request, dataset, options))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
@@ -17,16 +18,18 @@ from wsol.datasets.base import Dataset, Sample
 from wsol.datasets.settling import Finding, NoBoxLeftError, settle
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
-from wsol.evaluation.judging import Classification, Outcome, judge, prepare
+from wsol.evaluation.judging import Classification, Outcome, judge, prepare, size_of
 from wsol.evaluation.lifecycle import Seconds
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.protocol import Protocol
 from wsol.evaluation.rows import outcome_row
 from wsol.evaluation.settings import input_size, localizer, with_coco
 from wsol.maps.files import save_score_map
-from wsol.maps.framing import fit, maps_on_grid
+from wsol.maps.foreground import foreground
+from wsol.maps.framing import fit, maps_on_grid, unfinished_maps
 from wsol.models.classifier import Classifier, Preprocessing, match_classes
 from wsol.models.device import usable_device
+from wsol.models.fast import sped_up
 from wsol.models.precision import autocast
 from wsol.pipeline import Pipeline, loader_processes, usable_cores
 from wsol.records.record import SkippedImage
@@ -60,8 +63,18 @@ class NetworkJudging:
         self._network = classifier.to(self._device)
         self._size = input_size(classifier, options)
         self._localizer = localizer(classifier, options)
+        if self._localizer.method.needs != "network":  # which a user's own method looks at
+            layers = [] if options.layer is None else options.layer.split(",")
+            self._network = sped_up(classifier, self._size, [name.strip() for name in layers])
+            self._localizer = localizer(self._network, options)
         self._coco = with_coco(classifier, options)
-        self._subset = match_classes(classifier.classes, dataset.classes, classifier.num_classes)
+        self._subset = match_classes(
+            classifier.classes,
+            dataset.classes,
+            classifier.num_classes,
+            {sample.label for sample in dataset.samples},
+        )
+        self._predicted = min(_PREDICTED, int((self._subset >= 0).sum()))
         self.seconds = Seconds()
 
     def __iter__(self) -> Iterator[Outcome | SkippedImage]:
@@ -132,31 +145,44 @@ class NetworkJudging:
         with torch.inference_mode():
             with autocast(device, options.precision):
                 view = self._localizer.see(images)
-            logits = view.logits.float()[:, subset]
+            # A class that the network has not is never predicted.
+            logits = functional.pad(view.logits.float(), (0, 1), value=-torch.inf)[:, subset]
             own = logits.gather(1, labels[:, None])
             ties_before = (logits == own) & (
                 torch.arange(logits.shape[1], device=device) < labels[:, None]
             )
             rank = ((logits > own) | ties_before).sum(1)
-            top = logits.topk(min(_PREDICTED, logits.shape[1]), dim=1)
+            top = logits.topk(self._predicted, dim=1)
             scores = logits.softmax(1).gather(1, top.indices)
             wanted = labels[:, None]
             if self._coco:
                 wanted = torch.cat([wanted, top.indices], dim=1)
             cams = self._localizer.maps(view, subset[wanted])
             finite = torch.isfinite(cams).all(-1).all(-1).all(-1)
-            maps = maps_on_grid(
-                cams, batch.sizes, self._size, options.resize_mode, options.protocol.grid
+            if self._evaluator.box_judge is not None:  # which brings maps to its own grid
+                numbers = torch.full_like(wanted[:, 1:], -1)
+                return _MapsOnTheWay(
+                    batch, [rank, top.indices, scores, finite, cams[:, 0], cams[:0, 0], numbers],
+                    device,
+                )  # fmt: skip
+            place = (self._size, options.resize_mode, options.protocol.grid)
+            maps = maps_on_grid(cams[:, :1], batch.sizes, *place)
+            # The map of a label that is predicted is there already.
+            rows, columns = (wanted[:, 1:] != labels[:, None]).nonzero(as_tuple=True)
+            others = unfinished_maps(
+                cams[rows, 1 + columns][:, None], [batch.sizes[row] for row in rows], *place
             )
-            foreground = fixed_foreground(maps[:, 1:], options.protocol)
+            masks = fixed_foreground(others[:, 0], options.protocol)
+            numbers = torch.full_like(wanted[:, 1:], -1)
+            numbers[rows, columns] = torch.arange(len(rows), device=device)
         return _MapsOnTheWay(
-            batch, [rank, top.indices, scores, finite, maps[:, 0], foreground], device
+            batch, [rank, top.indices, scores, finite, maps[:, 0], masks, numbers], device
         )
 
     def judge(self, arrived: "_MapsOnTheWay", index: int) -> Outcome | SkippedImage:
         """The outcome of one image of a batch; runs on a worker thread."""
         sample, options = arrived.batch.samples[index], self._options
-        rank, classes, scores, finite, maps, foreground = arrived.arrays
+        rank, classes, scores, finite, maps, masks, numbers = arrived.arrays
         if not finite[index]:
             reason = (
                 f"{sample.path}: the network's class map has NaN or infinite values; "
@@ -168,22 +194,31 @@ class NetworkJudging:
         score_map = maps[index]
         if options.save_scoremaps is not None:
             save_score_map(options.save_scoremaps, sample.image_id, score_map)
+        judging, size = self._evaluator.box_judge, arrived.batch.sizes[index]
+        findings = arrived.batch.findings[index]
+        if judging is not None:
+            known = size_of(sample, size)
+            answer = Classification(
+                int(rank[index]), classes[index], scores[index].astype(np.float64), None
+            )
+            boxes_at = judging.boxes(score_map, known)
+            found = judging.judge(boxes_at, sample, known, answer)
+            return replace(found, findings=findings)
         prepared = prepare(score_map, options.protocol)
-        outcome = judge(prepared, sample, options.protocol, size=arrived.batch.sizes[index])
+        outcome = judge(prepared, sample, options.protocol, size=size)
         boxes = None
         if self._coco and len(sample.boxes):
             boxes = np.stack(
                 [
                     outcome.fixed_box
-                    if label == sample.label
-                    else _largest_box(mask, options.protocol)
-                    for label, mask in zip(classes[index], foreground[index], strict=True)
+                    if number < 0
+                    else _largest_box(masks[number], options.protocol)
+                    for number in numbers[index]
                 ]
             )
         answer = Classification(
             int(rank[index]), classes[index], scores[index].astype(np.float64), boxes
         )
-        findings = arrived.batch.findings[index]
         outcome = replace(outcome, classification=answer, findings=findings)
         if not options.per_image:
             return outcome
@@ -206,23 +241,13 @@ def _job(
 
 
 def fixed_foreground(maps: Tensor, protocol: Protocol) -> Tensor:
-    """Where finished maps (..., H, W) lie above the fixed threshold, as uint8 0 or 1.
-
-    Says the same as `wsol.evaluation.judging.prepare`, for maps of which nothing else is wanted.
-    """
-    values = maps.double()
-    if protocol.convention == "wsolevaluation":
-        levels = (values * 255).floor()
-        return (
-            levels > (protocol.fixed_threshold * levels.amax((-2, -1), keepdim=True)).floor()
-        ).to(torch.uint8)
-    return (values >= protocol.fixed_threshold * values.amax((-2, -1), keepdim=True)).to(
-        torch.uint8
-    )
+    """Where unfinished maps (..., H, W) lie above the fixed threshold, as uint8 0 or 1."""
+    quantized = protocol.engine == "choe2020"
+    return foreground(maps, protocol.fixed_threshold, quantized=quantized)
 
 
 def _largest_box(foreground: NDArray[np.uint8], protocol: Protocol) -> NDArray[np.float64]:
-    boxes = largest_box_at(foreground, 0, protocol.convention)
+    boxes = largest_box_at(foreground, 0, protocol.engine)
     return boxes[0].astype(np.float64) if len(boxes) else np.zeros(4)
 
 
@@ -309,7 +334,7 @@ class _Photographs(TorchDataset["_Good | _Bad"]):
         pixels = fit(
             settled.image,
             self._size,
-            options.resize_mode,
+            "squash-crop" if options.protocol.rules.frame == "crop" else options.resize_mode,
             self._preprocessing.interpolation,
             (red, green, blue),
         )

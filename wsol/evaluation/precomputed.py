@@ -14,7 +14,7 @@ from wsol.evaluation.lifecycle import Place, Run, Seconds, ignore_progress, requ
 from wsol.evaluation.options import ScoreOptions
 from wsol.evaluation.provenance import environment, fingerprint
 from wsol.evaluation.rows import outcome_row
-from wsol.evaluation.settings import data_settings
+from wsol.evaluation.settings import box_settings, data_settings, require_one_box
 from wsol.maps.files import ScoreMaps
 from wsol.pipeline import Pipeline, usable_cores
 from wsol.records.record import ResultRecord, SkippedImage
@@ -45,12 +45,16 @@ def score(
     require_images(part)
     maps = ScoreMaps(path, (sample.image_id for sample in dataset.samples))
     left_out = _account_for_maps(maps, part, options.skip_bad)
-    evaluator = Evaluator(part, options.protocol)
+    evaluator = Evaluator(part, options.protocol, options.name or "these maps")
+    if evaluator.box_judge is not None:
+        require_one_box(options)
     settings: dict[str, Any] = options.protocol.settings() | data_settings(part)
     settings |= {
         "score_maps": Path(path).resolve().name,
         "skip_bad_images": options.skip_bad,
     }
+    if evaluator.box_judge is not None:
+        settings |= box_settings(evaluator.box_judge)
     run = Run(
         evaluator,
         fingerprint(settings, str(Path(path).resolve())),
@@ -109,15 +113,18 @@ class _MapJudging:
 
     def _judge(self, sample: Sample) -> Outcome | SkippedImage:
         options, maps = self._options, self._maps
-        dataset = self._evaluator.dataset
+        dataset, judging = self._evaluator.dataset, self._evaluator.box_judge
         try:
             settled = settle(
                 sample, exif=dataset.exif, skip_bad_annotations=dataset.skip_bad_annotations
             )
             sample = settled.sample
             score_map = maps.read(sample.image_id)
-            prepared = prepare_map(score_map, sample.image_id, options.protocol, maps.where)
-            outcome = judge(prepared, sample, options.protocol)
+            if judging is not None:
+                outcome = judging.judge_map(score_map, sample, where=maps.where)
+            else:
+                prepared = prepare_map(score_map, sample.image_id, options.protocol, maps.where)
+                outcome = judge(prepared, sample, options.protocol)
             outcome = replace(outcome, findings=settled.findings)
         except InputError as error:
             if not (options.skip_bad or isinstance(error, NoBoxLeftError)):

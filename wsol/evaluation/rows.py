@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from wsol.boxes.all_levels import box_runs
@@ -28,6 +27,7 @@ from wsol.records.outcomes import (
     OutcomeInfo,
     OutcomeRow,
     outcomes_schema,
+    outcomes_writer,
     read_outcomes,
     switches_of,
     write_outcomes,
@@ -44,7 +44,7 @@ def outcome_info(protocol: Protocol) -> OutcomeInfo:
         iou_levels=protocol.iou,
         kinds=protocol.contour_kinds,
         grid=protocol.grid,
-        convention=protocol.convention,
+        convention=protocol.engine,
         values=protocol.metric,
     )
 
@@ -93,18 +93,18 @@ def largest_boxes(
     `OutcomeRow`.
 
     A threshold without foreground has the box 0, 0, 0, 0; its IoU is that box's in the
-    `wsolevaluation` convention, which predicts it, and 0 in the exact one, which predicts nothing.
+    `choe2020` convention, which predicts it, and 0 in the exact one, which predicts nothing.
     """
     runs = prepared.runs.get("largest")
     if runs is None:
         levels = map_levels(prepared.score_map, protocol)
-        runs = box_runs(levels, "largest", protocol.convention)
+        runs = box_runs(levels, "largest", protocol.engine)
     nothing = len(runs.boxes)
     boxes = np.concatenate([runs.boxes, np.zeros((1, 4), dtype=np.int32)])
     ious = np.full(len(boxes), np.nan)
     if len(true_boxes):
         ious = iou_matrix(boxes, true_boxes).max(axis=1)
-        if protocol.convention == "exact":
+        if protocol.engine == "exact":
             ious[nothing] = 0.0
     rows = _row_per_level(runs)[np.minimum(prepared.threshold_levels, runs.max_level)]
     changed = (np.diff(boxes[rows], axis=0) != 0).any(axis=1)
@@ -208,7 +208,7 @@ class OutcomeFile:
         schema = outcomes_schema(self._info)
         with (
             atomic_path(self.path) as temporary,
-            pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+            outcomes_writer(temporary, schema) as writer,
         ):
             for start in range(0, len(order), _ROWS):
                 writer.write_table(_take(parts, order[start : start + _ROWS]))

@@ -35,8 +35,9 @@ from wsol.experiment.parts import (
     SelectPart,
     TrainingPart,
 )
-from wsol.files import require_file
 from wsol.options import Options
+from wsol.reading import failures_and, read_text
+from wsol.reading import told as reason
 
 _PARTS: dict[tuple[type[Options], str], type[Options]] = {
     (Experiment, "data"): DataPart,
@@ -70,21 +71,20 @@ def read_experiment(path: Path) -> Experiment:
         InputError: with a line for each mistake, which names the file, the line and the field and
             says what may stand there.
     """
-    path = require_file(path, "an experiment file (YAML)")
+    path = Path(path)
+    text = read_text(path, "an experiment file (YAML)")
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         mistakes = _repeated_keys(root)
         content = None if root is None else loader.construct_document(root)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not text in UTF-8 ({error.reason}).") from error
     except RecursionError as error:
         raise InputError(f"{path}: is nested too deeply.") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InputError(f"{path}:{line}: is not YAML: {error.problem}.") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: is not YAML ({error}).") from error
+    except failures_and(yaml.YAMLError) as error:  # such as a date of a thirteenth month
+        raise InputError(f"{path}: is not YAML ({reason(error)}).") from error
     if root is None or not isinstance(content, dict):
         raise InputError(f"{path}:1: has no fields; it needs name, data and models.")
     try:

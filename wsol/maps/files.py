@@ -19,7 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.errors import InputError
-from wsol.files import atomic_path, inside
+from wsol.files import atomic_path, inside, require_file
+from wsol.maps.arrays import (
+    PIXELS_MOST,
+    file_size,
+    native,
+    npy_header,
+    read_npy,
+    read_npy_bytes,
+    require_plain,
+)
+from wsol.reading import FAILURES, quoted, read_text, reading, told
 
 ReadArray = Callable[[], NDArray[Any]]
 
@@ -37,8 +47,8 @@ class ScoreMaps:
         """List the maps under `path` and match them with `image_ids`.
 
         Raises:
-            InputError: when the path is no known layout, or two maps claim one image, or one
-                map's name fits two images.
+            InputError: when the path is no known layout, two maps claim one image, one map's name
+                fits two images, or no name fits any.
         """
         self.path = Path(path)
         image_ids = list(image_ids)
@@ -46,6 +56,8 @@ class ScoreMaps:
         self._describe = describe
         self._readers: dict[str, ReadArray] = {}
         names = _names(image_ids, readers)
+        if image_ids and not names:
+            raise InputError(f"{self.path}: {_nothing_fits(image_ids, sorted(readers))}")
         self.missing = [image_id for image_id in image_ids if image_id not in names]
         for image_id, name in names.items():
             self._readers[image_id] = readers[name]
@@ -69,17 +81,16 @@ class ScoreMaps:
             )
         try:
             array = self._readers[image_id]()
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-            if "allow_pickle" in str(error):
-                raise InputError(
-                    f"{self.where(image_id)}: holds Python objects, which are never unpickled; "
-                    "save a plain float or uint8 array."
-                ) from error
+        except InputError:
+            raise
+        except FAILURES as error:
+            fix = "save a plain float or uint8 array" if "unpickled" in str(error) else "write it"
+            again = "" if fix.startswith("save") else " again"
             raise InputError(
-                f"{self.where(image_id)}: cannot be read as an array ({error}); write it again."
+                f"{self.where(image_id)}: cannot be read as an array ({told(error)}); {fix}{again}."
             ) from error
         if not isinstance(array, np.ndarray):
-            raise InputError(f"{self.where(image_id)}: is an archive; expected one plain array.")
+            raise InputError(f"{self.where(image_id)}: is no array; expected one plain array.")
         return array
 
 
@@ -88,6 +99,19 @@ def save_score_map(folder: Path, image_id: str, score_map: NDArray[np.float32]) 
     path = inside(folder, f"{image_id}.npy", f"image id {image_id!r}")
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         np.save(stream, score_map, allow_pickle=False)
+
+
+def _nothing_fits(image_ids: list[str], available: list[str]) -> str:
+    """What is there instead of maps named after images, and what was expected."""
+    expected = f"{image_ids[0]} or {PurePosixPath(image_ids[0]).with_suffix('')}"
+    if not available:
+        return f"holds no score maps; expected one named {expected}, and so on."
+    shown = ", ".join(quoted(name)[1:-1] for name in available[:3])
+    more = f" and {len(available) - 3:,} more" if len(available) > 3 else ""
+    return (
+        f"none of its score maps is named after an image: there are {shown}{more}; expected "
+        f"{expected}, and so on."
+    )
 
 
 def _names(image_ids: list[str], available: Mapping[str, Any]) -> dict[str, str]:
@@ -124,19 +148,17 @@ def _open(path: Path) -> tuple[dict[str, ReadArray], Callable[[str], str]]:
             f"{path}: not a layout of score maps; expected a folder of .npy files, "
             "an .npz archive, an .h5 file, or an .npy stack with its ids in a .txt."
         )
-    try:
+    require_file(path, "a file of score maps")
+    with reading(path, "a file of score maps", "write it again"):
         return layouts[path.suffix.lower()](path)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read ({error}).") from error
 
 
 def _folder(path: Path) -> tuple[dict[str, ReadArray], Callable[[str], str]]:
     def reader(file: str) -> ReadArray:
         def read() -> NDArray[Any]:
-            # Not np.load, which takes anything that is no array for a pickle.
+            require_file(Path(file), "a score map")
             with Path(file).open("rb") as stream:
-                array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-                return array
+                return read_npy(stream, file_size(stream))
 
         return read
 
@@ -152,39 +174,54 @@ def _folder(path: Path) -> tuple[dict[str, ReadArray], Callable[[str], str]]:
 
 
 def _npz(path: Path) -> tuple[dict[str, ReadArray], Callable[[str], str]]:
-    archive = np.load(path, allow_pickle=False)
+    archive = zipfile.ZipFile(path)
     lock = threading.Lock()
 
-    def reader(name: str) -> ReadArray:
+    def reader(member: zipfile.ZipInfo) -> ReadArray:
         def read() -> NDArray[Any]:
+            if member.file_size > 8 * PIXELS_MOST + 2**16:
+                raise ValueError(f"has {member.file_size:,} bytes, more than a map can have")
             with lock:
-                array: NDArray[Any] = archive[name]
-                return array
+                data = archive.read(member)
+            return read_npy_bytes(data)
 
         return read
 
-    return {name: reader(name) for name in archive.files}, lambda image_id: f"{path}[{image_id}]"
+    readers: dict[str, ReadArray] = {}
+    for member in archive.infolist():
+        name = member.filename.removesuffix(".npy")
+        if name in readers:
+            raise InputError(f"{path}: holds two score maps called {quoted(name)}; keep one.")
+        if name != member.filename:
+            readers[name] = reader(member)
+    return readers, lambda image_id: f"{path}[{image_id}]"
 
 
 def _stack(path: Path) -> tuple[dict[str, ReadArray], Callable[[str], str]]:
-    stack = np.load(path, mmap_mode="r", allow_pickle=False)
+    with path.open("rb") as stream:
+        shape, column_order, dtype = npy_header(stream)
+        start, found = stream.tell(), file_size(stream)
     index = path.with_suffix(".txt")
-    if not index.is_file():
+    ids = read_text(index, "the image id of each map, a line each").split("\n")
+    ids = [line.removesuffix("\r") for line in (ids[:-1] if ids[-1] == "" else ids)]
+    if len(shape) != 3 or len(ids) != shape[0]:
         raise InputError(
-            f"{index}: does not exist; it lists the image id of each map, a line each."
-        )
-    ids = index.read_text(encoding="utf-8").split("\n")
-    ids = ids[:-1] if ids[-1] == "" else ids
-    if stack.ndim != 3 or len(ids) != len(stack):
-        raise InputError(
-            f"{index}: has {len(ids)} lines for an array of shape {stack.shape} in {path.name}; "
+            f"{index}: has {len(ids)} lines for an array of shape {shape} in {path.name}; "
             "expected (number of lines, height, width)."
         )
     if len(set(ids)) != len(ids):
         raise InputError(f"{index}: lists an image id twice.")
+    require_plain(shape[1:], dtype)
+    expected = start + shape[0] * shape[1] * shape[2] * dtype.itemsize
+    if found != expected:
+        raise ValueError(f"has {found:,} bytes where its header says {expected:,}")
+    order: Any = "F" if column_order else "C"
+    stack = (
+        np.memmap(path, dtype, "r", start, shape, order) if expected > start else np.empty(shape)
+    )
 
     def reader(position: int) -> ReadArray:
-        return lambda: np.array(stack[position])
+        return lambda: native(np.array(stack[position]))
 
     readers = {image_id: reader(i) for i, image_id in enumerate(ids)}
     return readers, lambda image_id: f"{path}[{image_id}]"
@@ -200,6 +237,15 @@ def _hdf5(path: Path) -> tuple[dict[str, ReadArray], Callable[[str], str]]:
     file.visititems(lambda name, item: names.append(name) if hasattr(item, "shape") else None)
 
     def reader(name: str) -> ReadArray:
-        return lambda: file[name][()]
+        def read() -> NDArray[Any]:
+            item = file[name]
+            if item.external or item.is_virtual:
+                raise ValueError("keeps its values in other files, which are not opened")
+            if item.shape is None:
+                raise ValueError("is empty")
+            require_plain(item.shape, item.dtype)
+            return native(item[()])
+
+        return read
 
     return {name: reader(name) for name in names}, lambda image_id: f"{path}[{image_id}]"

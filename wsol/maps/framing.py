@@ -7,6 +7,11 @@ is where boxes are compared:
 - `letterbox` keeps the aspect ratio and pads with the network's mean colour;
 - `center-crop` resizes the shorter side to 256/224 of the input and takes the central square
   (the classification convention); what was cut off gets the map's lowest value.
+
+Conventions whose frame is a crop look at `squash-crop`: the photograph is squashed to a square of
+256/224 of the input, and the central square of it is taken. Boxes are compared on the crop there,
+so its maps do not come back onto the photograph. `ten_crops` are the five squares of the same
+squashed photograph and their mirror images.
 """
 
 from dataclasses import dataclass
@@ -20,6 +25,9 @@ from torch import Tensor
 
 from wsol.maps.normalize import normalize, upsample
 from wsol.options import ResizeMode
+
+Framing = ResizeMode | Literal["squash-crop"]
+"""How a photograph is fitted into the square."""
 
 _CROP_MARGIN = 256 / 224
 
@@ -38,20 +46,44 @@ class Frame:
     offset: tuple[int, int]
 
 
-def frame(size: tuple[int, int], side: int, mode: ResizeMode) -> Frame:
+def frame(size: tuple[int, int], side: int, mode: Framing) -> Frame:
     """The frame of a photograph of `size` (width, height) in a square of `side` pixels."""
     if mode == "squash":
         return Frame((side, side), (0, 0))
+    if mode == "squash-crop":
+        whole = whole_side(side)
+        return Frame((whole, whole), ((side - whole) // 2, (side - whole) // 2))
     width, height = size
     scale = side / max(size) if mode == "letterbox" else side * _CROP_MARGIN / min(size)
     scaled = (max(1, round(width * scale)), max(1, round(height * scale)))
     return Frame(scaled, ((side - scaled[0]) // 2, (side - scaled[1]) // 2))
 
 
+def whole_side(side: int) -> int:
+    """Side of the squashed photograph that a crop of `side` pixels is cut from: 256 for 224."""
+    return round(side * 256 / 224)
+
+
+def ten_crops(
+    image: Image.Image, side: int, interpolation: Literal["bilinear", "bicubic"]
+) -> NDArray[np.uint8]:
+    """The corners and the centre of the squashed photograph, and their mirror images.
+
+    Returns:
+        (10, side, side, 3) uint8; the fifth is what `fit` makes of it as `squash-crop`.
+    """
+    whole = whole_side(side)
+    pixels = np.asarray(image.resize((whole, whole), Image.Resampling[interpolation.upper()]))
+    far, middle = whole - side, -((side - whole) // 2)
+    starts = [(0, 0), (0, far), (far, 0), (far, far), (middle, middle)]
+    crops = np.stack([pixels[y : y + side, x : x + side] for y, x in starts])
+    return np.concatenate([crops, crops[:, :, ::-1]])
+
+
 def fit(
     image: Image.Image,
     side: int,
-    mode: ResizeMode,
+    mode: Framing,
     interpolation: Literal["bilinear", "bicubic"],
     padding: tuple[int, int, int],
 ) -> NDArray[np.uint8]:
@@ -79,9 +111,16 @@ def maps_on_grid(
     Returns:
         (B, n, grid height, grid width) float32, min-max normalized.
     """
+    return normalize(unfinished_maps(cams, sizes, side, mode, grid))
+
+
+def unfinished_maps(
+    cams: Tensor, sizes: list[tuple[int, int]], side: int, mode: ResizeMode, grid: tuple[int, int]
+) -> Tensor:
+    """As `maps_on_grid`, but not normalized."""
     width, height = grid
     if mode == "squash":
-        return normalize(upsample(cams, (height, width)))
+        return upsample(cams, (height, width))
     on_square = upsample(cams, (side, side))
     on_grid = []
     for maps, size in zip(on_square, sizes, strict=True):
@@ -91,5 +130,5 @@ def maps_on_grid(
         whole = visible.amin((1, 2), keepdim=True).expand(-1, h, w).clone()
         top, left = max(0, -y), max(0, -x)
         whole[:, top : top + visible.shape[1], left : left + visible.shape[2]] = visible
-        on_grid.append(normalize(upsample(whole, (height, width))))
+        on_grid.append(upsample(whole, (height, width)))
     return torch.stack(on_grid)

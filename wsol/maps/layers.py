@@ -1,4 +1,4 @@
-"""The layer that maps are made at: found by watching a pass, and captured in every later one.
+"""The layer that maps are made at, found in a watched pass.
 
 The layer is the last spatial activation on which the logits depend: the last tensor that all of
 the logits' knowledge goes through, has a grid of positions, and has a gradient at them. Of a
@@ -8,63 +8,20 @@ it no token but that one counts.
 """
 
 import difflib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch import Tensor
 
 from wsol.errors import InputError
-from wsol.maps.positions import Layout, layout_of, of_grid
-from wsol.maps.watch import Calls, Step, Watched, first_tensor, watch
+from wsol.maps.capture import Layer
+from wsol.maps.layout import Layout, layout_of
+from wsol.maps.positions import of_grid
+from wsol.maps.watch import Step, Watched
 
 _SINGLE_POSITION = (
     "of {}x{} pixels it makes a map of a single position, in which nothing can be "
     "localized; use a larger size."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """Where in a forward pass the features appear, and how they lie in their tensor.
-
-    Attributes:
-        name: for people and records: a module's name, or a function and the module before it.
-        module: whose output it is; None where it is no module's.
-        call: the number of that call of the module, or else of a torch function, see
-            `wsol.maps.watch.Calls`.
-        output: which of the function's results.
-        in_place: whether the function changes its argument.
-        channels: K.
-    """
-
-    name: str
-    module: str | None
-    call: int
-    output: int
-    in_place: bool
-    layout: Layout
-    channels: int
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """(height, width) of the maps."""
-        return self.layout.grid
-
-
-class Pass(NamedTuple):
-    """What a forward pass with a captured layer gives.
-
-    Attributes:
-        output: of the network.
-        tensor: the layer's, as it lies there; in a pass with gradients a leaf of the graph.
-    """
-
-    output: Any
-    tensor: Tensor
 
 
 def last_layer(watched: Watched, probe: Tensor, name: str) -> Step:
@@ -160,102 +117,6 @@ def at_call(step: Step, layout: Layout, channels: int) -> Layer:
     """The layer of a step, captured where the function is called."""
     name = f"{step.name} after {step.after or 'the start'}"
     return Layer(name, None, step.call, step.output, step.in_place, layout, channels)
-
-
-def run_through(
-    network: nn.Module,
-    layer: Layer,
-    images: Tensor,
-    *,
-    gradient: bool = False,
-    put: Tensor | None = None,
-) -> Pass:
-    """One forward pass that hands out a layer's tensor.
-
-    Args:
-        gradient: record what follows the layer for autograd; what comes before never is.
-        put: goes on with this tensor instead of the layer's own.
-
-    Raises:
-        RuntimeError: when the pass does not come by the layer.
-    """
-    catch = _Catch(gradient, put)
-    hold = _at_module if layer.module is not None else _at_function
-    # Within inference mode autograd cannot begin.
-    with torch.inference_mode(torch.is_inference_mode_enabled() and not gradient), torch.no_grad():
-        with hold(network, layer, catch):
-            output = network(images)
-    if catch.tensor is None:
-        raise RuntimeError(f"the pass did not come by {layer.name}")
-    return Pass(output, catch.tensor)
-
-
-class _Catch:
-    """Keeps the layer's tensor when it comes, and says what the pass goes on with."""
-
-    def __init__(self, gradient: bool, put: Tensor | None) -> None:
-        self._gradient = gradient
-        self._put = put
-        self.tensor: Tensor | None = None
-
-    def __call__(self, tensor: Tensor, in_place: bool) -> Tensor:
-        if self._put is not None and in_place:
-            tensor.copy_(self._put)
-        elif self._put is not None:
-            tensor = self._put
-        self.tensor = tensor
-        if not self._gradient:
-            return tensor
-        torch.set_grad_enabled(True)
-        if in_place:  # what follows may use the argument, not the result
-            self.tensor = tensor.requires_grad_()
-            return tensor
-        self.tensor = tensor.detach().requires_grad_()
-        # A copy, because a leaf of the graph cannot be changed in place.
-        return self.tensor.clone()
-
-
-@contextmanager
-def _at_module(network: nn.Module, layer: Layer, catch: _Catch) -> Iterator[None]:
-    assert layer.module is not None
-    calls = -1
-
-    def hook(module: nn.Module, args: Any, output: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls != layer.call:
-            return None
-        tensor = first_tensor(output)
-        if tensor is None:
-            return None
-        passed = catch(tensor, False)
-        return tree_map(lambda value: passed if value is tensor else value, output)
-
-    handle = network.get_submodule(layer.module).register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def _at_function(network: nn.Module, layer: Layer, catch: _Catch) -> Iterator[None]:
-    class AtCall(Calls):
-        def on_call(
-            self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-        ) -> Any:
-            number = self.number
-            result = func(*args, **kwargs)
-            if number != layer.call:
-                return result
-            if isinstance(result, Tensor):
-                return catch(result, layer.in_place)
-            results = list(result)
-            results[layer.output] = catch(results[layer.output], layer.in_place)
-            return type(result)(results)
-
-    with AtCall():
-        yield
 
 
 def _layout_of(step: Step) -> Layout | None:

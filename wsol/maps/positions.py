@@ -16,14 +16,15 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-_MOVING = frozenset(
-    "__get__ __getitem__ cat chunk clone concat concatenate constant_pad_nd contiguous expand "
-    "expand_as flatten flip index_select moveaxis movedim narrow pad permute repeat reshape "
-    "reshape_as roll select slice split split_with_sizes squeeze stack swapaxes swapdims t tensor_split tile "
-    "transpose unbind unflatten unfold unsqueeze _unsafe_view view view_as".split()
+# By name, as functions, methods of tensors, and operators of exported networks.
+_MOVING = re.compile(
+    r"__get(item)?__|_unsafe_view|cat|chunk|clone|concat(enate)?|constant_pad_nd|contiguous|"
+    r"(expand|reshape|view)(_as)?|(un)?flatten|flip|index_select|move(axis|dim)|narrow|pad|permute|"
+    r"repeat|roll|select|slice|split(_with_sizes)?|(un)?squeeze|stack|swap(axes|dims)|t|"
+    r"tensor_split|tile|transpose|unbind|unfold"
 )
-_REDUCING = frozenset("amax amin max mean min sum".split())
-_PRODUCTS = frozenset("linear matmul __matmul__ bmm mm".split())
+_REDUCING = frozenset(["amax", "amin", "max", "mean", "min", "sum"])
+_PRODUCTS = frozenset(["linear", "matmul", "__matmul__", "bmm", "mm"])
 _GRID = re.compile(r"conv|pool|interpolate|upsample|grid_sample|pixel_(un)?shuffle")
 
 Function = Callable[..., Any]
@@ -42,30 +43,6 @@ class Positions:
     grid: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How (B, K, h, w) features lie in a tensor.
-
-    Attributes:
-        channels: the axis of K.
-        cells: where each position is among the tensor's other axes, flattened; None where they
-            are the grid as it is.
-        grid: (h, w).
-    """
-
-    channels: int
-    cells: Tensor | None
-    grid: tuple[int, int]
-
-    def features(self, tensor: Tensor) -> Tensor:
-        """The (B, K, h, w) features in a tensor; a view where that is possible."""
-        moved = tensor.movedim(self.channels, 1)
-        if self.cells is None:
-            return moved.reshape(*moved.shape[:2], *self.grid) if moved.ndim == 3 else moved
-        cells = self.cells.to(tensor.device)
-        return moved.flatten(2).index_select(2, cells).unflatten(2, self.grid)
-
-
 def name_of(function: Function) -> str:
     """A torch function's name, without the overload of an operator."""
     return str(getattr(function, "__name__", "")).split(".")[0]
@@ -73,7 +50,7 @@ def name_of(function: Function) -> str:
 
 def is_moving(name: str) -> bool:
     """Whether the function of a name only moves elements."""
-    return name in _MOVING
+    return _MOVING.fullmatch(name) is not None
 
 
 def makes_grid(function: Function) -> bool:
@@ -100,7 +77,7 @@ def positions_after(
         return _moved(function, args, kwargs, results, known)
     if results[0].ndim == 4 and makes_grid(function):
         given = known(args[0]) if args and isinstance(args[0], Tensor) else None
-        if given is not None and not _is_constant(given.index, 0):
+        if given is not None and not is_constant(given.index, 0):
             first: Positions | None = _strided(given, results[0])  # windows of images
         else:
             first = of_grid(results[0])
@@ -122,27 +99,6 @@ def positions_after(
 
     tree_map(collect, (args, kwargs))
     return [_kept(result, sources) for result in results]
-
-
-def layout_of(positions: Positions) -> Layout | None:
-    """The layout of a tensor with these positions, or None where it is no grid of features."""
-    index, width = positions.index, positions.grid[1]
-    if index.ndim not in (3, 4) or (index != index[:1]).any():
-        return None
-    constant = [axis for axis in range(1, index.ndim) if _is_constant(index, axis)]
-    several = [axis for axis in constant if index.shape[axis] > 1] or constant[:1]
-    if len(several) != 1:
-        return None
-    channels = several[0]
-    places = index.movedim(channels, 1)[0, 0].flatten()
-    present = (places > 0).nonzero()[:, 0]
-    distinct = places[present].unique()
-    grid = _part_of_grid(distinct, width)
-    if grid is None or len(distinct) != len(present):
-        return None
-    cells = present[places[present].argsort()]
-    as_it_is = len(cells) == len(places) and bool((cells[1:] > cells[:-1]).all())
-    return Layout(channels, None if as_it_is else cells, grid)
 
 
 def _moved(
@@ -196,7 +152,7 @@ def _kept(result: Tensor, sources: list[tuple[Tensor, Positions]]) -> Positions 
         changed = [axis for axis in range(result.ndim) if source.shape[axis] != result.shape[axis]]
         if len(changed) == 1 and changed[0] > 0:
             first = positions.index.narrow(changed[0], 0, 1)
-            if not _is_constant(positions.index, changed[0]):
+            if not is_constant(positions.index, changed[0]):
                 return _merged(first, positions.grid, result)
             return Positions(first.expand(result.shape), positions.grid)
     return None
@@ -209,19 +165,20 @@ def _product(
     rows, columns = known(left), known(right)
     if rows is not None and left.shape[:-1] == result.shape[:-1]:
         first = rows.index.narrow(-1, 0, 1)
-        if _is_constant(rows.index, left.ndim - 1):
+        if is_constant(rows.index, left.ndim - 1):
             return Positions(first.expand(result.shape), rows.grid)
         return _merged(first, rows.grid, result)
-    if columns is not None and right.ndim == result.ndim and right.shape[-1] == result.shape[-1]:
-        if _is_constant(columns.index, right.ndim - 2):
-            return Positions(columns.index.narrow(-2, 0, 1).expand(result.shape), columns.grid)
-    return None
+    if columns is None or (right.ndim, right.shape[-1]) != (result.ndim, result.shape[-1]):
+        return None
+    if not is_constant(columns.index, right.ndim - 2):
+        return None
+    return Positions(columns.index.narrow(-2, 0, 1).expand(result.shape), columns.grid)
 
 
 def _merged(first: Tensor, grid: tuple[int, int], result: Tensor) -> Positions | None:
     """Positions after neighbours have been joined into one: those of the first ones."""
     distinct = first[first > 0].unique().long()
-    joined = _part_of_grid(distinct, grid[1])
+    joined = part_of_grid(distinct, grid[1])
     if joined is None or 1 in joined:  # as after an average over rows alone
         return None
     renumbered = torch.zeros(1 + grid[0] * grid[1], dtype=torch.int32, device=first.device)
@@ -242,7 +199,7 @@ def _strided(given: Positions, result: Tensor) -> Positions | None:
     return Positions(first.expand(result.shape), given.grid)
 
 
-def _part_of_grid(distinct: Tensor, width: int) -> tuple[int, int] | None:
+def part_of_grid(distinct: Tensor, width: int) -> tuple[int, int] | None:
     """(height, width) of sorted positions that are some rows' and columns' of a grid."""
     rows, columns = ((distinct - 1) // width).unique(), ((distinct - 1) % width).unique()
     if len(distinct) == 0 or len(rows) * len(columns) != len(distinct):
@@ -260,7 +217,7 @@ def _reduced(
         return None
     first, constant = positions.index, True
     for axis in axes:
-        constant = constant and _is_constant(positions.index, axis)
+        constant = constant and is_constant(positions.index, axis)
         first = first.narrow(axis, 0, 1)
     if result.ndim != first.ndim:
         first = first.squeeze(tuple(axes))
@@ -269,5 +226,6 @@ def _reduced(
     return Positions(first, positions.grid) if constant else _merged(first, positions.grid, result)
 
 
-def _is_constant(index: Tensor, axis: int) -> bool:
+def is_constant(index: Tensor, axis: int) -> bool:
+    """Whether positions are the same all along an axis."""
     return index.stride(axis) == 0 or bool((index == index.narrow(axis, 0, 1)).all())

@@ -32,7 +32,18 @@ class BoxAccuracy:
     with any true box. Counts are integers, so shards add up exactly.
     """
 
-    def __init__(self, thresholds: NDArray[np.float64], iou_levels: tuple[float, ...]) -> None:
+    def __init__(
+        self,
+        thresholds: NDArray[np.float64],
+        iou_levels: tuple[float, ...],
+        *,
+        above: bool = False,
+    ) -> None:
+        """
+        Args:
+            above: an IoU has to be greater than the level, instead of reaching it.
+        """
+        self._above = above
         self._thresholds = np.asarray(thresholds, dtype=np.float64)
         self._iou_levels = tuple(iou_levels)
         self._correct = np.zeros((len(iou_levels), len(thresholds)), dtype=np.int64)
@@ -41,7 +52,7 @@ class BoxAccuracy:
     def update(self, best_iou: NDArray[np.float64]) -> None:
         """Add one image's (T,) best IoU at each threshold, see `best_iou_per_threshold`."""
         for row, level in zip(self._correct, self._iou_levels, strict=True):
-            row += best_iou >= level
+            row += is_hit(best_iou, level, above=self._above)
         self.num_images += 1
 
     def merge(self, other: "BoxAccuracy") -> None:
@@ -81,6 +92,11 @@ class BoxAccuracy:
         self.num_images = int(state["num_images"])
 
 
+def is_hit(iou: Any, level: float, *, above: bool) -> Any:
+    """Whether IoUs are greater than a level (`above`), or at least reach it."""
+    return iou > level if above else iou >= level
+
+
 def best_iou_per_threshold(
     runs: BoxRuns,
     true_boxes: NDArray[np.float64],
@@ -95,7 +111,7 @@ def best_iou_per_threshold(
         runs: the map's boxes.
         true_boxes: (m, 4) inclusive corners on the map's grid, m > 0.
         threshold_levels: (T,) the level at which each threshold looks.
-        convention: without foreground, `wsolevaluation` predicts the box 0, 0, 0, 0 and `exact`
+        convention: without foreground, `choe2020` predicts the box 0, 0, 0, 0 and `exact`
             predicts nothing (IoU 0).
 
     Returns:
@@ -104,10 +120,31 @@ def best_iou_per_threshold(
     # The last box is what the published protocol predicts where there is no foreground.
     boxes = np.concatenate([runs.boxes, np.zeros((1, 4), np.int32)])
     ious = iou_matrix(boxes, true_boxes).max(axis=1)
+    nowhere = ious[-1] if convention == "choe2020" else 0.0
+    return best_per_threshold(runs, ious, nowhere, threshold_levels)
+
+
+def best_per_threshold(
+    runs: BoxRuns,
+    ious: NDArray[np.float64],
+    nowhere: float,
+    threshold_levels: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """The best IoU at each threshold from each box's.
+
+    Args:
+        runs: the map's n boxes.
+        ious: (n or more,) of each box.
+        nowhere: what counts where there is no foreground.
+        threshold_levels: (T,) the level at which each threshold looks.
+
+    Returns:
+        (T,) float64.
+    """
     # One place more than there are levels: everything from the maximum on has no foreground.
     best = np.empty(runs.max_level + 1)
     best[:-1] = _max_over_runs(ious, runs.first, runs.last, runs.max_level)
-    best[-1] = ious[-1] if convention == "wsolevaluation" else 0.0
+    best[-1] = nowhere
     return best[np.minimum(threshold_levels, runs.max_level)]
 
 

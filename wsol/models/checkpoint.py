@@ -18,7 +18,7 @@ from wsol.errors import InputError
 from wsol.files import atomic_path, require_file
 from wsol.models.classifier import Classifier, Preprocessing
 from wsol.models.state_dicts import Found, find_state_dict
-from wsol.reading import FAILURES, told
+from wsol.reading import failures_and, told
 
 _FORMAT = 1
 # How torch's restricted reader names what it does not load.
@@ -139,7 +139,7 @@ def read_torch_file(path: Path) -> Any:
         _verify_checksums(path)
         with torch.serialization.safe_globals(_harmless()):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, *FAILURES) as error:
+    except failures_and(pickle.UnpicklingError) as error:
         stranger = _STRANGER.search(str(error))
         if isinstance(error, pickle.UnpicklingError) and stranger is not None:
             raise InputError(
@@ -193,7 +193,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
     try:
         return load_file(path)
-    except (SafetensorError, *FAILURES) as error:
+    except failures_and(SafetensorError) as error:
         raise InputError(
             f"{path}: is no safetensors file, or is damaged ({_reason(error)})."
         ) from error

@@ -1,6 +1,7 @@
 """A network with everything an evaluation has to know about it."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -9,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from wsol.errors import InputError
+from wsol.maps.capture import run_through
 from wsol.maps.exact import class_maps
-from wsol.maps.head import Anatomy, Head, examine, linear_map
-from wsol.maps.layers import run_through
+from wsol.maps.head import Anatomy, examine
+from wsol.maps.linear import Head, linear_map
 from wsol.maps.methods.localizer import Localizer
 from wsol.maps.scripted import watchable
 from wsol.models.acol import AcolLocalizer, given_to
@@ -97,6 +99,7 @@ class Classifier:
         self.training_seed: int | None = None
         self.training_recipe: str | None = None
         self.notes: tuple[str, ...] = ()
+        self._form = torch.contiguous_format
         self._acol = acol_head(network)
         self._seen: dict[tuple[int, str | None], Anatomy] = {}
         self._derived: dict[Head, tuple[Any, Tensor]] = {}
@@ -128,7 +131,7 @@ class Classifier:
         """
         key = (size or self.preprocessing.size, layer)
         if key not in self._seen:
-            self._seen[key] = examine(self._watchable, self._probe(key[0]), self.name, layer)
+            self._seen[key] = examine(self._watchable, self.probe(key[0]), self.name, layer)
         anatomy = self._seen[key]
         if self.classes is not None and len(self.classes) != anatomy.classes:
             raise InputError(
@@ -136,7 +139,31 @@ class Classifier:
             )
         return anatomy
 
-    def _probe(self, size: int) -> Tensor:
+    def running(self, network: nn.Module, form: torch.memory_format) -> "Classifier":
+        """The same with another network, whose modules have the same names and outputs.
+
+        Args:
+            form: how its input lies in memory.
+        """
+        twin = copy.copy(self)
+        twin.network = twin._watchable = network
+        twin._form = form
+        twin._acol = acol_head(network)
+        # Functions of torch may be others now, so what is known by their number is not.
+        twin._seen = {
+            key: anatomy
+            for key, anatomy in self._seen.items()
+            if isinstance(anatomy.layer, InputError) or anatomy.layer.module is not None
+        }
+        twin._derived, twin._localizers = {}, {}
+        return twin
+
+    def arranged(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) as the network's input lies in memory."""
+        return images.contiguous(memory_format=self._form)
+
+    def probe(self, size: int) -> Tensor:
+        """(2, 3, H, W) an input of `size` pixels, always the same."""
         generator = torch.Generator().manual_seed(0)
         probe = torch.rand(2, 3, size, size, generator=generator)
         return probe.to(self.device, self._dtype)
@@ -177,7 +204,7 @@ class Classifier:
         shape = (1, 3, 1, 1)
         mean = torch.tensor(self.preprocessing.mean, device=pixels.device).view(shape)
         std = torch.tensor(self.preprocessing.std, device=pixels.device).view(shape)
-        return ((images - mean) / std).to(self._dtype)
+        return self.arranged(((images - mean) / std).to(self._dtype))
 
     def localizer(
         self, method: str = "cam", layer: str | None = None, size: int | None = None
@@ -199,7 +226,7 @@ class Classifier:
                 self._watchable,
                 method,
                 layer,
-                self._probe(size),
+                self.probe(size),
                 lambda wanted: self.examine(size, wanted),
                 lambda head: self._weight(head, size),
             )
@@ -270,14 +297,17 @@ class Classifier:
         state = [(id(p), p._version, p.device) for p in self.network.parameters()]
         known = self._derived.get(head)
         if known is None or known[0] != state:
-            weight, _ = linear_map(self._watchable, head, self._probe(size))
+            weight, _ = linear_map(self._watchable, head, self.probe(size))
             assert weight is not None
             self._derived[head] = known = (state, weight)
         return known[1]
 
 
 def match_classes(
-    model_classes: Sequence[str] | None, dataset_classes: Sequence[str], num_logits: int
+    model_classes: Sequence[str] | None,
+    dataset_classes: Sequence[str],
+    num_logits: int,
+    labels: Iterable[int] | None = None,
 ) -> Tensor:
     """Which logit stands for each class of a data set.
 
@@ -285,8 +315,15 @@ def match_classes(
     model's, as the 200 of Tiny ImageNet are of the 1,000 of ImageNet; the other logits are left
     out of every comparison. By position where names are unknown or differ but counts agree.
 
+    The model may also be one for a part of the data set's classes, of which images of that part
+    alone are there: the first 50 birds of CUB.
+
+    Args:
+        labels: positions of the classes of which there are images; None for all of them.
+
     Returns:
-        (number of data set classes,) int64 indices of logits.
+        (number of data set classes,) int64 indices of logits; -1 for a class that the model has
+        not.
 
     Raises:
         InputError: when neither is possible.
@@ -295,6 +332,14 @@ def match_classes(
         index = {key: i for i, key in enumerate(model_classes)}
         if all(key in index for key in dataset_classes):
             return torch.tensor([index[key] for key in dataset_classes])
+    present = set(range(len(dataset_classes)) if labels is None else labels)
+    if model_classes is not None and set(model_classes) <= set(dataset_classes):
+        found = [index.get(key, -1) for key in dataset_classes]
+        if all(found[label] >= 0 for label in present):
+            return torch.tensor(found)
+    if model_classes is None and present == set(range(num_logits)):
+        missing = len(dataset_classes) - num_logits
+        return torch.cat([torch.arange(num_logits), torch.full((missing,), -1)])
     if num_logits == len(dataset_classes):
         shared = set(model_classes or ()) & set(dataset_classes)
         if not shared:

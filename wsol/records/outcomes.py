@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from wsol.errors import InputError
 from wsol.files import atomic_path, require_file
+from wsol.reading import quoted, reading
 
 SCHEMA = "wsol.outcomes/1"
 OUTCOMES_SUFFIX = ".outcomes.parquet"
@@ -144,12 +145,17 @@ def outcomes_schema(info: OutcomeInfo) -> pa.Schema:
     )
 
 
+def outcomes_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer of such files, whose pages have checksums."""
+    return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
+
+
 def write_outcomes(outcomes: Iterable[OutcomeRow], info: OutcomeInfo, path: Path) -> None:
     """Write outcomes as Parquet, atomically, in their order."""
     schema = outcomes_schema(info)
     with (
         atomic_path(path) as temporary,
-        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+        outcomes_writer(temporary, schema) as writer,
     ):
         batch: list[dict[str, Any]] = []
         for outcome in outcomes:
@@ -166,29 +172,44 @@ def read_outcomes(path: Path, columns: Sequence[str] | None = None) -> tuple[pa.
     Raises:
         InputError: naming the file, when it is missing, damaged or of another schema.
     """
-    path = require_file(path, "a Parquet file of per-image outcomes")
-    try:
-        file = pq.ParquetFile(path)
+    what = "a Parquet file of per-image outcomes"
+    path = require_file(path, what)
+    with reading(path, what, "evaluate again with --per-image"):
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         metadata = {k.decode(): v for k, v in (file.schema_arrow.metadata or {}).items()}
         found = metadata.get("schema", b"").decode()
-        if found != SCHEMA:
-            raise InputError(
-                f"{path}: has the schema {found or 'of something else'!r}, this version reads "
-                f"{SCHEMA!r}; evaluate again with --per-image."
-            )
+    if found != SCHEMA:
+        raise InputError(
+            f"{path}: has the schema {quoted(found or 'of something else')}, this version reads "
+            f"{SCHEMA!r}; evaluate again with --per-image."
+        )
+    with reading(path, what, "evaluate again with --per-image"):
         table = file.read(columns=None if columns is None else list(columns))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as Parquet ({error}).") from error
-    width, height = metadata["grid"].decode().split(",")
-    info = OutcomeInfo(
-        thresholds=np.frombuffer(metadata["thresholds"], dtype="<f8"),
-        iou_levels=tuple(map(float, metadata["iou_levels"].decode().split(","))),
-        kinds=tuple(metadata["kinds"].decode().split(",")),
-        grid=(int(width), int(height)),
-        convention=metadata["convention"].decode(),
-        values=tuple(json.loads(metadata.get("values", b"[]"))),
-    )
+        width, height = metadata["grid"].decode().split(",")
+        info = OutcomeInfo(
+            thresholds=np.frombuffer(metadata["thresholds"], dtype="<f8"),
+            iou_levels=tuple(map(float, metadata["iou_levels"].decode().split(","))),
+            kinds=tuple(metadata["kinds"].decode().split(",")),
+            grid=(int(width), int(height)),
+            convention=metadata["convention"].decode().replace("wsolevaluation", "choe2020"),
+            values=tuple(json.loads(metadata.get("values", b"[]"))),
+        )
+        _require_columns(table, info, columns)
     return table, info
+
+
+def _require_columns(table: pa.Table, info: OutcomeInfo, columns: Sequence[str] | None) -> None:
+    """Refuse a table that lacks a column, or has one of another type.
+
+    Raises:
+        ValueError: naming it.
+    """
+    schema = outcomes_schema(info)
+    for name in schema.names if columns is None else columns:
+        if name not in table.column_names:
+            raise ValueError(f"it has no column {name}")
+        if name in schema.names and table.schema.field(name).type != schema.field(name).type:
+            raise ValueError(f"its column {name} is of the type {table.schema.field(name).type}")
 
 
 def to_outcomes(table: pa.Table, info: OutcomeInfo) -> list[OutcomeRow]:

@@ -6,14 +6,21 @@ from html import escape
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wsol.errors import InputError
 from wsol.files import write_text
+from wsol.reading import read_json
 
 SCHEMA = "wsol.record/2"
 ORDER = "order.json"
 """Beside record files: their names in the order of the command or experiment that made them."""
+
+
+_Percentage = Annotated[float, Field(ge=0, le=100 + 1e-6)]  # a sum may be off by its last digit
+_Count = Annotated[int, Field(ge=0)]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Threshold = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
@@ -27,39 +34,48 @@ class Metrics(_Part):
     counted (the parts of MaxBoxAccV2); `box_acc_largest` does so for the largest component
     (its "0.5" is MaxBoxAcc). `best_threshold` and `best_threshold_largest` say where.
     `max_box_acc_chosen` and `max_box_acc_v2_chosen` are the same accuracies at thresholds that
-    were chosen on another split, as `threshold_policy` in the settings says.
+    were chosen on another split, as `threshold_policy` in the settings says. `..._class_mean` are
+    means over classes of their accuracies, which some conventions print.
     """
 
-    top1_cls: float | None = None
-    top5_cls: float | None = None
-    top1_loc: float | None = None
-    top5_loc: float | None = None
-    gt_known_loc: float | None = None
-    max_box_acc: float | None = None
-    max_box_acc_v2: float | None = None
-    max_box_acc_chosen: float | None = None
-    max_box_acc_v2_chosen: float | None = None
-    box_acc: dict[str, float] | None = None
-    best_threshold: dict[str, float] | None = None
-    box_acc_largest: dict[str, float] | None = None
-    best_threshold_largest: dict[str, float] | None = None
-    pxap: float | None = None
-    coco_ap: float | None = None
-    coco_ap50: float | None = None
-    coco_ar: float | None = None
+    top1_cls: _Percentage | None = None
+    top5_cls: _Percentage | None = None
+    top1_loc: _Percentage | None = None
+    top5_loc: _Percentage | None = None
+    gt_known_loc: _Percentage | None = None
+    top1_loc_class_mean: _Percentage | None = None
+    top5_loc_class_mean: _Percentage | None = None
+    gt_known_loc_class_mean: _Percentage | None = None
+    max_box_acc: _Percentage | None = None
+    max_box_acc_v2: _Percentage | None = None
+    max_box_acc_chosen: _Percentage | None = None
+    max_box_acc_v2_chosen: _Percentage | None = None
+    box_acc: dict[str, _Percentage] | None = None
+    best_threshold: dict[str, _Threshold] | None = None
+    box_acc_largest: dict[str, _Percentage] | None = None
+    best_threshold_largest: dict[str, _Threshold] | None = None
+    pxap: _Percentage | None = None
+    coco_ap: _Percentage | None = None
+    coco_ap50: _Percentage | None = None
+    coco_ar: _Percentage | None = None
 
     # Those of `wsol.metrics.catalog` that were asked for, each under its name.
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(init=False)
+    __pydantic_extra__: dict[str, _Percentage] = Field(init=False)
+
+    @classmethod
+    def single_numbers(cls) -> list[str]:
+        """The fields that are one percentage, not one an IoU level."""
+        return [name for name, field in cls.model_fields.items() if "dict" not in str(field)]
 
 
 class Timing(_Part):
     """Seconds. The parts overlap where they run beside each other; `total` is the wall clock."""
 
-    data: float
-    forward: float
-    localization: float
-    total: float
+    data: _Seconds
+    forward: _Seconds
+    localization: _Seconds
+    total: _Seconds
 
 
 class Cost(_Part):
@@ -71,9 +87,9 @@ class Cost(_Part):
     `latency_device` where it was asked for.
     """
 
-    flops: int
-    map_size: tuple[int, int]
-    latency_ms: float | None = None
+    flops: _Count
+    map_size: tuple[_Count, _Count]
+    latency_ms: _Seconds | None = None
     latency_device: str | None = None
 
 
@@ -92,9 +108,16 @@ class Environment(_Part):
 class Curves(_Part):
     """Correct images at every threshold; counts, so that curves of shards add up."""
 
-    thresholds: list[float]
-    largest: dict[str, list[int]] | None = None
-    all: dict[str, list[int]] | None = None
+    thresholds: list[_Threshold]
+    largest: dict[str, list[_Count]] | None = None
+    all: dict[str, list[_Count]] | None = None
+
+    @model_validator(mode="after")
+    def _one_a_threshold(self) -> "Curves":
+        for counts in [*(self.largest or {}).values(), *(self.all or {}).values()]:
+            if len(counts) != len(self.thresholds):
+                raise ValueError(f"{len(counts)} counts for {len(self.thresholds)} thresholds")
+        return self
 
 
 class SkippedImage(_Part):
@@ -105,7 +128,13 @@ class SkippedImage(_Part):
 
 
 _OPTIONAL = ("cost", "intervals", "curves", "plugin_metrics")
-_OPTIONAL_METRICS = ("max_box_acc_chosen", "max_box_acc_v2_chosen")
+_OPTIONAL_METRICS = (
+    "max_box_acc_chosen",
+    "max_box_acc_v2_chosen",
+    "top1_loc_class_mean",
+    "top5_loc_class_mean",
+    "gt_known_loc_class_mean",
+)
 
 
 class ResultRecord(_Part):
@@ -121,10 +150,10 @@ class ResultRecord(_Part):
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     model: str
-    parameters: int | None
+    parameters: _Count | None
     dataset: str
     split: str
-    num_images: int
+    num_images: _Count
     cam_method: str
     metrics: Metrics
     settings: dict[str, Any]
@@ -133,9 +162,9 @@ class ResultRecord(_Part):
     skipped: list[SkippedImage] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     cost: Cost | None = None
-    intervals: dict[str, tuple[float, float]] | None = None
+    intervals: dict[str, tuple[_Percentage, _Percentage]] | None = None
     curves: Curves | None = None
-    plugin_metrics: dict[str, float] | None = None
+    plugin_metrics: dict[str, _Percentage] | None = None
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
 
@@ -196,12 +225,19 @@ def read_records(path: Path) -> list[ResultRecord]:
         if schema != SCHEMA:
             item = _MIGRATIONS[schema](item)
         try:
-            records.append(ResultRecord.model_validate(item))
+            records.append(_renamed(ResultRecord.model_validate(item)))
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
             raise InputError(f"{path}: record {number}, field {field}: {first['msg']}.") from error
     return records
+
+
+def _renamed(record: ResultRecord) -> ResultRecord:
+    """The record with what conventions were called at first by today's name."""
+    if record.settings.get("convention") == "wsolevaluation":
+        record.settings["convention"] = "choe2020"
+    return record
 
 
 def find_records(paths: Iterable[Path]) -> list[ResultRecord]:
@@ -275,9 +311,4 @@ def _holds_records(path: Path) -> bool:
 
 
 def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is not JSON ({error}).") from error
+    return read_json(path, "a record, a JSON file of wsol")

@@ -1,6 +1,5 @@
 """Thresholds chosen on one split, to be applied to another (Choe et al., CVPR 2020)."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.errors import InputError
+from wsol.reading import read_json
 from wsol.records.record import read_records
 from wsol.records.training import TRAINING_SCHEMA, read_training_record
 
@@ -82,10 +82,7 @@ def positions(
 
 
 def _is_training(path: Path) -> bool:
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False  # which the reader of records explains
+    data = read_json(path, "a record of wsol evaluate or wsol train")
     return isinstance(data, dict) and data.get("schema") == TRAINING_SCHEMA
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wsol.errors import InputError
 from wsol.files import write_text
+from wsol.reading import read_json
 from wsol.records.record import Environment
 
 TRAINING_SCHEMA = "wsol.training/1"
@@ -87,9 +88,7 @@ def read_training_record(path: Path) -> TrainingRecord:
         InputError: naming the file and, within it, the field that is wrong.
     """
     try:
-        return TrainingRecord.model_validate_json(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+        return TrainingRecord.model_validate(read_json(path, "a record of a training run"))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "(the whole)"

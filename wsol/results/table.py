@@ -74,7 +74,9 @@ def to_csv(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
     output: dict[str, list[Any]] = {}
     for name in names:
         output[name] = values[name]
-        beside = {"std": [run.spread.get(name.removesuffix("_error")) for run in runs]}
+        beside: dict[str, list[Any]] = {
+            "std": [run.spread.get(name.removesuffix("_error")) for run in runs]
+        }
         if layout.intervals:
             beside["interval_half"] = [half_interval(run, name) for run in runs]
         found = comparisons(runs, name, layout)

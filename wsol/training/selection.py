@@ -37,7 +37,12 @@ class Selection:
 
     def check(self, classifier: Classifier, training_set: Dataset) -> None:
         """Refuse a selection set before anything is trained that could not be evaluated after."""
-        match_classes(classifier.classes, self.dataset.classes, classifier.num_classes)
+        match_classes(
+            classifier.classes,
+            self.dataset.classes,
+            classifier.num_classes,
+            {sample.label for sample in self.dataset.samples},
+        )
         localizer(classifier, self.options)
         own = set()
         for sample in self.dataset.samples:
@@ -99,8 +104,4 @@ class Selection:
 
 def selection_metrics() -> list[str]:
     """The metrics that are one number, of which more is better."""
-    return [
-        name
-        for name, field in Metrics.model_fields.items()
-        if field.annotation == (float | None) and not name.endswith("_chosen")
-    ]
+    return [name for name in Metrics.single_numbers() if not name.endswith("_chosen")]

@@ -17,6 +17,7 @@ from wsol.datasets.base import Dataset
 from wsol.errors import InputError
 from wsol.models.classifier import Classifier
 from wsol.models.device import usable_device
+from wsol.models.fast import memory_format
 from wsol.models.precision import autocast
 from wsol.pipeline import loader_processes
 from wsol.resume import unbroken
@@ -24,8 +25,6 @@ from wsol.training.images import ShuffledBatches, TrainingImages
 from wsol.training.methods import Method, make_method
 from wsol.training.options import TrainingOptions
 from wsol.training.processes import Processes
-
-_ONEDNN_BLOCK = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,7 @@ class Training:
         self._workers = 0 if options.cache else loader_processes(options.workers, device)
         self._generator = torch.Generator()
         network = classifier.to(self._device).network
-        self._memory_format = _memory_format(network, self._device)
+        self._memory_format = memory_format(network, self._device)
         network.to(memory_format=self._memory_format)
         self.optimizer = torch.optim.SGD(
             _parameter_groups(
@@ -320,23 +319,6 @@ class _Sums:
     loss: float = 0.0
     right: float = 0.0
     seconds: float = 0.0
-
-
-def _memory_format(network: nn.Module, device: torch.device) -> torch.memory_format:
-    """Channels last, which is the faster one, except where oneDNN is wrong about it.
-
-    On a CPU, the weights' gradient of a strided 1x1 convolution with fewer input channels than
-    its block (8 or 16) is written past its buffer: a crash, or wrong numbers
-    (github.com/uxlfoundation/oneDNN/issues/6035). Narrow ResNets have such shortcuts.
-    """
-    affected = device.type == "cpu" and any(
-        isinstance(module, nn.Conv2d)
-        and module.kernel_size == (1, 1)
-        and max(module.stride) > 1
-        and module.in_channels < _ONEDNN_BLOCK
-        for module in network.modules()
-    )
-    return torch.contiguous_format if affected else torch.channels_last
 
 
 def _named(network: nn.Module, layers: tuple[str, ...]) -> frozenset[str]:

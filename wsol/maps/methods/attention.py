@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsol.errors import InputError
-from wsol.maps.layers import Layer, attends, projection
+from wsol.maps.capture import Layer
+from wsol.maps.layers import attends, projection
 from wsol.maps.methods.view import Subject, View
 from wsol.maps.positions import name_of
 from wsol.maps.watch import Calls, Step, Watched, watch
@@ -219,9 +220,9 @@ class _Capture(Calls):
         """
         asked = kwargs.pop("need_weights", True)
         averaged = kwargs.pop("average_attn_weights", True)
-        output, found = F.multi_head_attention_forward(
-            *args, **kwargs, need_weights=True, average_attn_weights=False
-        )
+        kwargs |= {"need_weights": True, "average_attn_weights": False}
+        output, found = F.multi_head_attention_forward(*args, **kwargs)
+        assert found is not None  # which was asked for
         probabilities = self._keep(found)
         if self._differentiate:
             output = _sum_of_values(probabilities, args, kwargs)
@@ -233,7 +234,7 @@ def _sum_of_values(probabilities: Tensor, args: tuple[Any, ...], kwargs: dict[st
     """Values weighted by probabilities (B, heads, N, N), through the output's linear layer."""
     value, width, heads, weight, bias = args[2], *args[3:7]
     projection_weight, projection_bias = args[11], args[12]
-    own = kwargs.get("v_proj_weight") if weight is None else weight[2 * width :]
+    own: Tensor = kwargs["v_proj_weight"] if weight is None else weight[2 * width :]
     values = F.linear(value, own, None if bias is None else bias[2 * width :])
     values = values.unflatten(2, (heads, -1)).permute(1, 2, 0, 3)
     summed = (probabilities.to(values.dtype) @ values).permute(2, 0, 1, 3).flatten(2)

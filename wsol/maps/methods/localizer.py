@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from wsol.errors import InputError
+from wsol.maps.capture import Layer
 from wsol.maps.head import Anatomy
-from wsol.maps.layers import Layer
 from wsol.maps.methods.attention import AttentionView, Tokens, tokens_of
 from wsol.maps.methods.catalog import METHODS, find_method
 from wsol.maps.methods.method import MapMethod

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wsol.maps.head import Head
-from wsol.maps.layers import Layer, run_through
+from wsol.maps.capture import Layer, run_through
+from wsol.maps.linear import Head
 
 
 @dataclass(frozen=True, slots=True, eq=False)

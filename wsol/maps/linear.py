@@ -1,0 +1,156 @@
+"""Whether logits are a linear map of the mean of a layer's features, decided by what that means.
+
+The derivative of a logit with respect to the features is then the same at every position and for
+every image.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from wsol.errors import InputError
+from wsol.maps.capture import Layer, Pass, run_through
+from wsol.maps.layers import projection
+from wsol.maps.positions import is_moving
+from wsol.maps.watch import Step, Watched
+
+_TOLERANCES = {torch.float64: 1e-4, torch.float32: 1e-3}
+_AVERAGING = ("mean", "sum", "div", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_avg_pool1d")
+_HALF_TOLERANCE = 5e-2  # of float16 and bfloat16
+
+
+NO_HEAD = (
+    "{}: {}, so class activation maps are not defined for it. A method by gradients applies, such "
+    "as Grad-CAM: --method gradcam."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The linear map from the mean of a layer's features to the logits.
+
+    Attributes:
+        layer: what is averaged.
+        classes: C, the number of logits.
+        weight, bias: names of the network's parameters; None where they are none of its own.
+        linear: whether there is a linear map: where it is False the averaged channels are the
+            logits, so that the features are the class maps themselves (SqueezeNet).
+    """
+
+    layer: Layer
+    classes: int
+    weight: str | None
+    bias: str | None
+    linear: bool
+
+
+def head_of(
+    network: nn.Module,
+    layer: Layer,
+    step: Step,
+    seen: Pass,
+    watched: Watched,
+    probe: Tensor,
+    name: str,
+) -> Head:
+    """Decide by the property, on the probe's features and on others made of the same numbers."""
+    put = _others(layer, seen.tensor).to(seen.tensor.dtype)
+    other = run_through(network, layer, probe, gradient=True, put=put)
+    features = layer.layout.features
+    tolerance = tolerance_of(seen.tensor)
+    gradients = torch.cat([gradient_of(seen), gradient_of(other)])
+    slopes = features(gradients).double()
+    common = slopes.mean((0, 2, 3))
+    allowed = tolerance * common.abs().max()
+    if ((slopes - slopes.mean((2, 3), keepdim=True)).abs() > allowed).any():
+        told = "its last features are not averaged, logits weigh their positions differently"
+        raise InputError(NO_HEAD.format(name, told))
+    if ((slopes - common[:, None, None]).abs() > allowed).any():
+        told = "its logits are no linear map of the mean of the last features"
+        raise InputError(NO_HEAD.format(name, told))
+    total = (gradients.double().abs().sum(), slopes.abs().sum())
+    logits = torch.cat([seen.output, other.output]).flatten(1).detach().double()
+    tensors = torch.cat([seen.tensor, other.tensor]).detach()
+    means = features(tensors).double().mean((2, 3))
+    weights = common * (layer.grid[0] * layer.grid[1])
+    sums = logits @ projection(logits)
+    offsets = sums - means @ weights
+    if total[0] - total[1] > tolerance * total[0] or (
+        offsets - offsets[0]
+    ).abs().max() > tolerance * sums.abs().max().clamp(min=1):
+        told = "its logits depend on more than the mean of the last features"
+        raise InputError(NO_HEAD.format(name, told))
+    classes = logits.shape[1]
+    random = projection(logits)
+    after = [later for later in watched.steps if later.call > step.call]
+    names = {id(parameter): key for key, parameter in network.named_parameters()}
+    for later in reversed(after):
+        weight, bias = later.weights or (None, None)
+        if weight is None or weight.flatten(1).shape != (classes, layer.channels):
+            continue
+        own = id(weight) in names and (bias is None or id(bias) in names)
+        if own and is_close(random @ weight.detach().flatten(1).double(), weights, tolerance):
+            key = None if bias is None else names[id(bias)]
+            return Head(layer, classes, names[id(weight)], key, linear=True)
+    averaged = all(is_moving(later.name) or later.name in _AVERAGING for later in after)
+    if averaged and layer.channels == classes and is_close(weights, random, tolerance):
+        return Head(layer, classes, None, None, linear=False)
+    return Head(layer, classes, None, None, linear=True)
+
+
+def _others(layer: Layer, tensor: Tensor) -> Tensor:
+    """Other features of two images, made of the same numbers, so that they have their signs.
+
+    They are shuffled over everything, channels are scaled at random, and the second image is so
+    strong that what bends at all (as activations that are nearly straight around zero) shows it.
+    """
+    generator = torch.Generator().manual_seed(0)
+    tensor = tensor.detach().float()
+    order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
+    shuffled = tensor.flatten()[order].reshape(tensor.shape).movedim(layer.layout.channels, -1)
+    scales = 2 * torch.rand(shuffled.shape[-1], generator=generator).to(tensor.device)
+    shuffled = (shuffled * scales).movedim(-1, layer.layout.channels).contiguous()
+    shuffled[1] *= (10 / shuffled[1].std()).nan_to_num(1, 1).clamp(min=2)
+    return shuffled
+
+
+def linear_map(
+    network: nn.Module, head: Head, images: Tensor
+) -> tuple[Tensor | None, Tensor | None]:
+    """Weight (C, K) and bias (C,) of a head, live where they are the network's parameters.
+
+    Where they are not, because the linear map is written in other operations, they are its
+    derivative, which takes a pass of one of the `images`.
+    """
+    if not head.linear:
+        return None, None
+    if head.weight is not None:
+        bias = None if head.bias is None else network.get_parameter(head.bias)
+        return network.get_parameter(head.weight).flatten(1), bias
+    with torch.inference_mode(False), torch.enable_grad():
+        seen = run_through(network, head.layer, images[:1].detach().clone(), gradient=True)
+        logits = seen.output.flatten(1)[0]
+        rows = []
+        for logit in logits:
+            (gradient,) = torch.autograd.grad(logit, seen.tensor, retain_graph=True)
+            rows.append(head.layer.layout.features(gradient)[0].float().sum((1, 2)))
+        weight = torch.stack(rows)
+        means = head.layer.layout.features(seen.tensor.detach())[0].float().mean((1, 2))
+        return weight, logits.detach().float() - weight @ means
+
+
+def gradient_of(seen: Pass) -> Tensor:
+    """The gradient of the logits' random sum with respect to the layer's tensor."""
+    total = (seen.output.flatten(1) * projection(seen.output)).sum()
+    (gradient,) = torch.autograd.grad(total, seen.tensor, retain_graph=True)
+    return gradient
+
+
+def tolerance_of(tensor: Tensor) -> float:
+    """How far numbers of a tensor's type may differ, relative to their greatest."""
+    return _TOLERANCES.get(tensor.dtype, _HALF_TOLERANCE)
+
+
+def is_close(found: Tensor, expected: Tensor, tolerance: float) -> bool:
+    return bool((found - expected).abs().max() <= tolerance * expected.abs().max())
