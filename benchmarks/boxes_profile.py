@@ -74,9 +74,7 @@ def main(maps: Annotated[int, typer.Option()] = 200) -> None:
     def iou(kind: str, step: float) -> Callable[[int], Any]:
         thresholds = threshold_grid(step)
         join = _largest if kind == "largest" else _all
-        runs = [
-            join(one, found, "choe2020") for one, found in zip(maps_of, outer, strict=True)
-        ]
+        runs = [join(one, found, "choe2020") for one, found in zip(maps_of, outer, strict=True)]
         asked = [protocol_threshold_levels(thresholds, one.top) for one in maps_of]
 
         def measured(i: int) -> None:

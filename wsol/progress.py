@@ -1,7 +1,8 @@
 """The progress bar of long work, on stderr so that results on stdout stay clean."""
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from wsol.records.training import Epoch
 
 MESSAGES = Console(stderr=True)
+_SECONDS_PER_LINE = 30.0
 
 
 def _columns() -> "tuple[ProgressColumn, ...]":
@@ -50,6 +52,34 @@ def track(name: str, total: int) -> Iterator[Callable[[int], None]]:
             progress.advance(task, images)
 
         yield advance
+
+
+def logged(rank: int) -> "Callable[[str, int], AbstractContextManager[Callable[[int], None]]]":
+    """Like `track`, in lines now and then: for one of several processes that has no bar."""
+
+    @contextmanager
+    def track(name: str, total: int) -> Iterator[Callable[[int], None]]:
+        done, told = 0, time.monotonic()
+
+        def say() -> None:
+            MESSAGES.print(
+                f"process {rank}: {name}: {done:,} images of {total:,} judged here",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+        def advance(images: int) -> None:
+            nonlocal done, told
+            done += images
+            if time.monotonic() - told >= _SECONDS_PER_LINE:
+                told = time.monotonic()
+                say()
+
+        yield advance
+        say()
+
+    return track
 
 
 @contextmanager

@@ -133,9 +133,10 @@ def test_sat_takes_the_best_of_four_and_merges_to_the_same():
 )  # fmt: skip
 def test_the_whole_image_on_all_annotations(shared_data, convention, dataset, accuracy):
     data = open_dataset("protocol", shared_data / "wsol-metadata" / dataset / "test")
-    protocol = Protocol(convention=convention, threshold=0.5, threshold_step=0.5)
+    protocol = Protocol(convention=convention, threshold_step=0.5)
     record = evaluate("full", data, EvaluationOptions(protocol=protocol))
     assert record.metrics.gt_known_loc == pytest.approx(accuracy, abs=5e-4)
+    assert record.settings["convention"] == convention
 
 
 def test_old_names_are_understood():
@@ -148,8 +149,8 @@ def test_old_names_are_understood():
 
 def test_what_a_convention_cannot_have_is_said():
     _, data = annotated([[0, 0, 9, 9]], name="birds")
-    with pytest.raises(InputError, match=r"psol states no threshold for full on birds"):
-        evaluate("full", data, EvaluationOptions(protocol=Protocol(convention="psol")))
+    with pytest.raises(InputError, match=r"psol states no threshold for center on birds"):
+        evaluate("center", data, EvaluationOptions(protocol=Protocol(convention="psol")))
     one = Protocol(convention="psol", threshold=0.5)
     for option, message in (
         ({"curves": True}, "--curves: is not for the convention psol"),

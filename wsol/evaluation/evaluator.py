@@ -50,6 +50,7 @@ class Evaluator:
             InputError: when the convention needs a threshold that nobody named.
         """
         self.dataset = dataset
+        self._network = network
         self.protocol = protocol = protocol or Protocol()
         self._position = {sample.image_id: i for i, sample in enumerate(dataset.samples)}
         self._seen = np.zeros(len(dataset), dtype=bool)
@@ -153,6 +154,10 @@ class Evaluator:
     def evaluated(self) -> list[int]:
         """Positions in the data set of the images that have been added, ascending."""
         return np.flatnonzero(self._seen).tolist()
+
+    def emptied(self) -> "Evaluator":
+        """One of the same data set, protocol and network that nothing has been added to."""
+        return Evaluator(self.dataset, self.protocol, self._network)
 
     def merge(self, other: "Evaluator") -> None:
         """Add another evaluator's images to this one's.

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +14,18 @@ from wsol.datasets.settling import NoBoxLeftError, settle
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.judging import Outcome, judge, prepare, size_of
-from wsol.evaluation.lifecycle import Judging, Place, Run, Seconds, ignore_progress, require_images
+from wsol.evaluation.lifecycle import (
+    Judging,
+    Place,
+    Run,
+    Seconds,
+    ignore_progress,
+    in_order,
+    require_images,
+)
 from wsol.evaluation.network import NetworkJudging
 from wsol.evaluation.options import EvaluationOptions
-from wsol.evaluation.provenance import environment, fingerprint
+from wsol.evaluation.provenance import environment, sample_files
 from wsol.evaluation.rows import outcome_row
 from wsol.evaluation.settings import (
     add_chosen,
@@ -26,12 +35,14 @@ from wsol.evaluation.settings import (
     require_one_box,
     run_settings,
 )
+from wsol.evaluation.shares import Share
 from wsol.maps.baselines import BASELINES, baseline_map
 from wsol.maps.files import save_score_map
 from wsol.models.classifier import Classifier
 from wsol.models.cost import forward_cost, median_latency
 from wsol.models.device import usable_device
 from wsol.models.precision import AUTOCAST
+from wsol.processes import ALONE, Processes
 from wsol.records.record import Cost, ResultRecord, SkippedImage
 
 
@@ -43,6 +54,7 @@ def evaluate(
     weights: str | None = None,
     place: Place | None = None,
     advance: Callable[[int], None] = ignore_progress,
+    processes: Processes = ALONE,
 ) -> ResultRecord:
     """Evaluate a classifier, or a baseline by its name, on a data set.
 
@@ -51,6 +63,7 @@ def evaluate(
         weights: where the weights come from, for the record.
         place: where to keep the record, and progress until then; None keeps nothing.
         advance: called with the number of images that have been finished since the last call.
+        processes: that share the images, each of which calls this and gets the record.
 
     Raises:
         InputError: for anything wrong with the data set, an image or the model's classes.
@@ -64,10 +77,12 @@ def evaluate(
     settings = run_settings(model, dataset, options, weights)
     run = Run(
         evaluator,
-        fingerprint(settings),
+        settings,
         place,
+        files=() if isinstance(model, str) else sample_files(dataset),
         per_image=options.per_image,
         save_every=options.save_every,
+        processes=processes,
     )
     judging: Judging
     if isinstance(model, str):
@@ -75,13 +90,30 @@ def evaluate(
     else:
         judging = NetworkJudging(model, evaluator, options)
     skipped = run.add_all(judging, advance)
+
+    def finished() -> ResultRecord:
+        record = _record(model, run, options, settings, skipped)
+        run.finish(record)
+        return record
+
+    return processes.of_first(finished)
+
+
+def _record(
+    model: Classifier | str,
+    run: Run,
+    options: EvaluationOptions,
+    settings: dict[str, Any],
+    skipped: list[SkippedImage],
+) -> ResultRecord:
+    evaluator, dataset = run.evaluator, run.evaluator.dataset
     if evaluator.num_images == 0:
         raise InputError(f"{dataset.name}: every image was skipped; first: {skipped[0].reason}")
     metrics = evaluator.compute()
     chosen = chosen_thresholds(settings, options)
     if chosen is not None:
         add_chosen(metrics, evaluator, chosen)
-    record = ResultRecord(
+    return ResultRecord(
         model=model if isinstance(model, str) else model.name,
         parameters=0 if isinstance(model, str) else model.parameters,
         dataset=dataset.name,
@@ -93,8 +125,8 @@ def evaluate(
         metrics=metrics,
         settings=settings,
         environment=environment(usable_device(options.device)),
-        timing=run.timing(judging.seconds),
-        skipped=skipped,
+        timing=run.timing(),
+        skipped=in_order(skipped, dataset),
         notes=[
             *dataset.notes,
             *evaluator.notes(),
@@ -104,8 +136,6 @@ def evaluate(
         curves=evaluator.curves() if options.curves else None,
         plugin_metrics=evaluator.plugin_metrics() or None,
     )
-    run.finish(record)
-    return record
 
 
 def model_cost(model: Classifier | str, options: EvaluationOptions) -> Cost | None:
@@ -139,13 +169,14 @@ class _BaselineJudging:
         self._options = options
         self.seconds = Seconds()
 
-    def __iter__(self) -> Iterator[Outcome | SkippedImage]:
+    def judged(self, share: Share) -> Iterator[Outcome | SkippedImage]:
+        """Each image's outcome; see `wsol.evaluation.lifecycle.Judging`."""
         options, dataset = self._options, self._evaluator.dataset
         prepared = None
         if self._evaluator.box_judge is None:
             prepared = prepare(self._map, options.protocol)
         start = time.thread_time()
-        for position in self._evaluator.pending():
+        for position in share.positions():
             sample = dataset.samples[position]
             try:
                 settled = settle(

@@ -148,6 +148,8 @@ class Protocol(Options):
         """
         if self.threshold is not None:
             return (self.threshold,)
+        if network == "full":  # whose box is the frame's, at any threshold
+            return (0.0,)
         if self.rules.candidates:
             return self.rules.candidates
         stated = self.rules.threshold_for(dataset, network)

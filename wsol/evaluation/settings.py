@@ -64,19 +64,24 @@ def require_one_box(options: EvaluationOptions | ScoreOptions) -> None:
             )
 
 
-def box_settings(judging: BoxJudge) -> dict[str, Any]:
-    """What a record says about a convention that asks for one box."""
+def box_settings(judging: BoxJudge, *, classified: bool) -> dict[str, Any]:
+    """What a record says about a convention that asks for one box.
+
+    Args:
+        classified: whether a network looks at photographs; without, no view is told.
+    """
     convention = judging.convention
     view = "center" if convention.frame == "crop" else "squash"
     stated = {convention.as_view(known) for known in convention.views}
     stated |= {convention.as_view(known) for known in convention.view_on.values()}
-    named = convention.name if view in stated else f"{convention.name} (views {view})"
+    as_published = view in stated or not classified
+    named = convention.name if as_published else f"{convention.name} (views {view})"
     several = len(judging.thresholds) > 1
     told = ", ".join(f"{threshold:g}" for threshold in judging.thresholds)
     policy = f"best of {told} on the evaluated split (oracle)" if several else f"fixed at {told}"
     return {
         "convention": named,
-        "views": view,
+        **({"views": view} if classified else {}),
         "thresholds": list(judging.thresholds),
         "threshold_policy": {"gt_known_loc": policy},
     }
@@ -105,7 +110,8 @@ def run_settings(
     if protocol.asks_for_one_box:
         name = model if isinstance(model, str) else model.name
         asked = protocol.asked_thresholds(dataset.name, name)
-        settings |= box_settings(BoxJudge(protocol.rules, asked, dataset.name))
+        judging = BoxJudge(protocol.rules, asked, dataset.name)
+        settings |= box_settings(judging, classified=not isinstance(model, str))
     if isinstance(model, str):
         settings |= {"baseline": model}
     else:
