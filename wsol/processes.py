@@ -142,7 +142,7 @@ class Processes:
             return
         if failure is not None and (first == self.rank or failures[first] != str(failure)):
             raise failure
-        raise ToldElsewhereError(failures[first])
+        raise ToldElsewhereError(str(failures[first]))
 
     def require_same(self, told: Mapping[str, Any]) -> None:
         """Refuse processes that do not agree, before they work on different things.

@@ -39,6 +39,9 @@ class SavedProgress:
             np.load(self.path, allow_pickle=False) as archive,
         ):
             state = {name: archive[name] for name in archive.files}
+            names = state.pop("names").tolist()
+            if names != sorted(state):
+                raise ValueError("some of it is missing")
         if str(state.pop("fingerprint", "")) != self._fingerprint:
             raise InputError(
                 f"{self.path}: the saved progress is of a run with other settings, data or "
@@ -52,8 +55,9 @@ class SavedProgress:
 
     def save(self, state: dict[str, NDArray[Any]]) -> None:
         """Replace the file by `state`."""
+        arrays: dict[str, Any] = state | {"fingerprint": np.array(self._fingerprint)}
         with atomic_path(self.path) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, fingerprint=np.array(self._fingerprint), **state)  # type: ignore[arg-type]
+            np.savez(stream, names=np.array(sorted(arrays)), **arrays)
         self._last = time.monotonic()
 
     def remove(self) -> None:

@@ -39,7 +39,7 @@ def test_json_alone_on_stdout(place):
     assert first["parameters"] > 0 and records[1]["parameters"] == 0
     assert first["metrics"]["pxap"] is not None and first["metrics"]["coco_ap"] is not None
     assert set(first["metrics"]["box_acc"]) == {"0.3", "0.5", "0.7"}
-    assert first["settings"]["convention"] == "wsolevaluation"
+    assert first["settings"]["convention"] == "choe2020"
     assert {"data", "forward", "localization", "total"} == set(first["timing"])
 
 
@@ -268,7 +268,7 @@ def test_tables_that_cannot_be_made(place):
     (place / "empty").mkdir(exist_ok=True)
     (place / "other.json").write_text('{"schema": "other/1"}')
     for arguments, message in (
-        (["missing.json"], "missing.json: cannot be read"),
+        (["missing.json"], "missing.json: does not exist"),
         (["empty"], "empty: has no record in it"),
         (["other.json"], "has the schema 'other/1'"),
         (["other.json", "--out", "t.xlsx"], "its suffix names no format"),

@@ -14,7 +14,7 @@ from wsol.datasets.registry import open_dataset
 from wsol.evaluation import network as network_module
 from wsol.evaluation.loop import evaluate
 from wsol.evaluation.options import EvaluationOptions
-from wsol.maps.layers import run_through
+from wsol.maps.capture import run_through
 from wsol.models.builders import build
 from wsol.models.classifier import Classifier, Preprocessing
 from wsol.models.fast import folded, memory_format, sped_up

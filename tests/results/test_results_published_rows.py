@@ -33,7 +33,7 @@ def test_every_convention_has_its_own_section():
     rows = published_rows([own], every_convention=True)
     assert rows.left_out == 0
     text = to_markdown([own, *rows.records], Layout(group_by=("convention",)))
-    assert text.index("wsolevaluation**") < text.index("convention not stated**")
+    assert text.index("choe2020**") < text.index("convention not stated**")
     assert "5,794 images, sat**" in text and " 98.45 |" in text
     notes = published_notes(rows.records)
     assert [int(note[1 : note.index("]")]) for note in notes] == list(range(1, len(notes) + 1))

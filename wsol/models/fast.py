@@ -224,7 +224,9 @@ def _rest(normalization: _BatchNorm) -> nn.Module | None:
     if type(normalization).forward is _BatchNorm.forward:
         return nn.Identity()
     if type(normalization).__name__ == "BatchNormAct2d":
-        return nn.Sequential(normalization.drop, normalization.act)
+        drop, act = normalization.drop, normalization.act
+        assert isinstance(drop, nn.Module) and isinstance(act, nn.Module)
+        return nn.Sequential(drop, act)
     return None
 
 

@@ -11,6 +11,7 @@ from wsol.records.outcomes import OUTCOMES_SUFFIX
 from wsol.records.record import ResultRecord, read_records, record_files
 from wsol.records.store import run_key
 from wsol.results.cells import GROUPS, Layout, sections
+from wsol.results.columns import column_values, frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,13 @@ class Source:
         return self.outcomes
 
 
-def read_sources(paths: Sequence[Path]) -> list[Source]:
+def read_sources(paths: Sequence[Path], *, conventions: bool = False) -> list[Source]:
     """Records of one evaluation's images, from files and folders (see `record_files`).
 
     Outcomes belong to a record by name: `a.outcomes.parquet` to the one record of `a.json`.
+
+    Args:
+        conventions: take records of several conventions.
 
     Raises:
         InputError: for a path without a record, or records that do not compare because their
@@ -49,7 +53,8 @@ def read_sources(paths: Sequence[Path]) -> list[Source]:
     """
     found = find_sources(paths)
     groups = sections([source.record for source in found], Layout(group_by=GROUPS))
-    if len(groups) > 1:
+    images = {group.title.partition(" images")[0] for group in groups}
+    if len(images if conventions else groups) > 1:
         told = "; ".join(group.title for group in groups)
         raise InputError(f"These records do not compare, take those of one group at a time: {told}")
     return found
@@ -99,21 +104,26 @@ def _worth(found: tuple[ResultRecord, Path | None]) -> tuple[bool, bool, bool, s
 
 
 def _labels(records: Sequence[ResultRecord]) -> list[str]:
-    """Names that differ: by the weights where that is enough, else by number."""
+    """Names that differ: by method, weights, seed or convention where they do, else by number."""
     names = [record.model for record in records]
-    twice = _repeated(names)
-    for place, record in enumerate(records):
-        weights = record.settings.get("weights")
-        if record.model in twice and weights is not None:
-            names[place] = f"{record.model}, {weights}"
-    twice = _repeated(names)
-    seen: Counter[str] = Counter()
+    data = frame(records)
+    seeds = [record.settings.get("training_seed") for record in records]
+    for told in (
+        column_values(data, "method"),
+        column_values(data, "weights"),
+        [None if seed is None else f"seed {seed}" for seed in seeds],
+        column_values(data, "convention"),
+    ):
+        groups: dict[str, set[str | None]] = {}
+        for name, value in zip(names, told, strict=True):
+            groups.setdefault(name, set()).add(value)
+        names = [
+            f"{name}, {value}" if value is not None and len(groups[name]) > 1 else name
+            for name, value in zip(names, told, strict=True)
+        ]
+    count, seen = Counter(names), Counter[str]()
     for place, name in enumerate(names):
-        if name in twice:
+        if count[name] > 1:
             seen[name] += 1
             names[place] = f"{name} #{seen[name]}"
     return names
-
-
-def _repeated(names: Sequence[str]) -> set[str]:
-    return {name for name, count in Counter(names).items() if count > 1}
