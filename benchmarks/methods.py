@@ -48,14 +48,14 @@ def main(
     _against_cam(with_head, device, images, classes, rounds)
 
 
-def _against_torchcam(
-    name: str, device: str, images: Tensor, classes: Tensor, rounds: int
-) -> None:
+def _against_torchcam(name: str, device: str, images: Tensor, classes: Tensor, rounds: int) -> None:
     classifier = _loaded(name, device)
     localizer = classifier.localizer("gradcam")
     assert localizer.layer is not None and localizer.layer.module is not None
     network, chosen = classifier.network, classes[:, 0].tolist()
-    options = {"reshape_transform": tokens_on_grid} if localizer.layer.layout.cells is not None else {}
+    options = (
+        {"reshape_transform": tokens_on_grid} if localizer.layer.layout.cells is not None else {}
+    )
 
     def bare() -> None:
         with torch.inference_mode():

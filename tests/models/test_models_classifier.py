@@ -5,9 +5,10 @@ import torch
 import torchvision
 from torch import nn
 
-from support.networks import Trunk
 from wsol.errors import InputError
 from wsol.models.classifier import Classifier, Preprocessing
+
+from support.networks import Trunk
 
 
 def averaged(net, x):
