@@ -162,6 +162,11 @@ class _BaselineJudging:
     def __init__(self, name: str, evaluator: Evaluator, options: EvaluationOptions) -> None:
         if name not in BASELINES:
             raise InputError(f"{name}: not a baseline; there are {', '.join(BASELINES)}.")
+        if name == "full" and options.save_scoremaps is not None:
+            raise InputError(
+                "--save-scoremaps: full is the frame's box and has no map; a constant one, saved "
+                "and scored, would be a map of zeros."
+            )
         self._name = name
         self._map = baseline_map(name, options.protocol.grid)
         self._boxes: dict[tuple[int, int], NDArray[np.float64]] = {}
