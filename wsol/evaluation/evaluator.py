@@ -139,6 +139,10 @@ class Evaluator:
                 true_boxes=outcome.true_boxes,
             )
 
+    def position_of(self, image_id: str) -> int:
+        """Where an image stands in the data set."""
+        return self._position[image_id]
+
     @property
     def num_images(self) -> int:
         """How many images have been added."""
@@ -267,7 +271,7 @@ def _refuse_what_needs_a_search(protocol: Protocol) -> None:
     if protocol.metric:
         raise InputError(
             f"--metric {','.join(protocol.metric)}: is measured under choe2020 and exact, not "
-            f"under {protocol.convention}."
+            f"under {protocol.rules.name}."
         )
 
 
