@@ -5,11 +5,10 @@ safe to run on any number of threads. `wsol.evaluation.evaluator` adds up what i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from wsol.boxes.all_levels import both_box_runs, box_runs
@@ -22,7 +21,7 @@ from wsol.datasets.loading import image_size
 from wsol.datasets.settling import Finding
 from wsol.errors import InputError
 from wsol.evaluation.protocol import Protocol
-from wsol.maps.normalize import score_maps
+from wsol.maps.normalize import is_constant, on_grid
 from wsol.metrics.box_accuracy import best_iou_per_threshold
 from wsol.metrics.image_mean import AnnotatedMap
 from wsol.metrics.iou import iou_matrix
@@ -35,13 +34,15 @@ class PreparedMap:
     """A score map and its boxes at every threshold; independent of any annotation.
 
     `threshold_levels` (T,) says at which level of `runs` each threshold looks; `fixed_boxes`
-    (m, 4) holds the largest component's box at the fixed threshold, m <= 1.
+    (m, 4) holds the largest component's box at the fixed threshold, m <= 1. `is_dim`: see
+    `is_dim`.
     """
 
     score_map: NDArray[Any]
     runs: dict[Contours, BoxRuns]
     threshold_levels: NDArray[np.int64]
     fixed_boxes: NDArray[np.int32]
+    is_dim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Outcome:
     without a classifier; `decisions` say at each threshold of a convention that asks for one box
     whether it is right for GT-known and for Top-k Loc; `values` are those of the protocol's further
     metrics; `row` is what a per-image file says, None where none is written. `findings` are those
-    about its photograph.
+    about its photograph; `is_dim` says that the map was taken as it is though it does not reach 1.
     """
 
     image_id: str
@@ -88,6 +89,7 @@ class Outcome:
     values: dict[str, float | None] = field(default_factory=dict)
     row: OutcomeRow | None = None
     findings: Finding = Finding.NONE
+    is_dim: bool = False
 
 
 def validate_map(score_map: NDArray[Any]) -> NDArray[Any]:
@@ -116,17 +118,22 @@ def validate_map(score_map: NDArray[Any]) -> NDArray[Any]:
 def to_grid(score_map: NDArray[Any], grid: tuple[int, int]) -> NDArray[Any]:
     """A valid map on the evaluation grid (width, height).
 
-    A map that already has that size is returned as it is. Any other is upsampled or reduced
-    bicubically (a = -0.75, pixel centres aligned) and min-max normalized afterwards, because
-    bicubic interpolation overshoots; this is the order of the published protocol.
+    A map that already has that size is returned as it is, but for a constant one, which is a map
+    of zeros at any size. Any other is upsampled or reduced bicubically (a = -0.75, pixel centres
+    aligned) and min-max normalized afterwards, because bicubic interpolation overshoots; this is
+    the order of the published protocol.
     """
-    width, height = grid
-    if score_map.shape == (height, width):
-        return score_map
-    scaled = np.asarray(score_map, dtype=np.float32)
-    if score_map.dtype == np.uint8:
-        scaled /= 255
-    return score_maps(torch.from_numpy(np.ascontiguousarray(scaled)), (height, width)).numpy()
+    return on_grid(score_map, grid, "bicubic", "if-resized")
+
+
+def is_dim(score_map: NDArray[Any], grid: tuple[int, int]) -> bool:
+    """Whether `to_grid` takes a valid map as it is although its maximum is below 1 (or 255).
+
+    The released code quantizes such a map to fewer levels than there are, down to none.
+    """
+    top = 255 if score_map.dtype == np.uint8 else 1
+    taken = score_map.shape == grid[::-1] and not is_constant(score_map)
+    return bool(taken and score_map.max() < top)
 
 
 def map_levels(score_map: NDArray[Any], protocol: Protocol) -> NDArray[Any]:
@@ -187,7 +194,8 @@ def prepare_map(
         valid = validate_map(score_map)
     except ValueError as error:
         raise InputError(f"{where(image_id)}: {error}.") from error
-    return prepare(to_grid(valid, protocol.grid), protocol)
+    prepared = prepare(to_grid(valid, protocol.grid), protocol)
+    return replace(prepared, is_dim=is_dim(valid, protocol.grid))
 
 
 def judge_map(
@@ -258,6 +266,7 @@ def judge(
         size,
         classification,
         values=values,
+        is_dim=prepared.is_dim,
     )
 
 
