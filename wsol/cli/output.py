@@ -135,6 +135,7 @@ def deliver(records: "list[ResultRecord]", json_file: str | None, out: Path | No
     """Write and print finished records."""
     from wsol.files import write_text
     from wsol.results.table import terminal_table, to_csv, to_markdown
+    from wsol.results.thresholds_table import thresholds_table
 
     if out is not None:
         write_text(out / "table.md", to_markdown(records))
@@ -144,6 +145,9 @@ def deliver(records: "list[ResultRecord]", json_file: str | None, out: Path | No
         write_json(data if len(data) > 1 else data[0], json_file)
     if json_file != "-":
         OUTPUT.print(terminal_table(records))
+        for record in records:
+            if record.metrics.loc_at:
+                OUTPUT.print(thresholds_table(record))
     for record in records:
         if record.skipped:
             first = record.skipped[0]
