@@ -132,12 +132,13 @@ class Evaluator:
         self._means.update(position, outcome.values)
         if outcome.pixels is not None:
             self._pixels.update_histograms(*outcome.pixels)
-        if classification is not None and classification.boxes is not None:
+        detected = outcome.detections or classification
+        if detected is not None and detected.boxes is not None:
             self._coco.update(
                 position,
-                classes=classification.classes,
-                scores=classification.scores,
-                boxes=classification.boxes,
+                classes=detected.classes,
+                scores=detected.scores,
+                boxes=detected.boxes,
                 true_class=label,
                 true_boxes=outcome.true_boxes,
             )

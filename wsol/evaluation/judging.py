@@ -77,7 +77,8 @@ class Outcome:
     where that is asked at several thresholds or by a convention that asks for one box; `policy_iou`
     are the best IoU of any component's box at the threshold of each policy of `also_at`; `values`
     are those of the protocol's further metrics; `row` is what a per-image file says, None where
-    none is written. `findings` are those about its photograph.
+    none is written. `findings` are those about its photograph. `detections` are the boxes for COCO
+    AP, where they are not those of `classification`.
     """
 
     image_id: str
@@ -93,6 +94,7 @@ class Outcome:
     values: dict[str, float | None] = field(default_factory=dict)
     row: OutcomeRow | None = None
     findings: Finding = Finding.NONE
+    detections: Classification | None = None
 
 
 def validate_map(score_map: NDArray[Any]) -> NDArray[Any]:
