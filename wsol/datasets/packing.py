@@ -52,7 +52,7 @@ def pack_folder(
         raise InputError(f"{folder}: has no images in it to pack.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: is there already; choose another folder, or remove it.")
-    shards = []
+    shards: list[Path] = []
     with _new_folder(out) as place:
         for group in _groups(folder, names, shard_bytes):
             shard = _NAME.format(len(shards)) + (".gz" if zipped else "")
