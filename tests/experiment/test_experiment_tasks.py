@@ -18,6 +18,7 @@ from wsol.evaluation.protocol import Protocol
 from wsol.experiment.file import read_experiment
 from wsol.experiment.outputs import write_outputs
 from wsol.experiment.tasks import plan, run_tasks
+from wsol.maps.methods.localizer import Localizer
 from wsol.records.outcomes import read_outcomes
 from wsol.records.record import read_records
 from wsol.records.store import Store
@@ -222,6 +223,33 @@ def test_several_data_sets_have_a_section_and_plots_each(run, place):
     assert (place / "out" / "table.md").read_text().count("**shapes") == 3
     assert len(list((place / "out" / "records").glob("shapes-*"))) == 9
     assert len(list((place / "out").glob("parameters-shapes-*.png"))) == 3
+
+
+def test_conventions_have_a_record_each_of_one_pass(run, place, monkeypatch):
+    seen, see = [], Localizer.see
+    monkeypatch.setattr(Localizer, "see", lambda own, x: seen.append(len(x)) or see(own, x))
+    plain = EXPERIMENT.replace("  - center\n", "")
+    one = run(plain)
+    assert states(one) == ["evaluated"] * 2 and len(seen) == 2
+    several = plain.replace("{threshold_step: 0.1}",
+        "{threshold_step: 0.1, convention: [choe2020, zhou2016, ts-cam, exact]}")  # fmt: skip
+    results = run(several)
+    # ts-cam states no threshold for these images; what is stored stays in the table.
+    assert states(results) == ["stored", "evaluated", "failed", "evaluated"] * 2
+    assert "states no threshold" in results[2].reason and "under ts-cam" in results[2].task.title
+    assert len(seen) == 4
+    assert states(run(several))[:2] == ["stored", "stored"]
+    write_outputs(results, read_experiment(place / "experiment.yaml"), place / "out")
+    table = (place / "out" / "table.md").read_text()
+    assert [f"images, {name}**" in table for name in ("choe2020", "zhou2016", "exact")] == [
+        True
+    ] * 3
+    names = [path.name for path in (place / "out" / "records").glob("shapes-Wide*")]
+    assert sorted(names) == [
+        "shapes-Wide-choe2020.json", "shapes-Wide-exact.json", "shapes-Wide-zhou2016.json"
+    ]  # fmt: skip
+    alone = run(several.replace("[choe2020, zhou2016, ts-cam, exact]", "zhou2016"))
+    assert [result.record for result in alone] == [results[1].record, results[5].record]
 
 
 def test_the_command(place, monkeypatch):

@@ -34,6 +34,8 @@ from wsol.progress import logged, track
 
 `wsol evaluate vgg16 vit_b_16 --method gradcam,layercam --data ilsvrc --root /data/imagenet`
 
+`wsol evaluate resnet50 --convention choe2020,psol,sat --data ilsvrc --root /data/imagenet`
+
 `wsol evaluate resnet50 --weights run/best.pt --data cub --root CUB_200_2011
 --threshold-from run/train.json`
 
@@ -93,8 +95,8 @@ def evaluate(
         by_method,
         evaluate_models,
         expected_passes,
-        file_names,
         pair_weights,
+        record_names,
     )
     from wsol.models.device import usable_device
     from wsol.processes import joined
@@ -132,12 +134,12 @@ def evaluate(
         if not processes.is_first:
             return
         deliver(records, json_file, out)
-        outcomes = None
+        outcomes, names = None, record_names(requests, options)
         if options.per_image and folder is not None:
-            outcomes = [folder / f"{name}{OUTCOMES_SUFFIX}" for name in file_names(requests)]
+            outcomes = [folder / f"{name}{OUTCOMES_SUFFIX}" for name in names]
         add_to_store(records, outcomes, store)
         if out is None and folder is not None and json_file is not None:
-            settle_outcomes(folder, file_names(requests), json_file, options.per_image)
+            settle_outcomes(folder, names, json_file, options.per_image)
             clear(folder)
 
 

@@ -134,17 +134,21 @@ def _keeps_something(folder: Path, started: float) -> bool:
 def deliver(records: "list[ResultRecord]", json_file: str | None, out: Path | None) -> None:
     """Write and print finished records."""
     from wsol.files import write_text
+    from wsol.results.cells import Layout
     from wsol.results.table import terminal_table, to_csv, to_markdown
     from wsol.results.thresholds_table import thresholds_table
 
+    # Those of one command differ in nothing else that tables do not mix.
+    several = len({record.settings.get("convention") for record in records}) > 1
+    layout = Layout(group_by=("convention",) if several else ())
     if out is not None:
-        write_text(out / "table.md", to_markdown(records))
-        write_text(out / "table.csv", to_csv(records))
+        write_text(out / "table.md", to_markdown(records, layout))
+        write_text(out / "table.csv", to_csv(records, layout))
     if json_file is not None:
         data = [json.loads(record.to_json()) for record in records]
         write_json(data if len(data) > 1 else data[0], json_file)
     if json_file != "-":
-        OUTPUT.print(terminal_table(records))
+        OUTPUT.print(terminal_table(records, layout))
         for record in records:
             if record.metrics.loc_at:
                 OUTPUT.print(thresholds_table(record))

@@ -56,6 +56,7 @@ class Evaluator:
         self._position = {sample.image_id: i for i, sample in enumerate(dataset.samples)}
         self._seen = np.zeros(len(dataset), dtype=bool)
         self._findings = np.zeros(len(dataset), dtype=np.uint8)
+        self._dim = np.zeros(len(dataset), dtype=bool)
         self._boxes = {
             kind: BoxAccuracy(protocol.thresholds, protocol.iou) for kind in protocol.contour_kinds
         }
@@ -115,6 +116,7 @@ class Evaluator:
             raise InputError(f"{outcome.image_id}: evaluated twice.")
         self._seen[position] = True
         self._findings[position] = outcome.findings
+        self._dim[position] = outcome.is_dim
         for kind, best_iou in outcome.best_iou.items():
             self._boxes[kind].update(best_iou)
         classification = outcome.classification
@@ -142,6 +144,10 @@ class Evaluator:
                 true_class=label,
                 true_boxes=outcome.true_boxes,
             )
+
+    def position_of(self, image_id: str) -> int:
+        """Where an image stands in the data set."""
+        return self._position[image_id]
 
     @property
     def num_images(self) -> int:
@@ -180,6 +186,7 @@ class Evaluator:
             raise InputError(f"{twice}: in both of the shards to merge.")
         self._seen |= other._seen
         self._findings |= other._findings
+        self._dim |= other._dim
         for name, metric in self._parts():
             metric.merge(dict(other._parts())[name])
 
@@ -218,8 +225,15 @@ class Evaluator:
         return {name: value for name, value in self._means.compute().items() if is_plugin(name)}
 
     def notes(self) -> list[str]:
-        """What was noticed about the photographs of the images added so far, with counts."""
-        return finding_notes(self._findings)
+        """What was noticed about the photographs and maps added so far, with counts."""
+        notes, dim = finding_notes(self._findings), int(self._dim.sum())
+        if dim:
+            notes.append(
+                f"{dim:,} map{'s have' if dim > 1 else ' has'} the evaluation's size and a maximum "
+                "below 1: taken as given, which is what the released code does. To normalize them, "
+                "subtract a map's minimum and divide by what is then its maximum."
+            )
+        return notes
 
     def curves(self) -> Curves:
         """The number of correct images at every threshold and IoU level."""
@@ -236,7 +250,7 @@ class Evaluator:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything added so far as named arrays, for a file that a later run goes on from."""
-        state = {"seen": self._seen, "findings": self._findings}
+        state = {"seen": self._seen, "findings": self._findings, "dim": self._dim}
         for name, metric in self._parts():
             state |= {f"{name}.{key}": value for key, value in metric.state().items()}
         return state
@@ -247,6 +261,7 @@ class Evaluator:
             raise InputError("The saved state belongs to another data set.")
         self._seen = state["seen"].copy()
         self._findings = state["findings"].copy()
+        self._dim = state.get("dim", np.zeros_like(self._seen)).copy()
         for name, metric in self._parts():
             prefix = f"{name}."
             metric.load_state(
@@ -266,7 +281,7 @@ def _refuse_what_needs_a_search(protocol: Protocol) -> None:
     if protocol.metric:
         raise InputError(
             f"--metric {','.join(protocol.metric)}: is measured under choe2020 and exact, not "
-            f"under {protocol.convention}."
+            f"under {protocol.rules.name}."
         )
 
 

@@ -5,11 +5,10 @@ safe to run on any number of threads. `wsol.evaluation.evaluator` adds up what i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from wsol.boxes.all_levels import both_box_runs, box_runs
@@ -23,7 +22,7 @@ from wsol.datasets.settling import Finding
 from wsol.errors import InputError
 from wsol.evaluation.protocol import Protocol
 from wsol.maps.automatic import automatic_share
-from wsol.maps.normalize import score_maps
+from wsol.maps.normalize import is_constant, on_grid
 from wsol.metrics.box_accuracy import best_iou_per_threshold
 from wsol.metrics.image_mean import AnnotatedMap
 from wsol.metrics.iou import iou_matrix
@@ -37,7 +36,8 @@ class PreparedMap:
 
     `threshold_levels` (T,) says at which level of `runs` each threshold looks; `fixed_boxes`
     (m, 4) holds the largest component's box at the fixed threshold, m <= 1. `policy_boxes` holds
-    for each of the protocol's policies that of the largest component, and those of all.
+    for each of the protocol's policies that of the largest component, and those of all. `is_dim`:
+    see `is_dim`.
     """
 
     score_map: NDArray[Any]
@@ -45,6 +45,7 @@ class PreparedMap:
     threshold_levels: NDArray[np.int64]
     fixed_boxes: NDArray[np.int32]
     policy_boxes: tuple[tuple[NDArray[np.int32], NDArray[np.int32]], ...] = ()
+    is_dim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,9 @@ class Outcome:
     where that is asked at several thresholds or by a convention that asks for one box; `policy_iou`
     are the best IoU of any component's box at the threshold of each policy of `also_at`; `values`
     are those of the protocol's further metrics; `row` is what a per-image file says, None where
-    none is written. `findings` are those about its photograph. `detections` are the boxes for COCO
-    AP, where they are not those of `classification`.
+    none is written. `findings` are those about its photograph; `is_dim` says that the map was taken
+    as it is though it does not reach 1. `detections` are the boxes for COCO AP, where they are not
+    those of `classification`.
     """
 
     image_id: str
@@ -95,6 +97,7 @@ class Outcome:
     row: OutcomeRow | None = None
     findings: Finding = Finding.NONE
     detections: Classification | None = None
+    is_dim: bool = False
 
 
 def validate_map(score_map: NDArray[Any]) -> NDArray[Any]:
@@ -123,17 +126,22 @@ def validate_map(score_map: NDArray[Any]) -> NDArray[Any]:
 def to_grid(score_map: NDArray[Any], grid: tuple[int, int]) -> NDArray[Any]:
     """A valid map on the evaluation grid (width, height).
 
-    A map that already has that size is returned as it is. Any other is upsampled or reduced
-    bicubically (a = -0.75, pixel centres aligned) and min-max normalized afterwards, because
-    bicubic interpolation overshoots; this is the order of the published protocol.
+    A map that already has that size is returned as it is, but for a constant one, which is a map
+    of zeros at any size. Any other is upsampled or reduced bicubically (a = -0.75, pixel centres
+    aligned) and min-max normalized afterwards, because bicubic interpolation overshoots; this is
+    the order of the published protocol.
     """
-    width, height = grid
-    if score_map.shape == (height, width):
-        return score_map
-    scaled = np.asarray(score_map, dtype=np.float32)
-    if score_map.dtype == np.uint8:
-        scaled /= 255
-    return score_maps(torch.from_numpy(np.ascontiguousarray(scaled)), (height, width)).numpy()
+    return on_grid(score_map, grid, "bicubic", "if-resized")
+
+
+def is_dim(score_map: NDArray[Any], grid: tuple[int, int]) -> bool:
+    """Whether `to_grid` takes a valid map as it is although its maximum is below 1 (or 255).
+
+    The released code quantizes such a map to fewer levels than there are, down to none.
+    """
+    top = 255 if score_map.dtype == np.uint8 else 1
+    taken = score_map.shape == grid[::-1] and not is_constant(score_map)
+    return bool(taken and score_map.max() < top)
 
 
 def map_levels(score_map: NDArray[Any], protocol: Protocol) -> NDArray[Any]:
@@ -205,7 +213,8 @@ def prepare_map(
         valid = validate_map(score_map)
     except ValueError as error:
         raise InputError(f"{where(image_id)}: {error}.") from error
-    return prepare(to_grid(valid, protocol.grid), protocol)
+    prepared = prepare(to_grid(valid, protocol.grid), protocol)
+    return replace(prepared, is_dim=is_dim(valid, protocol.grid))
 
 
 def judge_map(
@@ -281,6 +290,7 @@ def judge(
         decisions=decisions,
         policy_iou=policy_iou,
         values=values,
+        is_dim=prepared.is_dim,
     )
 
 

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from wsol.errors import InputError
 from wsol.evaluation.conventions import (
@@ -11,6 +11,7 @@ from wsol.evaluation.conventions import (
     PRESETS,
     UNCHANGED,
     Convention,
+    View,
     thresholds_told,
 )
 from wsol.maps.automatic import POLICIES
@@ -53,14 +54,35 @@ Threshold = Annotated[float | str, BeforeValidator(parsed_threshold)]
 chooses its own."""
 
 
+def _listed(value: Any) -> Any:
+    names = value.replace(",", " ").split() if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        return names
+    return [FORMER_NAMES.get(name, name) if isinstance(name, str) else name for name in names]
+
+
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        one_of(name, tuple(PRESETS))
+        if names.count(name) > 1:
+            raise ValueError(f"names {name} twice")
+    return names
+
+
+ConventionNames = Annotated[
+    tuple[str, ...], BeforeValidator(_listed), AfterValidator(_known), Field(min_length=1)
+]
+"""Conventions, of which each makes a record of its own; a single one need not stand in a list."""
+
+
 class Protocol(Options):
     """Every choice that turns score maps and annotations into numbers.
 
     Attributes:
-        convention: a name of `wsol.evaluation.conventions.PRESETS`. `choe2020` reproduces the
-            released evaluation of Choe et al. (CVPR 2020) digit for digit; `exact` has tight
-            boxes, `>=` thresholds on the unquantized map and ground truth that is scaled without
-            truncation.
+        convention: names of `wsol.evaluation.conventions.PRESETS`, a record each. `choe2020`
+            reproduces the released evaluation of Choe et al. (CVPR 2020) digit for digit; `exact`
+            has tight boxes, `>=` thresholds on the unquantized map and ground truth that is scaled
+            without truncation.
         threshold: of GT-known, Top-1 and Top-5 Loc: a number, or one of
             `wsol.maps.automatic.POLICIES`, by which each map chooses its own and no box has a part
             in it; None takes the convention's own.
@@ -73,10 +95,11 @@ class Protocol(Options):
         grid: (width, height) on which maps, boxes and masks are compared.
     """
 
-    convention: str = Field(
-        default="choe2020",
+    convention: ConventionNames = Field(
+        default=("choe2020",),
         description="How a map becomes a box, and when it is right: choe2020, exact, zhou2016, "
-        "ts-cam, psol, bas, sat or danet; `wsol conventions` prints the table.",
+        "ts-cam, psol, bas, sat or danet; `wsol conventions` prints the table. Several make a "
+        "record each, of one pass through the network for every distinct view of an image.",
     )
     threshold: Threshold | None = Field(
         default=None,
@@ -119,14 +142,7 @@ class Protocol(Options):
         values = dict(values)
         if "compat" in values:
             values["convention"] = values.pop("compat")
-        if "convention" in values:
-            values["convention"] = FORMER_NAMES.get(values["convention"], values["convention"])
         return values
-
-    @field_validator("convention")
-    @classmethod
-    def _is_known(cls, convention: str) -> str:
-        return one_of(convention, tuple(PRESETS))
 
     @field_validator("iou")
     @classmethod
@@ -144,10 +160,11 @@ class Protocol(Options):
 
     @model_validator(mode="after")
     def _has_what_best_needs(self) -> "Protocol":
-        if BEST in self.also_at and not self.rules.searches:
+        without = [name for name in self.convention if not PRESETS[name].searches]
+        if BEST in self.also_at and without:
             raise ValueError(
-                f"also_at: best is of a search over all thresholds, which {self.convention} has "
-                "not; use choe2020 or exact"
+                f"also_at: best is of a search over all thresholds, which {without[0]} has not; "
+                "use choe2020 or exact"
             )
         if BEST in self.also_at and self.contours == "all":
             raise ValueError("also_at: best is of the largest component; use contours both")
@@ -177,20 +194,39 @@ class Protocol(Options):
         """The component choices to evaluate, in a fixed order."""
         return ("largest", "all") if self.contours == "both" else (self.contours,)
 
+    def each(self) -> tuple["Protocol", ...]:
+        """A protocol for each of the conventions."""
+        if len(self.convention) == 1:
+            return (self,)
+        return tuple(self.replaced(convention=(name,)) for name in self.convention)
+
     @property
     def rules(self) -> Convention:
-        """The choices of the convention."""
-        return PRESETS[self.convention]
+        """The choices of the convention.
+
+        Raises:
+            InputError: where there are several.
+        """
+        if len(self.convention) > 1:
+            raise InputError(
+                f"convention: {', '.join(self.convention)} are several; only one can be taken here."
+            )
+        return PRESETS[self.convention[0]]
+
+    @property
+    def frame_view(self) -> View:
+        """What maps are made of."""
+        return self.rules.as_view("frame")
 
     @property
     def engine(self) -> Literal["choe2020", "exact"]:
         """The convention, of those whose boxes at all thresholds come from one pass."""
-        return "exact" if self.convention == "exact" else "choe2020"
+        return "exact" if self.rules.name == "exact" else "choe2020"
 
     @property
     def asks_for_one_box(self) -> bool:
         """Whether the convention has no search over all thresholds, see `one_box`."""
-        return self.convention not in UNCHANGED
+        return self.rules.name not in UNCHANGED
 
     @property
     def fixed_threshold(self) -> float | str:
@@ -214,7 +250,7 @@ class Protocol(Options):
         stated = self.rules.threshold_for(dataset, network)
         if stated is None:
             raise InputError(
-                f"The convention {self.convention} states no threshold for {network} on "
+                f"The convention {self.rules.name} states no threshold for {network} on "
                 f"{dataset} ({thresholds_told(self.rules)}); name one with --threshold."
             )
         return (stated,)
@@ -222,7 +258,7 @@ class Protocol(Options):
     def settings(self) -> dict[str, Any]:
         """The settings as a record states them."""
         policy: dict[str, Any] = {"max_box_acc": "best on the evaluated split (oracle)"}
-        settings: dict[str, Any] = {"convention": self.convention, "threshold_policy": policy}
+        settings: dict[str, Any] = {"convention": self.rules.name, "threshold_policy": policy}
         if self.asks_for_one_box:
             policy.clear()
             also = {"also_at": list(self.also_at)} if self.also_at else {}
