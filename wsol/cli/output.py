@@ -136,6 +136,7 @@ def deliver(records: "list[ResultRecord]", json_file: str | None, out: Path | No
     from wsol.files import write_text
     from wsol.results.cells import Layout
     from wsol.results.table import terminal_table, to_csv, to_markdown
+    from wsol.results.thresholds_table import thresholds_table
 
     # Those of one command differ in nothing else that tables do not mix.
     several = len({record.settings.get("convention") for record in records}) > 1
@@ -148,6 +149,9 @@ def deliver(records: "list[ResultRecord]", json_file: str | None, out: Path | No
         write_json(data if len(data) > 1 else data[0], json_file)
     if json_file != "-":
         OUTPUT.print(terminal_table(records, layout))
+        for record in records:
+            if record.metrics.loc_at:
+                OUTPUT.print(thresholds_table(record))
     for record in records:
         if record.skipped:
             first = record.skipped[0]

@@ -8,6 +8,7 @@ from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.one_box import BoxJudge
 from wsol.evaluation.options import EvaluationOptions, ScoreOptions
+from wsol.evaluation.protocol import threshold_told
 from wsol.evaluation.provenance import dataset_fingerprint, weights_fingerprint
 from wsol.maps.methods.localizer import Localizer
 from wsol.models.classifier import Classifier
@@ -86,13 +87,16 @@ def box_settings(judging: BoxJudge, *, classified: bool) -> dict[str, Any]:
     stated |= {convention.as_view(known) for known in convention.view_on.values()}
     as_published = view in stated or not classified
     named = convention.name if as_published else f"{convention.name} (views {view})"
-    several = len(judging.thresholds) > 1
-    told = ", ".join(f"{threshold:g}" for threshold in judging.thresholds)
-    policy = f"best of {told} on the evaluated split (oracle)" if several else f"fixed at {told}"
+    numbers = [threshold for threshold in judging.thresholds if not isinstance(threshold, str)]
+    asked: list[float | str] = [*numbers] or [judging.thresholds[0]]
+    policy = threshold_told(asked[0])
+    if len(asked) > 1:
+        told = ", ".join(f"{threshold:g}" for threshold in numbers)
+        policy = f"best of {told} on the evaluated split (oracle)"
     return {
         "convention": named,
         **({"views": view} if classified else {}),
-        "thresholds": list(judging.thresholds),
+        "thresholds": asked,
         "threshold_policy": {"gt_known_loc": policy},
     }
 
