@@ -37,7 +37,7 @@ def made(name):
             nn.Linear(32 * 49, 64), nn.ReLU(), nn.Dropout(), nn.Linear(64, 9)
         )
         return network.eval(), "features", None
-    return vit(), "encoder.layers.encoder_layer_2", grid_of_tokens
+    return vit(), "encoder.layers.encoder_layer_3.ln_1", grid_of_tokens
 
 
 NETWORKS = ("cnn with a head", "cnn without", "vgg", "vit")
