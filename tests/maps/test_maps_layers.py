@@ -283,6 +283,7 @@ def assert_gradcam_applies(network, size, grid, name):
     gradients = view.gradients(classes)
     assert (gradients.abs().amax((2, 3, 4)) > 0).all(), "a gradient is zero"
     assert localizer.map_size == (grid, grid)
+    assert localizer.layer.name == LAYERS.get(name, localizer.layer.name)
     maps = localizer.maps(view, classes)
     assert maps.shape == (2, 2, grid, grid) and torch.isfinite(maps).all()
     # SqueezeNet's maps are rectified: one class's may be zero.
@@ -309,6 +310,18 @@ TIMM = {
     "eva02_tiny_patch14_224": (224, 16), "davit_tiny": (224, 7), "efficientformer_l1": (224, 7),
     "coatnet_nano_rw_224": (224, 7), "focalnet_tiny_srf": (224, 7), "gmlp_s16_224": (224, 14),
 }  # fmt: skip
+
+
+LAYERS = {
+    "vit_b_32": "encoder.layers.encoder_layer_11.ln_1", "swin_t": "norm", "swin_v2_t": "norm",
+    "vit_l_32": "encoder.layers.encoder_layer_23.ln_1", "maxvit_t": "blocks.3",
+    "resnet18": "layer4", "vgg16": "features", "convnext_tiny": "features",
+    "vit_tiny_patch16_224": "blocks.11.norm1", "swin_tiny_patch4_window7_224": "norm",
+    "deit_tiny_distilled_patch16_224": "blocks.11.norm1", "convit_tiny": "blocks.11.norm1",
+    "cait_xxs24_224": "blocks", "eva02_tiny_patch14_224": "blocks.11", "resnet10t": "layer4",
+}  # fmt: skip
+"""Where maps are made: of a mean of tokens after the last block, and where two attentions read
+them, before both of these."""
 
 
 @pytest.mark.slow
