@@ -121,6 +121,14 @@ def test_a_checkpoint_of_every_epoch_is_kept_when_asked_for(tmp_path, data, whol
     assert_equal(tensors(tmp_path / "epoch-3.pt"), tensors(whole / "final.pt"))
     kept = [read_checkpoint(tmp_path / name) for name in epochs]
     assert [checkpoint.info.training["epoch"] for checkpoint in kept] == [1, 2, 3]
+    run_of(tmp_path / "again", data, keep_epochs=True).run()
+    for name in epochs:  # interrupted or not
+        assert (tmp_path / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    assert (tmp_path / "best.pt").read_bytes() == (whole / "best.pt").read_bytes()
+    for name in ("last.pt", "best.pt", "final.pt", "train.json"):
+        (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=r"holds a training run already \(epoch-1.pt"):
+        run_of(tmp_path, data).run()
     assert any(
         not torch.equal(kept[0].tensors[name], value) for name, value in kept[1].tensors.items()
     )

@@ -202,6 +202,8 @@ class TrainingRun:
 
     def _require_new(self) -> None:
         found = [name for name in _FILES if (self._folder / name).exists()]
+        # Those of a longer run would be taken for epochs of this one.
+        found += sorted(path.name for path in self._folder.glob("epoch-*.pt"))[:1]
         if found:
             raise InputError(
                 f"{self._folder}: holds a training run already ({', '.join(found)}); go on with "
