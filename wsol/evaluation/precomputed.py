@@ -12,7 +12,7 @@ from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.judging import Outcome, judge, prepare_map
 from wsol.evaluation.lifecycle import Place, Run, Seconds, ignore_progress, require_images
 from wsol.evaluation.options import ScoreOptions
-from wsol.evaluation.provenance import environment, mask_files
+from wsol.evaluation.provenance import environment, mask_files, photograph_file
 from wsol.evaluation.rows import outcome_row
 from wsol.evaluation.settings import box_settings, data_settings, require_one_box
 from wsol.evaluation.shares import Share
@@ -97,10 +97,13 @@ def score(
 
 
 def _files(maps: ScoreMaps, part: Dataset) -> Iterator[tuple[str, Path]]:
-    """Everything that is read: the maps, and the masks that they are compared with."""
+    """Everything that is read: the maps, the masks that they are compared with, and photographs
+    that say which size boxes are in."""
     yield from maps.files
     for sample in part.samples:
         yield from mask_files(sample)
+        if sample.size is None:
+            yield from photograph_file(sample)
 
 
 class _MapJudging:
