@@ -34,15 +34,13 @@ def main() -> None:
         with interruptible() as told:
             try:
                 app(_name_store(_join_iou_levels(_name_weights(_new_names(sys.argv[1:])))))
-            except SystemExit as end:
-                if not end.code:
-                    sys.stdout.flush()  # while it can be told that this fails
-                raise
             except InputError:
                 raise
-            except BaseException:  # typer makes an exit of any interrupt
+            except BaseException as end:  # typer makes an exit of any interrupt
                 if told:
                     raise Terminated(told[0]) from None
+                if isinstance(end, SystemExit) and not end.code:
+                    sys.stdout.flush()  # while it can be told that this fails
                 raise
     except ToldElsewhereError:
         sys.exit(2)

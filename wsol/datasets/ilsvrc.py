@@ -232,14 +232,15 @@ def find_images(
     """The image folder, or shards, and (path relative to it, image) of its images, sorted by
     name."""
     if images is not None and means_shards(images):
-        packed = Shards(images).all()
-        return images, sorted(packed, key=lambda item: Path(item[0]).name)  # type: ignore[return-value]
+        packed: list[tuple[str, ImageFile]] = list(Shards(images).all())
+        return images, sorted(packed, key=lambda item: Path(item[0]).name)
     if images is not None:
         places = [require_folder(images, "the ILSVRC images")]
     else:
         places = [root / name.format(split=split) for name in _IMAGE_FOLDERS]
     for place in places:
-        found = sorted(_images_in(place), key=lambda item: Path(item[0]).name)
+        found: list[tuple[str, ImageFile]] = list(_images_in(place))
+        found.sort(key=lambda item: Path(item[0]).name)
         if found:
             return place, found
     looked = ", ".join(str(place) for place in places)

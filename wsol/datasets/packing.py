@@ -50,7 +50,7 @@ def pack_folder(
         raise InputError(f"{folder}: has no images in it to pack.")
     if exists(out) and (not is_folder(out) or any(out.iterdir())):
         raise InputError(f"{out}: is there already; choose another folder, or remove it.")
-    shards = []
+    shards: list[Path] = []
     with atomic_folder(out) as place:
         for group in _groups(folder, names, shard_bytes):
             shard = _NAME.format(len(shards)) + (".gz" if zipped else "")

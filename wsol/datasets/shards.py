@@ -114,7 +114,7 @@ def _tar_index(shard: Path) -> Index:
     try:
         with _tar_stream(shard) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             while (member := tar.next()) is not None:
-                tar.members = []  # which would keep all headers
+                tar.members = []  # type: ignore[attr-defined]  # which would keep all headers
                 last = f"the member {quoted(member.name)[1:-1]}"
                 if not member.isfile() or member.issparse():
                     continue
@@ -327,5 +327,5 @@ def read_packed(packed: Packed) -> bytes:
         raise InputError(f"{packed}: the shards have no such image; check --images.")
     if _local.pid != os.getpid():
         _local.pid, _local.shards = os.getpid(), _OpenShards()
-    with reading(packed, "an image in a shard", _FIX):
+    with reading(str(packed), "an image in a shard", _FIX):
         return _local.shards.read(packed)
