@@ -1,5 +1,6 @@
 """The command line's root, and how it ends: by result, by message, or by Ctrl-C."""
 
+import logging
 import os
 import sys
 from typing import Annotated
@@ -27,17 +28,28 @@ def main() -> None:
     # Else pydantic looks for extensions of it among all packages that are installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
-        app(_name_store(_join_iou_levels(_name_weights(_new_names(sys.argv[1:])))))
+        app(_to_the_front(_name_store(_join_iou_levels(_name_weights(_new_names(sys.argv[1:]))))))
     except InputError as error:
+        MESSAGES.quiet = False
+        if _is_verbose():
+            MESSAGES.print_exception()
         MESSAGES.print(f"[bold red]wsol:[/bold red] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
+        MESSAGES.quiet = False
         MESSAGES.print("wsol: interrupted.")
         sys.exit(130)
     except BrokenPipeError:
         # The reader of our output has gone (`wsol models | head`): nothing left to say.
         sys.stderr.close()
         sys.exit(1)
+
+
+def _to_the_front(arguments: list[str]) -> list[str]:
+    """Let `--quiet` and `--verbose` stand behind the command as well as before it."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    front = [word for word in arguments[:end] if word in ("--quiet", "--verbose")]
+    return [*front, *(word for word in arguments[:end] if word not in front), *arguments[end:]]
 
 
 def _new_names(arguments: list[str]) -> list[str]:
@@ -106,5 +118,28 @@ def _main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="No progress and no notes: results and errors alone.")
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", help="What libraries log, and where in the code an error arose."),
+    ] = False,
 ) -> None:
-    pass
+    if quiet and verbose:
+        raise InputError("--quiet and --verbose contradict each other; use one.")
+    from wsol.cli.output import fit_output
+
+    fit_output()
+    MESSAGES.quiet = quiet
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.INFO if verbose else logging.CRITICAL)
+
+
+# A weights' server that cannot be reached makes them tell of every retry, before our own error.
+_NOISY = ("huggingface_hub", "timm", "urllib3", "httpx")
+
+
+def _is_verbose() -> bool:
+    return logging.getLogger(_NOISY[0]).level == logging.INFO

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from wsol.cli.app import app
-from wsol.cli.options import JsonOption, ResumeOption, StoreOption, takes
+from wsol.cli.options import JsonOption, OutOption, ResumeOption, StoreOption, takes
 from wsol.cli.output import (
     add_to_store,
     clear,
@@ -28,6 +28,8 @@ from wsol.progress import track
 `wsol score maps.h5 --data ilsvrc --root /data/imagenet --contours all --curves --json maps.json`
 
 `wsol score scoremaps/ --data protocol --root wsol-metadata/OpenImages/test --masks masks/`
+
+`wsol score scoremaps/ --name "My method" --data cub --root CUB_200_2011 --per-image --out cub`
 """
 )
 @takes(data=DataOptions, options=ScoreOptions)
@@ -41,6 +43,7 @@ def score(
     data: DataOptions,
     options: ScoreOptions,
     json_file: JsonOption = None,
+    out: OutOption = None,
     store: StoreOption = None,
     resume: ResumeOption = False,
 ) -> None:
@@ -52,18 +55,23 @@ def score(
     from wsol.datasets.base import limited
     from wsol.evaluation.lifecycle import Place
     from wsol.evaluation.precomputed import score as score_maps
+    from wsol.files import plain
+    from wsol.records.record import write_order
 
-    folder = progress_folder(None, json_file, resume, options.per_image)
-    place = None if folder is None else Place(folder, "score", resume)
+    name = options.name or scoremaps.name
+    folder = progress_folder(out, json_file, resume, options.per_image)
+    place = None if folder is None else Place(folder, plain(name) if out else "score", resume)
     dataset = data.whole()
     part = limited(dataset, data.limit)
-    with resume_hint(folder), track(options.name or scoremaps.name, len(part)) as advance:
+    with resume_hint(folder), track(name, len(part)) as advance:
         record = score_maps(
             scoremaps, dataset, options, evaluated=part, place=place, advance=advance
         )
-    deliver([record], json_file, None)
+    deliver([record], json_file, out)
+    if out is not None and place is not None:
+        write_order([place.record])
     outcomes = [place.outcomes] if place is not None and options.per_image else None
     add_to_store([record], outcomes, store)
-    if folder is not None and json_file is not None:
+    if out is None and folder is not None and json_file is not None:
         settle_outcomes(folder, ["score"], json_file, options.per_image)
         clear(folder)

@@ -47,12 +47,16 @@ class ReportOptions:
         examples: how many images the gallery has at most.
         images: where the photographs are now, if not where they were evaluated.
         seed: of the choice of examples.
+        photographs: show them; without, examples are maps and boxes on an empty ground.
+        back: the address of a page that this one belongs to.
     """
 
     title: str | None = None
     examples: int = 200
     images: Path | None = None
     seed: int = 0
+    photographs: bool = True
+    back: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +88,11 @@ def write_report(
         InputError: for outcomes that cannot be read or that belong to other records.
     """
     options = options or ReportOptions()
-    gallery = Gallery(options.images)
+    gallery = Gallery(options.images, options.photographs)
     chosen = chosen_images(sources, options.examples, options.seed)
     if chosen:
-        megabytes = expected_size(sources, chosen, options.images) / 1e6
+        few = Gallery(options.images, options.photographs)
+        megabytes = expected_size(sources, chosen, few) / 1e6
         tell(f"{len(chosen):,} examples: the page will have about {megabytes:.1f} MB.")
     models = [model_data(source, number, gallery, chosen) for number, source in enumerate(sources)]
     if gallery.missing:
@@ -122,6 +127,7 @@ def write_report(
         data,
         title=options.title or f"Localization without a box: {record.dataset}",
         dataset=f"{record.dataset} {record.split}, {record.num_images:,} images",
+        back=options.back,
         saw_no_box=_saw_no_box(sources),
         tables=tables,
         brief=_BRIEF,

@@ -34,6 +34,7 @@ class Gallery:
     """The examples as the page has them; photographs and class names are kept once."""
 
     root: Path | None
+    photographs: bool = True
     images: list[dict[str, Any]] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
     examples: list[dict[str, Any]] = field(default_factory=list)
@@ -72,7 +73,9 @@ class Gallery:
     def _image(self, outcome: OutcomeRow) -> dict[str, Any]:
         path = find_photograph(outcome.image_id, outcome.path, self.root)
         size, source = outcome.size, None
-        if path is None:
+        if not self.photographs:
+            pass
+        elif path is None:
             self.missing.append(missing_photograph(outcome.image_id, outcome.path, self.root))
         else:
             try:
@@ -110,15 +113,13 @@ def chosen_images(sources: Sequence[Source], count: int, seed: int) -> list[str]
     )
 
 
-def expected_size(sources: Sequence[Source], images: Sequence[str], root: Path | None) -> int:
-    """About how many bytes a page's examples take, judged by a few of them."""
+def expected_size(sources: Sequence[Source], images: Sequence[str], sample: Gallery) -> int:
+    """About how many bytes a page's examples take, judged by a few that `sample` is filled with."""
     few = list(images[:: max(1, len(images) // 12)])
     if not few:
         return 0
-    sample, answers = Gallery(root), 0
     for number, source in enumerate(sources):
         if source.outcomes is not None:
-            answers += 1
             for outcome, info in _rows(source.outcomes, few):
                 sample.add(number, outcome, info)
     texts = [*(str(image) for image in sample.images), *(str(one) for one in sample.examples)]

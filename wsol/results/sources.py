@@ -18,12 +18,14 @@ from wsol.results.columns import column_values, frame
 class Source:
     """A record, and the file of its per-image outcomes where there is one.
 
-    `label` is the model's name, with what tells two of the same name apart.
+    `label` is the model's name, with what tells two of the same name apart; `path` is the file of
+    the record.
     """
 
     label: str
     record: ResultRecord
     outcomes: Path | None
+    path: Path
 
     def require_outcomes(self) -> Path:
         """The outcomes, for what cannot be drawn without them.
@@ -69,19 +71,23 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
     Raises:
         InputError: for a path without a record.
     """
-    found: dict[str, list[tuple[ResultRecord, Path | None]]] = {}
+    found: dict[str, list[_Found]] = {}
     for file in record_files(paths):
         records = read_records(file)
         outcomes = file.with_name(file.stem + OUTCOMES_SUFFIX)
         beside = outcomes if len(records) == 1 and outcomes.is_file() else None
         for record in records:
-            found.setdefault(_run(record), []).append((record, beside))
+            found.setdefault(_run(record), []).append((record, beside, file))
     kept = []
     for group in found.values():
-        record, outcomes_of_it = max(group, key=_worth)
-        kept.append((record.model_copy(update={"model": group[0][0].model}), outcomes_of_it))
-    labels = _labels([record for record, _ in kept])
-    return [Source(label, *pair) for label, pair in zip(labels, kept, strict=True)]
+        record, beside, file = max(group, key=_worth)
+        kept.append((record.model_copy(update={"model": group[0][0].model}), beside, file))
+    labels = _labels([record for record, _, _ in kept])
+    return [Source(label, *parts) for label, parts in zip(labels, kept, strict=True)]
+
+
+_Found = tuple[ResultRecord, Path | None, Path]
+"""A record, its outcomes, and its file."""
 
 
 def _run(record: ResultRecord) -> str:
@@ -93,8 +99,8 @@ def _run(record: ResultRecord) -> str:
     return run_key(json.dumps(told), record.parameters, record.dataset, record.split, settings)
 
 
-def _worth(found: tuple[ResultRecord, Path | None]) -> tuple[bool, bool, bool, str]:
-    record, outcomes = found
+def _worth(found: _Found) -> tuple[bool, bool, bool, str]:
+    record, outcomes, _ = found
     return (
         outcomes is not None,
         record.intervals is not None,

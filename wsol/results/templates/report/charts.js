@@ -210,8 +210,8 @@ function thresholdsPlot() {
   holder.append(svg);
   crosses.forEach(move => move());
 }
-function legend() {
-  byId("legend").replaceChildren(...shownRuns().map(run => {
+function legend(drawn) {
+  byId("legend").replaceChildren(...drawn.map(run => {
     const svg = canvas(26, 12, { "aria-hidden": "true" });
     draw(svg, "path", { class: `series ${look(run.number)} ${dash(run.number)}${isBaseline(run) ? " baseline" : ""}`, d: "M0 6H26" });
     if (!isBaseline(run)) draw(svg, "path", { class: `dot ${look(run.number)}`, d: shape(run.number, 4.2), transform: "translate(13 6)" });

@@ -56,7 +56,7 @@ function besideChoices() {
 }
 function drawPlots() {
   if (byId("plots").hidden) return;
-  legend();
+  legend(shownRuns());
   if (!byId("parameters-plot").hidden) parametersPlot();
   if (!byId("thresholds-plot").hidden) thresholdsPlot();
 }

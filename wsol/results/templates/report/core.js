@@ -41,13 +41,15 @@ models.forEach((model, number) => { model.run = runs.findIndex(run => run.models
 const longest = models.reduce((best, model) => model.thresholds.length > best.length ? model.thresholds : best, []);
 const digits = longest.length > 100 ? 3 : 2;
 const state = {
-  group: 0, method: "", threshold: models[0].fixed, level: levels.includes("0.5") ? "0.5" : levels[0],
+  group: 0, method: "", threshold: models.length ? models[0].fixed : 0, level: levels.includes("0.5") ? "0.5" : levels[0],
   kind: "all", metric: "", axis: "parameters",
   model: "", beside: "", class: "", outcome: "", order: "class",
 };
 // Runs of the chosen convention and method; baselines belong to every method.
+const filters = [];
 function isShown(run) {
-  return run.group === state.group && (state.method === "" || run.method === null || run.method === state.method);
+  return run.group === state.group && (state.method === "" || run.method === null || run.method === state.method) &&
+    filters.every(fits => fits(run));
 }
 const shownRuns = () => runs.map((run, number) => ({ ...run, number })).filter(isShown);
 
