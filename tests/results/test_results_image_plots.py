@@ -92,7 +92,7 @@ def test_accuracy_by_object_size(tmp_path):
     assert [label.get_text() for label in axes.get_xticklabels()] == [
         "medium\n(10 % to 30 %)\n12 images"
     ]
-    assert axes.get_ylabel() == "Localized at IoU 0.5 largest (%)"
+    assert axes.get_ylabel() == "Localized at IoU 0.5 (%)"
     assert [line.get_ydata().tolist() for line in axes.lines if line.get_marker() == "o"] == [[100]]
     assert size_figure(sources, "gt_known_loc").axes[0].get_ylabel() == "GT-known Loc (%)"
     with pytest.raises(InputError, match="--metric pxap: sizes have"):

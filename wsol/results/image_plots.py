@@ -279,7 +279,7 @@ def size_figure(sources: Sequence[Source], metric: str | None = None) -> Figure:
             axes.errorbar(
                 np.array(at) + shift, values, yerr=whiskers, **look(number),
                 marker=MARKERS[number % 6], ms=5, elinewidth=0.9, capsize=2,
-                label=plain(source.label, 40),
+                label=plain(source.label, 40), clip_on=False,
             )  # fmt: skip
         texts = [f"{name.replace(' (', chr(10) + '(')}\n{images[name]:,} images" for name in names]
         axes.set_xticks(range(len(names)), texts)
@@ -287,7 +287,7 @@ def size_figure(sources: Sequence[Source], metric: str | None = None) -> Figure:
         axes.set_ylim(0, 100)
         axes.grid(axis="x", visible=False)
         heading = columns_of(frame([source.record for source in sources]))[metric].heading
-        axes.set_ylabel(f"{heading.replace('@', 'Localized at IoU ')} (%)")
+        axes.set_ylabel(f"{heading.replace('@', 'Localized at IoU ').replace(' largest', '')} (%)")
         axes.set_xlabel("Share of the photograph that the largest true box covers")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center",
                       ncols=min(3, len(sources)), fontsize=7.5)  # fmt: skip

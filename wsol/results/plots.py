@@ -1,6 +1,7 @@
 """Plots of records, for papers and for the README: each function returns a figure."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import matplotlib
@@ -97,7 +98,10 @@ def cost_figure(
             axes,
             [(_short_name(run, families), x, y) for run, x, y in networks],
             [(f"{run.record.model} {y:.1f}", y) for run, y in baselines],
-            [_whisker_box(axes, *obstacle) for obstacle in obstacles],
+            [
+                *(_box(axes, x, low, x, high, 4) for x, low, high in obstacles),
+                *(_box(axes, *corner, 2) for corner in _steps(sizes, [y for _, _, y in networks])),
+            ],
         )
     return figure
 
@@ -244,8 +248,10 @@ def _mean_curve(run: Run, level: str) -> tuple[NDArray[np.float64], NDArray[np.f
 
 
 def _family(model: str) -> str:
-    """`resnet50 (width 0.25)` belongs to `resnet50`, `efficientnet_lite:lite0` to its module."""
-    return model.partition(" (")[0].rpartition(":")[0] or model.partition(" (")[0]
+    """`resnet50 (width 0.25)` and `resnet50 at 48 pixels` belong to `resnet50`,
+    `efficientnet_lite:lite0` to its module."""
+    name = model.partition(" (")[0].partition(" at ")[0]
+    return name.rpartition(":")[0] or name
 
 
 def _drawn_families(axes: Any) -> list[str]:
@@ -258,6 +264,19 @@ def _short_name(run: Run, families: Sequence[str]) -> str:
     return (name.removeprefix(family).strip(" ():") or name) if len(families) > 1 else name
 
 
-def _whisker_box(axes: Any, x: float, low: float, high: float) -> Bbox:
-    (left, bottom), (_, top) = axes.transData.transform([(x, low), (x, high)])
-    return Bbox.from_extents(left - 4, bottom, left + 4, top)
+def _steps(
+    sizes: Sequence[float], values: Sequence[float]
+) -> list[tuple[float, float, float, float]]:
+    """The front's lines, from corner to corner."""
+    front = [(sizes[place], values[place]) for place in pareto(sizes, values)]
+    front.append((max(sizes) * 10, front[-1][1]))
+    lines = []
+    for (x, y), (next_x, next_y) in pairwise(front):
+        lines += [(x, y, next_x, y), (next_x, y, next_x, next_y)]
+    return lines
+
+
+def _box(axes: Any, x0: float, y0: float, x1: float, y1: float, around: float) -> Bbox:
+    """What a line covers, in pixels, with so many around it."""
+    (left, bottom), (right, top) = axes.transData.transform([(x0, y0), (x1, y1)])
+    return Bbox.from_extents(left - around, bottom - around, right + around, top + around)
