@@ -102,7 +102,7 @@ def main(
             prepared = prepare(score_map, protocol)
             for name in names:
                 best = best_iou_per_threshold(
-                    prepared.runs[name], truth, prepared.threshold_levels, "wsolevaluation"
+                    prepared.runs[name], truth, prepared.threshold_levels, "choe2020"
                 )
                 found[name].update(best)
         return found

@@ -56,7 +56,7 @@ def main(maps: Annotated[int, typer.Option()] = 200) -> None:
     truths = true_boxes(maps)
     memory = _MEMORY.of((SIDE, SIDE))
     maps_of = [level_map(one) for one in levels]
-    outer = [outer_components(of, "wsolevaluation") for of in maps_of]
+    outer = [outer_components(of, "choe2020") for of in maps_of]
     label = np.zeros((SIDE + 2) ** 2, dtype=np.uint32)
     state, sums = np.zeros((1, 5), np.int64), np.zeros(1, np.int64)
 
@@ -64,7 +64,7 @@ def main(maps: Annotated[int, typer.Option()] = 200) -> None:
         _sort_pixels(levels[i], maps_of[i].top, memory.order)
 
     def components(i: int) -> None:
-        outer_components(maps_of[i], "wsolevaluation")
+        outer_components(maps_of[i], "choe2020")
 
     def bare(i: int) -> None:
         sort(i)
@@ -74,13 +74,11 @@ def main(maps: Annotated[int, typer.Option()] = 200) -> None:
     def iou(kind: str, step: float) -> Callable[[int], Any]:
         thresholds = threshold_grid(step)
         join = _largest if kind == "largest" else _all
-        runs = [
-            join(one, found, "wsolevaluation") for one, found in zip(maps_of, outer, strict=True)
-        ]
+        runs = [join(one, found, "choe2020") for one, found in zip(maps_of, outer, strict=True)]
         asked = [protocol_threshold_levels(thresholds, one.top) for one in maps_of]
 
         def measured(i: int) -> None:
-            best_iou_per_threshold(runs[i], truths[i], asked[i], "wsolevaluation")
+            best_iou_per_threshold(runs[i], truths[i], asked[i], "choe2020")
 
         return measured
 
@@ -91,8 +89,8 @@ def main(maps: Annotated[int, typer.Option()] = 200) -> None:
         ("components (sorting included)", components),
         ("bound of it: sorting and a pass without decisions", bare),
         ("holes, where there are any", lambda i: holes(maps_of[i]) if with_holes[i] else None),
-        ("largest at each level", lambda i: _largest(maps_of[i], outer[i], "wsolevaluation")),
-        ("all at each level, with holes", lambda i: _all(maps_of[i], outer[i], "wsolevaluation")),
+        ("largest at each level", lambda i: _largest(maps_of[i], outer[i], "choe2020")),
+        ("all at each level, with holes", lambda i: _all(maps_of[i], outer[i], "choe2020")),
         ("IoU by pycocotools, largest, step 0.001", iou("largest", 0.001)),
         ("IoU by pycocotools, all, step 0.001", iou("all", 0.001)),
         ("IoU by pycocotools, all, step 0.01", iou("all", 0.01)),

@@ -10,7 +10,7 @@ from wsol import demo
 from wsol.datasets.shapes import generate_shapes, read_shapes
 from wsol.errors import InputError
 from wsol.models.checkpoint import read_checkpoint
-from wsol.records.record import read_records
+from wsol.records.record import find_records
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_everything_it_names_is_there(small, tmp_path):
     for name in ("table.md", "table.csv", "parameters.png", "thresholds.png", "index.html"):
         assert (tmp_path / name).stat().st_size > 0
         assert name in printed
-    kept = [read_records(path)[0] for path in sorted((tmp_path / "records").glob("*.json"))]
+    kept = find_records([tmp_path / "records"])
     assert {record.model for record in kept} == {record.model for record in records}
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "wsol demo: localization without a box" in page

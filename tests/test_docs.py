@@ -62,8 +62,14 @@ def test_the_guide_runs(guide, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     executed = [text for real_data, text in blocks(guide) if not real_data]
     assert sum(text.count("wsol ") for text in executed) > 3
-    for text in executed:
-        run(text)
+    before = set(sys.modules)
+    try:
+        for text in executed:
+            run(text)
+    finally:  # other tests have modules of the same names
+        for name in set(sys.modules) - before:
+            if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+                del sys.modules[name]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

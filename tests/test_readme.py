@@ -51,4 +51,4 @@ def test_it_is_short_and_begins_with_a_command_and_its_result():
     lines = README.splitlines()
     assert len(lines) <= 150
     first = "\n".join(lines[:30])
-    assert "```bash\n" in first and "| center" in first
+    assert "```bash\n" in first and "| ResNet-50" in first

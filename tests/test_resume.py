@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from wsol.errors import InputError
-from wsol.resume import SavedProgress, unbroken
+from wsol.resume import SavedProgress
+from wsol.signals import unbroken
 
 
 def test_round_trip_and_removal(tmp_path):

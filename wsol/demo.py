@@ -21,7 +21,7 @@ from wsol.maps.baselines import BASELINES
 from wsol.models.checkpoint import read_checkpoint, save_checkpoint
 from wsol.models.classifier import Preprocessing
 from wsol.models.registry import build_classifier
-from wsol.pipeline import leave_interrupts, usable_cores
+from wsol.pipeline import begin_worker, usable_cores
 from wsol.progress import track
 from wsol.records.record import ResultRecord
 from wsol.results.figures import save_figure
@@ -205,7 +205,7 @@ _finished: "Synchronized[int]"  # images of all processes together; set where a 
 def _begin(finished: "Synchronized[int]", threads: int) -> None:
     global _finished
     _finished = finished
-    leave_interrupts()
+    begin_worker()
     torch.set_num_threads(threads)
 
 

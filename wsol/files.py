@@ -5,39 +5,118 @@ import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from wsol.errors import InputError
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed to `path`, else removed.
 
     The temporary name keeps the suffix, because many writers choose a format by it.
     Missing parent folders are made. A reader sees the old file or the new one, never a part.
+
+    Args:
+        durable: return only when the file is on the disk, so that what it replaces elsewhere may
+            be removed; for thousands of small files that can be made again, False is faster.
     """
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix or ".tmp", dir=path.parent
-        )
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}).") from error
-    os.close(handle)
-    temporary = Path(name)
+        temporary = _beside(path)
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from error
     try:
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
+        if durable:
+            _flush(temporary)
         temporary.replace(path)
+        if durable:
+            _flush_folder(path.parent)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
+        raise _unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a file that could not be written, before the work whose result is to go there.
+
+    Nothing is left behind.
+
+    Raises:
+        InputError: when it is a folder, its name is too long, or its folder takes no files.
+    """
+    path = Path(path)
+    try:
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                raise InputError(f"{path}: cannot be written (is a folder); name a file.")
+        _try_beside(path)
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from error
+
+
+def require_writable_folder(folder: Path) -> None:
+    """Refuse a folder that takes no files or could not be made; nothing is left behind.
+
+    Raises:
+        InputError: when it is a file, its name is too long, or nothing can be written into it.
+    """
+    folder = Path(folder)
+    try:
+        if not folder.is_dir() and os.path.lexists(folder):
+            raise InputError(f"{folder}: is not a folder; name one, or remove the file.")
+        _try_beside(folder / "record.json")
+    except (OSError, ValueError) as error:
+        raise _unwritable(folder, error) from error
+
+
+def _try_beside(path: Path) -> None:
+    missing = [folder for folder in path.parents if not folder.exists()]
+    try:
+        _beside(path).unlink()
+    finally:
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _beside(path: Path) -> Path:
+    """A new empty file beside `path`, whose folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Cut, because a name may be as long as a name can be, which the temporary one then exceeds.
+    handle, name = tempfile.mkstemp(
+        prefix=f".{path.stem[:40]}-", suffix=path.suffix[:40] or ".tmp", dir=path.parent
+    )
+    os.close(handle)
+    return Path(name)
+
+
+def _unwritable(path: Path, error: OSError | ValueError) -> InputError:
+    name = str(path)
+    shown = name if len(name) <= 500 else name[:497] + "..."
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"{shown}: cannot be written ({reason}).")
+
+
+def _flush(file: Path) -> None:
+    with file.open("r+b") as stream:
+        os.fsync(stream.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Bring a renaming to the disk, on systems and file systems where a folder can be flushed."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,10 +13,12 @@ Result = TypeVar("Result")
 
 
 def usable_cores() -> int:
-    """Cores this process may run on."""
+    """Cores this process may run on; its share, where several processes of a run have them."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def loader_processes(workers: int | None, device: str) -> int:
@@ -27,9 +29,16 @@ def loader_processes(workers: int | None, device: str) -> int:
     return min(8, usable_cores()) if device.startswith("cuda") else min(4, usable_cores() // 2)
 
 
-def leave_interrupts() -> None:
-    """Begin a worker process: of a Ctrl-C its parent is told, and ends it."""
+def begin_worker(number: int = 0) -> None:
+    """Begin a worker process, which leaves it to its parent to say that a run is interrupted.
+
+    Of a Ctrl-C the parent is told, and ends it. Where a scheduler tells every process of a job to
+    end, it goes quietly: its parent is saving, and should not hear of a failed worker meanwhile.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, frame: os._exit(0))
 
 
 class Pipeline(Generic[Result]):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -49,6 +49,34 @@ def track(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """
     with _shown(name, total, 0, note=False) as advance:
         yield lambda images: advance(images, "")
+
+
+def logged(rank: int) -> "Callable[[str, int], AbstractContextManager[Callable[[int], None]]]":
+    """Like `track`, in lines now and then: for one of several processes that has no bar."""
+
+    @contextmanager
+    def track(name: str, total: int) -> Iterator[Callable[[int], None]]:
+        done, told = 0, time.monotonic()
+
+        def say() -> None:
+            MESSAGES.print(
+                f"process {rank}: {name}: {done:,} images of {total:,} judged here",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+        def advance(images: int) -> None:
+            nonlocal done, told
+            done += images
+            if time.monotonic() - told >= LINE_EVERY:
+                told = time.monotonic()
+                say()
+
+        yield advance
+        say()
+
+    return track
 
 
 @contextmanager

@@ -1,12 +1,7 @@
 """Saved progress of a long run, so that a killed one goes on where it was."""
 
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -44,6 +39,9 @@ class SavedProgress:
             np.load(self.path, allow_pickle=False) as archive,
         ):
             state = {name: archive[name] for name in archive.files}
+            names = state.pop("names").tolist()
+            if names != sorted(state):
+                raise ValueError("some of it is missing")
         if str(state.pop("fingerprint", "")) != self._fingerprint:
             raise InputError(
                 f"{self.path}: the saved progress is of a run with other settings, data or "
@@ -57,30 +55,11 @@ class SavedProgress:
 
     def save(self, state: dict[str, NDArray[Any]]) -> None:
         """Replace the file by `state`."""
+        arrays: dict[str, Any] = state | {"fingerprint": np.array(self._fingerprint)}
         with atomic_path(self.path) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, fingerprint=np.array(self._fingerprint), **state)  # type: ignore[arg-type]
+            np.savez(stream, names=np.array(sorted(arrays)), **arrays)
         self._last = time.monotonic()
 
     def remove(self) -> None:
         """Delete the file: the run is complete."""
         self.path.unlink(missing_ok=True)
-
-
-@contextmanager
-def unbroken() -> Iterator[None]:
-    """Hold a Ctrl-C back until the block has ended.
-
-    What is saved after an interrupt must hold every image wholly or not at all.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield
-        return
-    held: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if held:
-            handler(*held[0])

@@ -31,7 +31,7 @@ def smooth(seed, height, width, cells):
 
 
 def assert_as_opencv(levels, opencv_boxes, at=None):
-    largest, every = both_box_runs(levels, "wsolevaluation")
+    largest, every = both_box_runs(levels, "choe2020")
     for level in range(int(levels.max()) + 1) if at is None else at:
         found = largest.at(level).tolist() or [[0, 0, 0, 0]]
         assert found == opencv_boxes(levels, level, "largest")
@@ -125,7 +125,7 @@ def test_ten_thousand_levels():
 @settings(max_examples=200, deadline=None)
 @given(levels_maps())
 def test_runs_are_well_formed(levels):
-    for runs in both_box_runs(levels, "wsolevaluation"):
+    for runs in both_box_runs(levels, "choe2020"):
         assert runs.boxes.dtype == np.int32 and runs.boxes.shape[1] == 4
         assert (runs.first >= 0).all() and (runs.last < max(runs.max_level, 1)).all()
         assert (runs.first <= runs.last).all()
@@ -135,13 +135,13 @@ def test_a_planted_square_by_hand():
     levels = np.zeros((20, 30), np.uint8)
     levels[5:9, 10:16] = 7
     assert box_runs(levels, "largest", "exact").at(6).tolist() == [[10, 5, 15, 8]]
-    assert box_runs(levels, "largest", "wsolevaluation").at(0).tolist() == [[10, 5, 16, 9]]
+    assert box_runs(levels, "largest", "choe2020").at(0).tolist() == [[10, 5, 16, 9]]
 
 
 def test_a_hole_has_a_box_in_the_protocol_only():
     levels = np.zeros((12, 12), np.uint8)
     levels[2:9, 2:9] = 1
     levels[4:7, 4:7] = 0
-    every = box_runs(levels, "all", "wsolevaluation").at(0).tolist()
+    every = box_runs(levels, "all", "choe2020").at(0).tolist()
     assert sorted(every) == [[2, 2, 9, 9], [3, 3, 8, 8]]
     assert box_runs(levels, "all", "exact").at(0).tolist() == [[2, 2, 8, 8]]

@@ -13,8 +13,10 @@ import pytest
 
 from wsol.datasets.registry import open_dataset
 from wsol.datasets.shapes import generate_shapes
+from wsol.records.record import write_record
 
 from support.command import wsol
+from support.records import make
 
 SHAPES = ("--data", "shapes", "--root", "shapes")
 
@@ -37,7 +39,7 @@ def test_json_alone_on_stdout(place):
     assert first["parameters"] > 0 and records[1]["parameters"] == 0
     assert first["metrics"]["pxap"] is not None and first["metrics"]["coco_ap"] is not None
     assert set(first["metrics"]["box_acc"]) == {"0.3", "0.5", "0.7"}
-    assert first["settings"]["convention"] == "wsolevaluation"
+    assert first["settings"]["convention"] == "choe2020"
     assert {"data", "forward", "localization", "total"} == set(first["timing"])
 
 
@@ -265,7 +267,7 @@ def test_tables_that_cannot_be_made(place):
     (place / "empty").mkdir(exist_ok=True)
     (place / "other.json").write_text('{"schema": "other/1"}')
     for arguments, message in (
-        (["missing.json"], "missing.json: cannot be read"),
+        (["missing.json"], "missing.json: does not exist"),
         (["empty"], "empty: has no record in it"),
         (["other.json"], "has the schema 'other/1'"),
         (["other.json", "--out", "t.xlsx"], "its suffix names no format"),
@@ -273,6 +275,22 @@ def test_tables_that_cannot_be_made(place):
         _, told = wsol(place, "table", *arguments, code=2)
         assert message in told.replace("\n", " ")
     assert not (place / "t.xlsx").exists()
+
+
+def test_published_numbers_stand_in_a_table(place, tmp_path):
+    own = tmp_path / "mine.json"
+    write_record(make("mine", 1, max_box_acc_v2=64.0), own)
+    out, told = wsol(place, "table", own, "--with-published", "--bib", tmp_path / "t.bib")
+    assert "ResNet-50 [1]" in out and "66.50" in out and "[1] Published: Choe" in out
+    assert "DeiT-S" not in out and "--group-by convention shows them." in told
+    assert (tmp_path / "t.bib").read_text().startswith("@inproceedings{choe2020,")
+    out, told = wsol(place, "table", own, "--with-published", "--group-by", "convention")
+    assert "DeiT-S" in out and told == ""
+    _, told = wsol(place, "table", own, "--bib", "t.bib", code=2)
+    assert "--bib: add --with-published" in told
+    wsol(place, "evaluate", "center", *SHAPES, "--json", "alone.json")
+    _, told = wsol(place, "table", "alone.json", "--with-published")
+    assert "No published number is of these images" in told
 
 
 def test_published_numbers_are_listed(place):

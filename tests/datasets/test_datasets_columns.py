@@ -63,7 +63,7 @@ def test_what_is_read_as_columns_is_what_the_lines_say(rows, kind, mark):
         return
     slow = slowly(data, count, kind)
     assert slow is not None
-    assert fast.names == [name for name, _, _ in slow]
+    assert fast.names.to_pylist() == [name for name, _, _ in slow]
     assert fast.lines.tolist() == [place for _, _, place in slow]
     np.testing.assert_array_equal(fast.values.reshape(-1, count), [v for _, v, _ in slow] or
                                   np.empty((0, count)))  # fmt: skip
@@ -71,7 +71,7 @@ def test_what_is_read_as_columns_is_what_the_lines_say(rows, kind, mark):
 
 def test_plain_files_are_read_as_columns():
     fast = fast_columns(b"a,1,2.5\nb,3,4\n", 2, "number", few=0)
-    assert fast.names == ["a", "b"] and fast.values.tolist() == [[1, 2.5], [3, 4]]
+    assert [fast.name(0), fast.name(1)] == ["a", "b"] and fast.values.tolist() == [[1, 2.5], [3, 4]]
     assert fast_columns(b"a,1,2\r\nb,3,4", 2, "whole number", few=0).values.dtype == np.int64
     for data in (b"a,1\n\nb,2\n", b"a,1,2\n", b"a,x\n", b"a,0x1\n", b"\xff,1\n", b"a,1.0\n"):
         assert fast_columns(data, 1, "whole number", few=0) is None

@@ -71,7 +71,7 @@ def test_planted_blocks_are_found(colours):
     assert metrics.max_box_acc == metrics.max_box_acc_v2 == 100
     assert metrics.coco_ap50 == pytest.approx(100)
     assert record.num_images == 6 and record.parameters == 12
-    assert record.settings["convention"] == "wsolevaluation"
+    assert record.settings["convention"] == "choe2020"
     assert record.timing.total > 0 and record.timing.localization > 0
 
 
@@ -136,7 +136,7 @@ def test_top_k_localization_equals_its_definition(colours):
     assert record.metrics.top5_loc == pytest.approx(100 * correct[3] / 6)
 
 
-@pytest.mark.parametrize("convention", ["wsolevaluation", "exact"])
+@pytest.mark.parametrize("convention", ["choe2020", "exact"])
 def test_the_foreground_of_predicted_classes_is_that_of_the_protocol(convention):
     protocol = Protocol(convention=convention)
     maps = torch.rand(40, 224, 224, generator=torch.Generator().manual_seed(3))

@@ -68,7 +68,7 @@ def scored(data, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("convention", ["wsolevaluation", "exact"])
+@pytest.mark.parametrize("convention", ["choe2020", "exact"])
 def test_the_rows_add_up_to_the_record(scored, data, convention):
     record, table, info = scored(COARSE.replaced(convention=convention))
     rows = to_outcomes(table, info)
@@ -82,7 +82,7 @@ def test_the_rows_add_up_to_the_record(scored, data, convention):
     assert 100 * np.mean(judged) == pytest.approx(record.metrics.gt_known_loc, abs=0)
 
 
-@pytest.mark.parametrize("convention", ["wsolevaluation", "exact"])
+@pytest.mark.parametrize("convention", ["choe2020", "exact"])
 @pytest.mark.parametrize("contours", ["both", "all"])
 def test_the_largest_box_at_every_threshold(convention, contours):
     protocol = COARSE.replaced(convention=convention, contours=contours)
@@ -94,14 +94,14 @@ def test_the_largest_box_at_every_threshold(convention, contours):
         assert starts[0] == 0 and (np.diff(boxes, axis=0) != 0).any(axis=1).all()
         # The slow way: every threshold as the fixed one of a protocol of its own.
         for index, threshold in enumerate(protocol.thresholds):
-            fixed = protocol.replaced(fixed_threshold=float(threshold))
+            fixed = protocol.replaced(threshold=float(threshold))
             outcome = judge(prepare(blobs(seed), fixed), sample, fixed)
             row = np.searchsorted(starts, index, side="right") - 1
             assert boxes[row].tolist() == outcome.fixed_box.tolist(), (seed, threshold)
             assert ious[row] == np.float32(outcome.fixed_iou)
 
 
-@pytest.mark.parametrize(("convention", "iou"), [("wsolevaluation", 0.25), ("exact", 0.0)])
+@pytest.mark.parametrize(("convention", "iou"), [("choe2020", 0.25), ("exact", 0.0)])
 def test_a_map_without_foreground(convention, iou):
     protocol = COARSE.replaced(convention=convention)
     prepared = prepare(np.zeros((224, 224), np.float32), protocol)

@@ -64,7 +64,15 @@ def test_a_short_file_has_the_defaults_of_the_commands(write):
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.name)
 def test_the_files_of_this_project(path, monkeypatch):
-    for variable in ("WSOL_METADATA", "TINY_IMAGENET", "ILSVRC", "CUB", "CUBV2"):
+    for variable in (
+        "WSOL_METADATA",
+        "TINY_IMAGENET",
+        "ILSVRC",
+        "CUB",
+        "CUBV2",
+        "ILSVRC_1000",
+        "ILSVRC_WEIGHTS",
+    ):
         monkeypatch.setenv(variable, "/data")
     experiment = read_experiment(path)
     assert experiment.name == path.stem

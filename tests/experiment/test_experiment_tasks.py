@@ -135,7 +135,7 @@ def test_a_failure_does_not_lose_the_others(run):
     assert states(results) == ["evaluated", "evaluated", "failed", "failed", "evaluated"]
     assert "failed (TypeError: no such thing, compared_networks.py:" in results[2].reason
     assert "nowhere" in results[3].reason
-    with pytest.raises(TypeError):
+    with pytest.raises(InputError, match="no such thing"):
         run(text, fail_fast=True)
 
 
@@ -216,7 +216,7 @@ def test_several_data_sets_have_a_section_and_plots_each(run, place):
     )
     results = run(text)
     assert [result.record.settings["convention"] for result in results] == (
-        3 * ["wsolevaluation"] + 3 * ["exact"] + 3 * ["wsolevaluation"]
+        3 * ["choe2020"] + 3 * ["exact"] + 3 * ["choe2020"]
     )
     write_outputs(results, read_experiment(place / "experiment.yaml"), place / "out")
     assert (place / "out" / "table.md").read_text().count("**shapes") == 3

@@ -320,7 +320,7 @@ def test_the_protocols_rates_of_each_method(real_layouts, no_download):
     recipes = {label: task.recipe for label, task in tasks.items()}
     assert recipes["ResNet-50 HaS"].method_options == {"grid_size": 120, "hide_rate": 0.66}
     assert recipes["ResNet-50 CutMix"].lr == 0.0003333722
-    assert len({(recipe.lr, recipe.method) for recipe in recipes.values()}) == 18
+    assert len({(recipe.lr, recipe.wsol_method) for recipe in recipes.values()}) == 18
     network = tasks["ResNet-50 ACoL"].prepared().training.classifier.network
     assert network.acol.threshold == 0.57
 

@@ -89,7 +89,7 @@ def test_networks_without_a_common_activation_are_told_so():
         def forward(self, x):
             return self.fc(self.a(x).mean((2, 3)) * self.b(x).mean((2, 3)))
 
-    with pytest.raises(InputError, match="network: .* no spatial activation .* all of its logits"):
+    with pytest.raises(InputError, match=r"network: .* no spatial activation .* all of its logits"):
         layer_of(Apart())
     assert layer_of(Apart(), wanted="b").grid == (28, 28)
 
@@ -104,7 +104,7 @@ def test_of_a_vision_transformer_it_is_the_input_of_the_last_attention():
     tokens = layer.layout.features(seen.tensor)
     assert torch.equal(tokens, seen.tensor[:, 1:].mT.unflatten(2, (4, 4)))
     # After the last attention nothing but the class token counts.
-    with pytest.raises(InputError, match="no logit depends on .*encoder_layer_3"):
+    with pytest.raises(InputError, match=r"no logit depends on .*encoder_layer_3"):
         layer_of(network, 64, "encoder.layers.encoder_layer_3")
 
 

@@ -45,9 +45,9 @@ def test_best_iou_equals_thresholding_one_at_a_time(opencv_boxes, seed, true, st
     levels = rng.integers(0, rng.choice([2, 4, 256]), rng.integers(1, 30, 2)).astype(np.uint8)
     thresholds = threshold_grid(step)
     indices = protocol_threshold_levels(thresholds, int(levels.max()))
-    kinds = zip(("largest", "all"), both_box_runs(levels, "wsolevaluation"), strict=True)
+    kinds = zip(("largest", "all"), both_box_runs(levels, "choe2020"), strict=True)
     for kind, runs in kinds:
-        found = best_iou_per_threshold(runs, np.array(true, float), indices, "wsolevaluation")
+        found = best_iou_per_threshold(runs, np.array(true, float), indices, "choe2020")
         for threshold, iou in zip(thresholds, found, strict=True):
             predicted = opencv_boxes(levels, int(threshold * levels.max()), kind)
             assert iou == max(protocol_iou(a, b) for a in predicted for b in true)

@@ -329,6 +329,15 @@ def test_the_map_is_the_maximum_of_both_branches(name):
     # Alone, branch A's would be another one.
     assert not torch.allclose(found[0, 0], found[0, 0].clamp(max=0.9))
     assert (found[-1, -1] - maps[0]).abs().max() > 0.05
+    # What an evaluation asks for them; another method sees branch A alone.
+    with torch.inference_mode():
+        localizer = made.localizer(size=64)
+        view = localizer.see(images)
+        torch.testing.assert_close(view.logits, logits)
+        torch.testing.assert_close(localizer.maps(view, classes), found)
+        assert localizer.map_size == found.shape[:1:-1]
+        other = made.localizer("gradcam", size=64)
+        assert not torch.allclose(other.maps(other.see(images), classes), found)
 
 
 def test_a_constant_map_of_a_branch_has_no_say():

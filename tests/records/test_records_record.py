@@ -23,7 +23,10 @@ def test_a_record_of_the_first_schema_is_brought_up_to_date(tmp_path):
     assert record.cost is None and record.intervals is None
     write_record(record, tmp_path / "new.json")
     written = json.loads((tmp_path / "new.json").read_text())
-    assert written == json.loads(OLD.read_text()) | {"schema": "wsol.record/2"}
+    old = json.loads(OLD.read_text())
+    assert old["settings"]["convention"] == "wsolevaluation"  # as it was called at first
+    settings = old["settings"] | {"convention": "choe2020"}
+    assert written == old | {"schema": "wsol.record/2", "settings": settings}
 
 
 def test_the_first_schema_had_no_cost(tmp_path):

@@ -22,7 +22,7 @@ def make(model, parameters, dataset="CUB", **metrics):
         num_images=5794,
         cam_method="cam",
         metrics=Metrics(**metrics),
-        settings={"convention": "wsolevaluation"},
+        settings={"convention": "choe2020"},
         environment=Environment(
             python="3.11", platform="Linux", device="cpu", threads=2, date="2026-01-01", versions={}
         ),

@@ -12,8 +12,8 @@ from wsol.cli import app
 from wsol.datasets.shapes import generate_shapes
 from wsol.errors import InputError
 from wsol.models.checkpoint import read_checkpoint
+from wsol.processes import Processes
 from wsol.training.images import ShuffledBatches
-from wsol.training.processes import Processes
 
 # The command line, with what it looks at and ends with written down by every process.
 SCRIPT = """

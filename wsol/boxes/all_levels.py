@@ -46,7 +46,7 @@ def both_box_runs(levels: NDArray[np.integer], convention: Convention) -> tuple[
 
 
 def _largest(of: LevelMap, outer: NDArray[np.int32], convention: Convention) -> BoxRuns:
-    beyond = convention == "wsolevaluation"
+    beyond = convention == "choe2020"
     winners = _largest_polygon(of.levels, outer, of.top) if beyond else _most_pixels(outer, of.top)
     height, width = of.levels.shape
     boxes, first, last = _winning_boxes(outer, winners, height, width, beyond)
@@ -54,7 +54,7 @@ def _largest(of: LevelMap, outer: NDArray[np.int32], convention: Convention) -> 
 
 
 def _all(of: LevelMap, outer: NDArray[np.int32], convention: Convention) -> BoxRuns:
-    beyond = convention == "wsolevaluation"
+    beyond = convention == "choe2020"
     # Contour search finds a contour around every hole, too.
     inner = holes(of) if beyond and (outer[:, HOLES] > 0).any() else _NO_HOLES
     height, width = of.levels.shape

@@ -31,7 +31,7 @@ _DIRECT = np.uint8(sum(1 << bit for bit in DIRECT))
 # Columns of the array that `outer_components` returns.
 X0, Y0, X1, Y1, FIRST, LAST, SIZE, HOLES, START = range(9)
 
-_SIZES = {"wsolevaluation": BLOCK_AREA, "exact": PIXEL_COUNT}
+_SIZES = {"choe2020": BLOCK_AREA, "exact": PIXEL_COUNT}
 
 
 class LevelMap(NamedTuple):
@@ -64,7 +64,7 @@ def outer_components(of: LevelMap, convention: Convention) -> NDArray[np.int32]:
     Returns:
         (n, 9) int32, one row for every component and run of levels: tight inclusive corners
         x0, y0, x1, y1; first and last level; its size: `exact` its number of pixels,
-        `wsolevaluation` twice the summed area of its 2x2 blocks (the area of its outer polygon if
+        `choe2020` twice the summed area of its 2x2 blocks (the area of its outer polygon if
         it has no hole, else less); number of holes; index of its first pixel in raster order.
     """
     memory = _MEMORY.of(of.levels.shape)

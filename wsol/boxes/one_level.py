@@ -18,7 +18,7 @@ def largest_box_at(
     of the rows. The others go to `box_runs`, so that the answer is the same.
     """
     levels = np.ascontiguousarray(levels)
-    clear, box = _clear_winner(levels, level, convention == "wsolevaluation")
+    clear, box = _clear_winner(levels, level, convention == "choe2020")
     if clear:
         return box
     return box_runs((levels > level).astype(np.uint8), "largest", convention).boxes

@@ -24,8 +24,8 @@ first at ties; `union`: all foreground, whatever touches what."""
 Corners = Literal["inclusive", "exclusive", "clipped"]
 """Whether the far corner is the last pixel, one beyond it, or one beyond it within the map."""
 
-_ENGINES: dict[str, Literal["wsolevaluation", "exact"]] = {
-    "contour": "wsolevaluation",
+_ENGINES: dict[str, Literal["choe2020", "exact"]] = {
+    "contour": "choe2020",
     "pixels": "exact",
 }
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 Contours = Literal["largest", "all"]
 """Which boxes a threshold yields: that of the largest component, or one a component."""
 
-Convention = Literal["wsolevaluation", "exact"]
-"""`wsolevaluation`: contour boxes as the published protocol has them (holes have boxes too,
+Convention = Literal["choe2020", "exact"]
+"""`choe2020`: contour boxes as the published protocol has them (holes have boxes too,
 the far corner lies one pixel beyond the object and is clipped to the map).
 `exact`: 8-connected components, tight inclusive corners, largest by pixel count."""
 

@@ -10,8 +10,9 @@ from rich.markup import escape
 
 import wsol
 from wsol.cli.commands import CommandGroup
-from wsol.errors import InputError
+from wsol.errors import InputError, ToldElsewhereError
 from wsol.progress import MESSAGES
+from wsol.signals import Terminated, interruptible
 
 app = typer.Typer(
     help="How well does a classifier that never saw a box localize objects, and at what size?",
@@ -24,17 +25,33 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line; bad input exits with 2, Ctrl-C with 130, neither with a traceback."""
+    """Run the command line; bad input exits with 2, Ctrl-C with 130, SIGTERM with 143, SIGHUP
+    with 129, none of them with a traceback."""
     # Else pydantic looks for extensions of it among all packages that are installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
-        app(_to_the_front(_name_store(_join_iou_levels(_name_weights(_new_names(sys.argv[1:]))))))
+        with interruptible() as told:
+            try:
+                arguments = _name_store(_join_iou_levels(_name_weights(_new_names(sys.argv[1:]))))
+                app(_to_the_front(arguments))
+            except InputError:
+                raise
+            except BaseException:  # typer makes an exit of any interrupt
+                if told:
+                    raise Terminated(told[0]) from None
+                raise
+    except ToldElsewhereError:
+        sys.exit(2)
     except InputError as error:
         MESSAGES.quiet = False
         if _is_verbose():
             MESSAGES.print_exception()
         MESSAGES.print(f"[bold red]wsol:[/bold red] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
+    except Terminated as ended:
+        MESSAGES.quiet = False
+        MESSAGES.print(f"wsol: ended by {ended.name}.")
+        sys.exit(128 + ended.number)
     except KeyboardInterrupt:
         MESSAGES.quiet = False
         MESSAGES.print("wsol: interrupted.")

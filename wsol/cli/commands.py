@@ -32,6 +32,8 @@ _FIRST_SENTENCES = {
     "show": "See what a network sees in your own photograph: classes, activation map and box.",
     "published": "List the published numbers that `wsol table` compares with or sets in its "
     "tables.",
+    "conventions": "Print the evaluation conventions of the literature: how a map becomes a box, "
+    "and is judged.",
     "models": "List the networks by name: parameters, and whether class activation maps apply.",
     "methods": "List the methods that make maps: paper, what each needs of a network, and what it "
     "costs.",

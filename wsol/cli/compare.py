@@ -1,5 +1,6 @@
 """`wsol compare`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ from rich.markup import escape
 from wsol.cli.app import app
 from wsol.cli.options import StoreOption
 from wsol.cli.output import OUTPUT
-from wsol.progress import MESSAGES, print_epoch, track, track_training
+from wsol.progress import MESSAGES, logged, print_epoch, track, track_training
 
 if TYPE_CHECKING:
     from wsol.experiment.tasks import Result
@@ -56,6 +57,15 @@ def compare(
             help="Only say what is there and what would be run; builds all that would be trained.",
         ),
     ] = False,
+    save_every: Annotated[
+        float | None,
+        typer.Option(
+            "--save-every",
+            min=0,
+            help="Seconds between saves of progress; default: the file's, else 30 in an "
+            "evaluation and 120 in a training.",
+        ),
+    ] = None,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first model that fails.")
     ] = False,
@@ -69,31 +79,49 @@ def compare(
     from wsol.experiment.file import read_experiment
     from wsol.experiment.outputs import write_outputs
     from wsol.experiment.tasks import first_look, plan, run_tasks
+    from wsol.files import require_writable_folder
+    from wsol.models.device import usable_device
+    from wsol.processes import joined
     from wsol.records.store import Store
     from wsol.results.table import terminal_table
+    from wsol.training.run import no_progress
 
     read = read_experiment(experiment)
     if only:
         read = read.with_only(only)
-    tasks = plan(read, limit=limit)
-    results = []
-    for result in run_tasks(
-        tasks,
-        Store(store),
-        modules=experiment.resolve().parent,
-        dry_run=dry_run,
-        fail_fast=fail_fast,
-        track=track,
-        track_training=track_training,
-        on_epoch=print_epoch,
-    ):
-        results.append(result)
-        _say(result, f"{len(results)}/{len(tasks)}")
+    if save_every is not None:
+        read = read.with_options(save_every=save_every)
+    if out is None:
+        out = first_look(read.outputs.out or Path("results", read.name), limit)
+    trains = any(model.train is not None for model in read.models)
+    with joined(usable_device(read.options.device), training=trains) as (processes, own_device):
+        if not dry_run:
+            processes.of_first(partial(require_writable_folder, out))
+        if processes.count > 1:
+            read = read.with_options(device=own_device)
+        tasks = plan(read, limit=limit)
+        results = []
+        for result in run_tasks(
+            tasks,
+            Store(store),
+            modules=experiment.resolve().parent,
+            dry_run=dry_run,
+            fail_fast=fail_fast,
+            track=track if processes.is_first else logged(processes.rank),
+            track_training=track_training if processes.is_first else no_progress,
+            on_epoch=print_epoch,
+            processes=processes,
+        ):
+            results.append(result)
+            if processes.is_first:
+                _say(result, f"{len(results)}/{len(tasks)}")
+    if not processes.is_first:
+        if any(result.state == "failed" for result in results):
+            raise typer.Exit(2)
+        return
     failed = [result for result in results if result.state == "failed"]
     done = [result for result in results if result.entry is not None]
     if done and not dry_run:
-        if out is None:
-            out = first_look(read.outputs.out or Path("results", read.name), limit)
         layout = write_outputs(
             results, read, out, lambda message: MESSAGES.print(escape(message), soft_wrap=True)
         )

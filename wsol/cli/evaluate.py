@@ -1,5 +1,6 @@
 """`wsol evaluate`."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from wsol.cli.output import (
     clear,
     deliver,
     progress_folder,
+    require_targets,
     resume_hint,
     settle_outcomes,
     tell,
@@ -18,7 +20,7 @@ from wsol.cli.output import (
 from wsol.datasets.options import DataOptions
 from wsol.errors import InputError
 from wsol.evaluation.options import EvaluationOptions
-from wsol.progress import MESSAGES, track
+from wsol.progress import logged, track
 
 
 @app.command(
@@ -94,6 +96,8 @@ def evaluate(
         file_names,
         pair_weights,
     )
+    from wsol.models.device import usable_device
+    from wsol.processes import joined
     from wsol.records.outcomes import OUTCOMES_SUFFIX
 
     paired = pair_weights(models, weights or [], names=name or (), ema=ema)
@@ -103,24 +107,39 @@ def evaluate(
             "--save-scoremaps takes one model and method at a time; evaluate them in turn."
         )
     folder = progress_folder(out, json_file, resume, options.per_image)
-    dataset = limited(data.whole(), data.limit)
     if dry_run:
-        for line in expected_passes(requests, dataset, options):
-            _tell(line)
+        for line in expected_passes(requests, limited(data.whole(), data.limit), options):
+            tell(line)
         return
-    with resume_hint(folder):
+    with (
+        joined(usable_device(options.device)) as (processes, own_device),
+        resume_hint(folder if processes.is_first else None),
+    ):
+        processes.of_first(partial(require_targets, out, json_file, folder))
+        if processes.count > 1:
+            options = options.replaced(device=own_device)
+        dataset = processes.together(lambda: limited(data.whole(), data.limit))
         records = evaluate_models(
-            requests, dataset, options, folder=folder, resume=resume, track=track, tell=tell
+            requests,
+            dataset,
+            options,
+            folder=folder,
+            resume=resume,
+            track=track if processes.is_first else logged(processes.rank),
+            tell=tell if processes.is_first else _say_nothing,
+            processes=processes,
         )
-    deliver(records, json_file, out)
-    outcomes = None
-    if options.per_image and folder is not None:
-        outcomes = [folder / f"{name}{OUTCOMES_SUFFIX}" for name in file_names(requests)]
-    add_to_store(records, outcomes, store)
-    if out is None and folder is not None and json_file is not None:
-        settle_outcomes(folder, file_names(requests), json_file, options.per_image)
-        clear(folder)
+        if not processes.is_first:
+            return
+        deliver(records, json_file, out)
+        outcomes = None
+        if options.per_image and folder is not None:
+            outcomes = [folder / f"{name}{OUTCOMES_SUFFIX}" for name in file_names(requests)]
+        add_to_store(records, outcomes, store)
+        if out is None and folder is not None and json_file is not None:
+            settle_outcomes(folder, file_names(requests), json_file, options.per_image)
+            clear(folder)
 
 
-def _tell(line: str) -> None:
-    MESSAGES.print(line, markup=False, highlight=False, soft_wrap=True)
+def _say_nothing(text: str) -> None:
+    """What one of several processes says that the first says already."""

@@ -37,8 +37,7 @@ class TrainedWith(StrEnum):
 
 `wsol import-weights vgg16CAM_train_iter_90000.caffemodel --as vgg16_gap --out vgg16cam.pt`
 
-`wsol import-weights last_checkpoint.pth.tar --as resnet50 --wsol-method adl --map-size 28
---out adl.pt`
+`wsol import-weights adl.pth.tar --as resnet50 --wsol-method adl --map-size 28 --out adl.pt`
 
 `wsol evaluate vgg16_gap --weights vgg16cam.pt --data ilsvrc --root /data/imagenet`
 """,

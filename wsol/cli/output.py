@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from wsol.errors import InputError
+from wsol.errors import InputError, ToldElsewhereError
 from wsol.progress import MESSAGES
 
 if TYPE_CHECKING:
@@ -47,6 +48,21 @@ def progress_folder(
         if given:
             raise InputError(f"{option} needs a place for the {what}: --json FILE or --out DIR.")
     return None
+
+
+def require_targets(out: Path | None, json_file: str | None, folder: Path | None) -> None:
+    """Try where results are to go before there are any.
+
+    Raises:
+        InputError: naming what cannot be written.
+    """
+    from wsol.files import require_writable, require_writable_folder
+
+    if json_file is not None and json_file != "-":
+        require_writable(Path(json_file))
+    for place in {out, folder} - {None}:
+        assert place is not None
+        require_writable_folder(place)
 
 
 def settle_outcomes(folder: Path, names: list[str], json_file: str, per_image: bool) -> None:
@@ -104,16 +120,27 @@ def clear(folder: Path) -> None:
 
 @contextmanager
 def resume_hint(folder: Path | None) -> Iterator[None]:
+    """Say where the progress of a run is, however it ends before its results are written."""
+    started = time.time()
     try:
         yield
-    except KeyboardInterrupt:
-        if folder is not None:
+    except (KeyboardInterrupt, InputError) as error:
+        told_elsewhere = isinstance(error, ToldElsewhereError)
+        if folder is not None and not told_elsewhere and _keeps_something(folder, started):
             MESSAGES.print(
-                f"Progress is kept in {escape(str(folder))}; "
+                f"What was done is kept in {escape(str(folder))}; "
                 "repeat the command with --resume to go on.",
                 soft_wrap=True,
             )
         raise
+
+
+def _keeps_something(folder: Path, started: float) -> bool:
+    """Whether a folder has progress, or anything that was written since a run started."""
+    return folder.is_dir() and any(
+        path.is_file() and (path.match(".*.progress*.npz") or path.stat().st_mtime >= started)
+        for path in folder.iterdir()
+    )
 
 
 def deliver(records: "list[ResultRecord]", json_file: str | None, out: Path | None) -> None:

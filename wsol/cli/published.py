@@ -62,16 +62,7 @@ def published(
         write_json([number.as_json() for number in numbers], json_file)
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in (
-        "Images",
-        "Metric",
-        "Model",
-        "Method",
-        "Convention",
-        "Value",
-        "Checked",
-        "Where",
-    ):
+    for heading in _HEADINGS:
         table.add_column(heading, justify="right" if heading == "Value" else "left")
     for number in numbers:
         table.add_row(

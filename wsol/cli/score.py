@@ -1,5 +1,6 @@
 """`wsol score`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,13 @@ from wsol.cli.output import (
     clear,
     deliver,
     progress_folder,
+    require_targets,
     resume_hint,
     settle_outcomes,
 )
 from wsol.datasets.options import DataOptions
 from wsol.evaluation.options import ScoreOptions
-from wsol.progress import track
+from wsol.progress import logged, track
 
 
 @app.command(
@@ -56,22 +58,34 @@ def score(
     from wsol.evaluation.lifecycle import Place
     from wsol.evaluation.precomputed import score as score_maps
     from wsol.files import plain
+    from wsol.processes import joined
     from wsol.records.record import write_order
 
     name = options.name or scoremaps.name
     folder = progress_folder(out, json_file, resume, options.per_image)
     place = None if folder is None else Place(folder, plain(name) if out else "score", resume)
-    dataset = data.whole()
-    part = limited(dataset, data.limit)
-    with resume_hint(folder), track(name, len(part)) as advance:
-        record = score_maps(
-            scoremaps, dataset, options, evaluated=part, place=place, advance=advance
-        )
-    deliver([record], json_file, out)
-    if out is not None and place is not None:
-        write_order([place.record])
-    outcomes = [place.outcomes] if place is not None and options.per_image else None
-    add_to_store([record], outcomes, store)
-    if out is None and folder is not None and json_file is not None:
-        settle_outcomes(folder, ["score"], json_file, options.per_image)
-        clear(folder)
+    with joined("cpu") as (processes, _), resume_hint(folder if processes.is_first else None):
+        processes.of_first(partial(require_targets, out, json_file, folder))
+        dataset = processes.together(data.whole)
+        part = limited(dataset, data.limit)
+        shown = track if processes.is_first else logged(processes.rank)
+        with shown(name, len(part)) as advance:
+            record = score_maps(
+                scoremaps,
+                dataset,
+                options,
+                evaluated=part,
+                place=place,
+                advance=advance,
+                processes=processes,
+            )
+        if not processes.is_first:
+            return
+        deliver([record], json_file, out)
+        if out is not None and place is not None:
+            write_order([place.record])
+        outcomes = [place.outcomes] if place is not None and options.per_image else None
+        add_to_store([record], outcomes, store)
+        if out is None and folder is not None and json_file is not None:
+            settle_outcomes(folder, ["score"], json_file, options.per_image)
+            clear(folder)

@@ -2,12 +2,17 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wsol.cli.app import app
 from wsol.errors import InputError
+from wsol.progress import MESSAGES
+
+if TYPE_CHECKING:
+    from wsol.records.record import ResultRecord
+    from wsol.results.cells import Layout
 
 
 class TableFormat(StrEnum):
@@ -60,6 +65,8 @@ _SUFFIXES = {
 `wsol table results/ --group-by dataset --columns model,parameters,flops,max_box_acc_v2`
 
 `wsol table cub.json ilsvrc.json --group-by dataset --against published`
+
+`wsol table results/cub --with-published --preset paper --out table.tex --bib table.bib`
 """
 )
 def table(
@@ -108,6 +115,18 @@ def table(
         Against | None,
         typer.Option("--against", help="Add a column of differences to published numbers."),
     ] = None,
+    with_published: Annotated[
+        bool,
+        typer.Option(
+            "--with-published",
+            help="Add the published numbers of the same images and convention as rows, each marked "
+            "and cited in a footnote; with --group-by convention, also those of the others.",
+        ),
+    ] = False,
+    bib: Annotated[
+        Path | None,
+        typer.Option("--bib", help="Write the sources of --with-published as BibTeX to this file."),
+    ] = None,
     intervals: Annotated[
         bool,
         typer.Option(
@@ -132,6 +151,8 @@ def table(
     from wsol.files import write_text
     from wsol.results import table as tables
     from wsol.results.cells import Layout
+    from wsol.results.published_file import bibliography
+    from wsol.results.published_rows import cited_sources
     from wsol.results.sources import find_sources
 
     if table_format is None:
@@ -154,6 +175,12 @@ def table(
         intervals=intervals,
     )
     found = [source.record for source in find_sources(records)]
+    if with_published:
+        found += _published(found, layout)
+    if bib is not None:
+        if not with_published:
+            raise InputError("--bib: add --with-published, whose sources it writes.")
+        write_text(bib, bibliography(cited_sources(found)))
     if table_format is TableFormat.TERMINAL:
         shown = tables.terminal_table(found, layout)
         if out is None:
@@ -174,6 +201,24 @@ def table(
         typer.echo(text, nl=False)
     else:
         write_text(out, text)
+
+
+def _published(records: "list[ResultRecord]", layout: "Layout") -> "list[ResultRecord]":
+    """The published rows of the images of some records; says what is left out."""
+    from wsol.results.published_rows import published_rows
+
+    rows = published_rows(records, every_convention="convention" in layout.group_by)
+    if rows.left_out:
+        told = (
+            f"{rows.left_out} published rows are of another convention, or of one that nobody "
+            "states; --group-by convention shows them."
+        )
+    elif not rows.records:
+        told = "No published number is of these images; `wsol published` lists them all."
+    else:
+        return rows.records
+    MESSAGES.print(told, markup=False, soft_wrap=True)
+    return rows.records
 
 
 def _names(text: str) -> tuple[str, ...]:

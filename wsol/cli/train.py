@@ -1,5 +1,6 @@
 """`wsol train`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,9 +99,10 @@ def train(
     """
     import torch
 
+    from wsol.files import require_writable_folder
     from wsol.models.device import usable_device
+    from wsol.processes import joined
     from wsol.training.methods import make_method
-    from wsol.training.processes import joined
     from wsol.training.run import TrainingRun, no_progress
     from wsol.training.start import starting_network
 
@@ -108,7 +110,8 @@ def train(
         if recipe.weights != "none":
             raise InputError("--weights and --pretrained both name weights to start from; use one.")
         recipe = recipe.replaced(weights="default")
-    with joined(usable_device(recipe.device)) as (processes, own_device):
+    with joined(usable_device(recipe.device), training=True) as (processes, own_device):
+        processes.of_first(partial(require_writable_folder, out))
         torch.backends.cudnn.benchmark = True  # every batch has the same shape
         recipe = recipe.replaced(device=own_device)
         method = make_method(recipe.wsol_method, **recipe.method_options)

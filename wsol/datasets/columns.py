@@ -26,9 +26,25 @@ class Columns:
         lines: (n,) int64, the row's line in the file, counted from 1.
     """
 
-    names: list[str]
+    names: Any
     values: NDArray[Any]
     lines: NDArray[np.int64]
+
+    def named_as(self, names: Any) -> bool:
+        """Whether the names are those of an Arrow array, in its order."""
+        return not isinstance(self.names, list) and bool(self.names.equals(names))
+
+    def name(self, row: int) -> str:
+        """The name of one row."""
+        found = self.names[row]
+        return found if isinstance(found, str) else str(found.as_py())
+
+
+def arrow_names(names: list[str]) -> Any:
+    """Names as `Columns` of a large file have them."""
+    import pyarrow as pa
+
+    return pa.chunked_array([pa.array(names, pa.string())])
 
 
 def fast_columns(data: bytes, count: int, kind: Kind, few: int = _FEW) -> Columns | None:
@@ -49,7 +65,7 @@ def fast_columns(data: bytes, count: int, kind: Kind, few: int = _FEW) -> Column
     try:
         table = csv.read_csv(
             pa.BufferReader(data),
-            csv.ReadOptions(column_names=["name", *numbers], use_threads=False),
+            csv.ReadOptions(column_names=["name", *numbers], use_threads=True),
             csv.ParseOptions(quote_char=False, escape_char=False, ignore_empty_lines=True),
             csv.ConvertOptions(
                 column_types={"name": pa.string(), **dict.fromkeys(numbers, type_)},
@@ -63,7 +79,7 @@ def fast_columns(data: bytes, count: int, kind: Kind, few: int = _FEW) -> Column
         return None
     columns = [table[name].to_numpy() for name in numbers]
     return Columns(
-        table["name"].to_pylist(),
+        table["name"],
         np.stack(columns, axis=1) if columns else np.empty((lines, 0)),
         np.arange(1, lines + 1),
     )

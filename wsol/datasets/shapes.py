@@ -43,7 +43,7 @@ from wsol.datasets.parsing import (
 )
 from wsol.errors import InputError
 from wsol.files import require_folder
-from wsol.pipeline import leave_interrupts
+from wsol.pipeline import begin_worker
 from wsol.reading import quoted, read_json, read_rows, reading
 
 Split = Literal["train", "val", "test"]
@@ -511,7 +511,7 @@ def _drawn(
         yield map(draw, names)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, leave_interrupts) as pool:
+    with ProcessPoolExecutor(processes, context, begin_worker) as pool:
         try:
             yield pool.map(draw, names, chunksize=16)
         finally:

@@ -13,6 +13,7 @@ from wsol.datasets.base import Dataset
 from wsol.datasets.settling import finding_notes, settle
 from wsol.errors import InputError
 from wsol.evaluation.judging import Classification, Outcome, judge_map
+from wsol.evaluation.one_box import BoxJudge
 from wsol.evaluation.protocol import Protocol
 from wsol.metrics.box_accuracy import BoxAccuracy
 from wsol.metrics.classification import LocalizationCounts
@@ -37,8 +38,19 @@ class Evaluator:
     whatever the order: every state is a sum of integers or a set of rows sorted by image.
     """
 
-    def __init__(self, dataset: Dataset, protocol: Protocol | None = None) -> None:
+    def __init__(
+        self, dataset: Dataset, protocol: Protocol | None = None, network: str = "these maps"
+    ) -> None:
+        """
+        Args:
+            protocol: None takes the default one.
+            network: what made the maps; some conventions state a threshold for a network's name.
+
+        Raises:
+            InputError: when the convention needs a threshold that nobody named.
+        """
         self.dataset = dataset
+        self._network = network
         self.protocol = protocol = protocol or Protocol()
         self._position = {sample.image_id: i for i, sample in enumerate(dataset.samples)}
         self._seen = np.zeros(len(dataset), dtype=bool)
@@ -46,7 +58,14 @@ class Evaluator:
         self._boxes = {
             kind: BoxAccuracy(protocol.thresholds, protocol.iou) for kind in protocol.contour_kinds
         }
-        self._counts = LocalizationCounts()
+        self.box_judge: BoxJudge | None = None
+        if protocol.asks_for_one_box:
+            _refuse_what_needs_a_search(protocol)
+            asked = protocol.asked_thresholds(dataset.name, network)
+            self.box_judge = BoxJudge(protocol.rules, asked, dataset.name)
+        # One for each threshold of which the best is taken.
+        number = 1 if self.box_judge is None else len(self.box_judge.thresholds)
+        self._counts = [LocalizationCounts(len(dataset.classes)) for _ in range(number)]
         self._pixels = PixelAveragePrecision(protocol.thresholds)
         self._coco = CocoAveragePrecision()
         self._means = ImageMeans((m.name for m in protocol.image_metrics), len(dataset))
@@ -76,7 +95,10 @@ class Evaluator:
             skip_bad_annotations=self.dataset.skip_bad_annotations,
         )
         array = _as_array(score_map, f"the score map of {image_id}")
-        outcome = judge_map(array, settled.sample, self.protocol, classification=classification)
+        if self.box_judge is not None:
+            outcome = self.box_judge.judge_map(array, settled.sample, classification=classification)
+        else:
+            outcome = judge_map(array, settled.sample, self.protocol, classification=classification)
         self.add(replace(outcome, findings=settled.findings))
 
     def add(self, outcome: Outcome) -> None:
@@ -92,14 +114,20 @@ class Evaluator:
         self._findings[position] = outcome.findings
         for kind, best_iou in outcome.best_iou.items():
             self._boxes[kind].update(best_iou)
-        correct = None if outcome.fixed_iou is None else outcome.fixed_iou >= 0.5
         classification = outcome.classification
-        self._counts.update(correct, None if classification is None else classification.rank)
+        rank = None if classification is None else classification.rank
+        label = self.dataset.samples[position].label
+        for number, counts in enumerate(self._counts):
+            if outcome.decisions:
+                right, top_k = outcome.decisions[number]
+                counts.update(right, rank, top_k=top_k, label=label)
+            else:
+                right_box = None if outcome.fixed_iou is None else outcome.fixed_iou >= 0.5
+                counts.update(right_box, rank, label=label)
         self._means.update(position, outcome.values)
         if outcome.pixels is not None:
             self._pixels.update_histograms(*outcome.pixels)
         if classification is not None and classification.boxes is not None:
-            label = self.dataset.samples[position].label
             self._coco.update(
                 position,
                 classes=classification.classes,
@@ -127,6 +155,10 @@ class Evaluator:
         """Positions in the data set of the images that have been added, ascending."""
         return np.flatnonzero(self._seen).tolist()
 
+    def emptied(self) -> "Evaluator":
+        """One of the same data set, protocol and network that nothing has been added to."""
+        return Evaluator(self.dataset, self.protocol, self._network)
+
     def merge(self, other: "Evaluator") -> None:
         """Add another evaluator's images to this one's.
 
@@ -147,8 +179,15 @@ class Evaluator:
 
     def compute(self) -> Metrics:
         """The metrics over the images added so far."""
+        # At ties the first, as integer counts decide.
+        best_counts = max(self._counts, key=lambda counts: counts.localized)
         own = {name: v for name, v in self._means.compute().items() if not is_plugin(name)}
-        metrics = Metrics.model_validate(own | self._counts.compute())
+        metrics = Metrics.model_validate(own | best_counts.compute())
+        if self.box_judge is not None:
+            metrics = metrics.model_copy(update=best_counts.class_means())
+            if len(self._counts) > 1:
+                chosen = self.box_judge.thresholds[self._counts.index(best_counts)]
+                metrics.best_threshold_largest = {"0.5": chosen}
         if "largest" in self._boxes and self._boxes["largest"].num_images:
             best = self._boxes["largest"].compute()
             metrics.box_acc_largest = best.accuracy
@@ -207,10 +246,18 @@ class Evaluator:
 
     def _parts(self) -> Iterable[tuple[str, Any]]:
         yield from ((f"boxes_{kind}", metric) for kind, metric in self._boxes.items())
-        yield "counts", self._counts
+        yield from ((f"counts_{number}", counts) for number, counts in enumerate(self._counts))
         yield "pixels", self._pixels
         yield "coco", self._coco
         yield "means", self._means
+
+
+def _refuse_what_needs_a_search(protocol: Protocol) -> None:
+    if protocol.metric:
+        raise InputError(
+            f"--metric {','.join(protocol.metric)}: is measured under choe2020 and exact, not "
+            f"under {protocol.convention}."
+        )
 
 
 def _as_array(score_map: Any, name: str) -> NDArray[Any]:

@@ -70,8 +70,10 @@ class Outcome:
     threshold. `fixed_box` is on the protocol's grid, inclusive corners. `true_pixels` and
     `false_pixels` are histograms of the map over foreground and background. `size` (width,
     height) is that of the original image, None where nothing needed it. `classification` is None
-    without a classifier; `values` are those of the protocol's further metrics; `row` is what a
-    per-image file says, None where none is written. `findings` are those about its photograph.
+    without a classifier; `decisions` say at each threshold of a convention that asks for one box
+    whether it is right for GT-known and for Top-k Loc; `values` are those of the protocol's further
+    metrics; `row` is what a per-image file says, None where none is written. `findings` are those
+    about its photograph.
     """
 
     image_id: str
@@ -82,6 +84,7 @@ class Outcome:
     pixels: tuple[NDArray[np.int64], NDArray[np.int64]] | None
     size: tuple[int, int] | None
     classification: Classification | None = None
+    decisions: tuple[tuple[bool, bool], ...] = ()
     values: dict[str, float | None] = field(default_factory=dict)
     row: OutcomeRow | None = None
     findings: Finding = Finding.NONE
@@ -128,7 +131,7 @@ def to_grid(score_map: NDArray[Any], grid: tuple[int, int]) -> NDArray[Any]:
 
 def map_levels(score_map: NDArray[Any], protocol: Protocol) -> NDArray[Any]:
     """A valid map as the integers of which a protocol's boxes are found."""
-    if protocol.convention == "wsolevaluation":
+    if protocol.engine == "choe2020":
         return protocol_levels(score_map)
     return exact_levels(score_map, protocol.thresholds)
 
@@ -137,7 +140,7 @@ def prepare(score_map: NDArray[Any], protocol: Protocol) -> PreparedMap:
     """Find the boxes of a valid map on the protocol's grid (see `validate_map`, `to_grid`)."""
     levels = map_levels(score_map, protocol)
     fixed_levels: NDArray[Any]
-    if protocol.convention == "wsolevaluation":
+    if protocol.engine == "choe2020":
         fixed_levels = levels
         asked = np.append(protocol.thresholds, protocol.fixed_threshold)
         asked_levels = protocol_threshold_levels(asked, int(levels.max()))
@@ -148,23 +151,21 @@ def prepare(score_map: NDArray[Any], protocol: Protocol) -> PreparedMap:
         fixed = 0
     # The fixed threshold asks for the largest component whatever the others ask for.
     if protocol.contours == "largest":
-        found: dict[Contours, BoxRuns] = {
-            "largest": box_runs(levels, "largest", protocol.convention)
-        }
+        found: dict[Contours, BoxRuns] = {"largest": box_runs(levels, "largest", protocol.engine)}
     else:
-        largest, every = both_box_runs(levels, protocol.convention)
+        largest, every = both_box_runs(levels, protocol.engine)
         found = {"largest": largest, "all": every}
     if fixed_levels is levels:
         fixed_boxes = found["largest"].at(fixed)
     else:
-        fixed_boxes = largest_box_at(fixed_levels, fixed, protocol.convention)
+        fixed_boxes = largest_box_at(fixed_levels, fixed, protocol.engine)
     runs = {kind: found[kind] for kind in protocol.contour_kinds}
     return PreparedMap(score_map, runs, threshold_levels, fixed_boxes)
 
 
 def ground_truth_on_grid(boxes: Boxes, size: tuple[int, int], protocol: Protocol) -> Boxes:
     """True boxes (n, 4) of an image of `size` (width, height) on the protocol's grid."""
-    scale = protocol_ground_truth if protocol.convention == "wsolevaluation" else exact_ground_truth
+    scale = protocol_ground_truth if protocol.engine == "choe2020" else exact_ground_truth
     return np.asarray(scale(boxes, size, protocol.grid), dtype=np.float64)
 
 
@@ -226,14 +227,14 @@ def judge(
     truth = np.zeros((0, 4))
     no_box = [[0, 0, 0, 0]]  # what the published protocol predicts where nothing is above
     fixed_boxes = prepared.fixed_boxes
-    if len(fixed_boxes) == 0 and protocol.convention == "wsolevaluation":
+    if len(fixed_boxes) == 0 and protocol.engine == "choe2020":
         fixed_boxes = np.array(no_box, dtype=np.int32)
     if len(sample.boxes):
-        size = size or _size_of(sample)
+        size = size_of(sample, size)
         truth = ground_truth_on_grid(sample.boxes, size, protocol)
         for kind, runs in prepared.runs.items():
             best_iou[kind] = best_iou_per_threshold(
-                runs, truth, prepared.threshold_levels, protocol.convention
+                runs, truth, prepared.threshold_levels, protocol.engine
             )
         fixed_iou = float(iou_matrix(fixed_boxes, truth).max()) if len(fixed_boxes) else 0.0
     pixels, mask = None, None
@@ -256,11 +257,19 @@ def judge(
         pixels,
         size,
         classification,
-        values,
+        values=values,
     )
 
 
-def _size_of(sample: Sample) -> tuple[int, int]:
+def size_of(sample: Sample, size: tuple[int, int] | None = None) -> tuple[int, int]:
+    """(width, height) of a sample's photograph: annotated, read already (`size`), or read now.
+
+    Raises:
+        InputError: when it is unknown.
+    """
+    known = sample.size or size
+    if known is not None:
+        return known
     if sample.path is None:
         raise InputError(
             f"{sample.image_id}: its size is neither annotated nor readable; name the image folder."

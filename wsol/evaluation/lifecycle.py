@@ -1,19 +1,33 @@
 """The life of one evaluation, whoever judges the images: progress, rows, resuming, finishing."""
 
+import re
+import secrets
+import socket
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.judging import Outcome
+from wsol.evaluation.provenance import environment, files_fingerprint, fingerprint
 from wsol.evaluation.rows import OutcomeFile
+from wsol.evaluation.shares import OthersFailedError, Share, Tally
+from wsol.files import write_text
+from wsol.processes import ALONE, Processes
 from wsol.records.outcomes import OUTCOMES_SUFFIX
 from wsol.records.record import ResultRecord, SkippedImage, Timing, write_record
-from wsol.resume import SavedProgress, unbroken
+from wsol.resume import SavedProgress
+from wsol.signals import unbroken
+
+_NOTICED = 10.0
+"""Seconds until a file must be seen on all machines that share its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +35,7 @@ class Place:
     """Where a run keeps its record, and what it has done as long as it is unfinished.
 
     Attributes:
-        folder: made where it is missing.
+        folder: made where it is missing; of several processes, one that all of them see.
         name: of the record without its suffix; outcomes and progress have it too.
         resume: go on from the saved progress if there is any, else start anew.
     """
@@ -42,8 +56,22 @@ class Place:
 
     @property
     def progress(self) -> Path:
-        """What an unfinished run has done."""
-        return self.folder / f".{self.name}.progress.npz"
+        """What an unfinished run has done; of several processes, the first."""
+        return self.progress_of(0)
+
+    def progress_of(self, rank: int) -> Path:
+        """What one of several processes has done."""
+        return self.folder / f".{self.name}.progress{f'-{rank}' if rank else ''}.npz"
+
+    def saved(self) -> list[Path]:
+        """The progress of any process that has left some, by rank."""
+        rank = re.compile(re.escape(f".{self.name}.progress") + r"(?:-(\d+))?\.npz")
+        if not self.folder.is_dir():
+            return []
+        found = [(rank.fullmatch(path.name), path) for path in self.folder.iterdir()]
+        return [
+            path for _, path in sorted((int(m[1] or 0), path) for m, path in found if m is not None)
+        ]
 
 
 @dataclass(slots=True)
@@ -56,12 +84,12 @@ class Seconds:
 
 
 class Judging(Protocol):
-    """Judges an evaluator's pending images, in the data set's order."""
+    """Judges an evaluator's images."""
 
     seconds: Seconds
 
-    def __iter__(self) -> Iterator[Outcome | SkippedImage]:
-        """Each image's outcome, or why it was left out."""
+    def judged(self, share: Share) -> Iterator[Outcome | SkippedImage]:
+        """The outcome of each image of a share, or why it was left out."""
 
 
 def ignore_progress(images: int) -> None:
@@ -69,61 +97,108 @@ def ignore_progress(images: int) -> None:
 
 
 class Run:
-    """One evaluation: what has been added up, and where it is kept."""
+    """One evaluation: what has been added up, and where it is kept.
+
+    Where several processes are at it, each makes one and adds its share of the images. After that
+    the first has what all have added, and it alone makes and writes the record.
+    """
 
     def __init__(
         self,
         evaluator: Evaluator,
-        identity: str,
+        settings: Mapping[str, Any],
         place: Place | None,
         *,
+        files: Iterable[tuple[str, Path]],
         per_image: bool,
         save_every: float,
+        processes: Processes = ALONE,
     ) -> None:
-        """Load what an earlier run of the same identity has done.
+        """Load what an earlier run of the same settings and files has done.
 
         Args:
-            identity: of everything that decides the result.
+            settings: everything that decides the result, in JSON values.
             place: where to keep it; None keeps nothing.
+            files: what is read, by names that stay when their folder is moved.
             per_image: also keep every image's outcome; needs a place.
 
         Raises:
-            InputError: when the progress to go on from is damaged or that of another run.
+            InputError: when the progress to go on from is damaged or that of another run; when
+                processes do not agree, or do not see the same folder.
         """
         self._start = time.perf_counter()
         self.evaluator = evaluator
         self._place = place
+        self._processes = processes
         self._saved: SavedProgress | None = None
         self._rows: OutcomeFile | None = None
-        if place is None:
+        self._seconds: list[Seconds] = []
+        if place is None and per_image:
+            raise InputError("Outcomes of images need a folder to be kept in.")
+        if processes.count > 1:
+            made_with = environment("cpu")
+            processes.require_same(
+                made_with.versions
+                | {"commit": made_with.commit, "threads (OMP_NUM_THREADS)": made_with.threads}
+                | dict(settings)
+            )
+        identity = ""
+        if place is not None:
+            _require_shared(place.folder, processes)
+            identity = processes.of_first(lambda: fingerprint(settings, files_fingerprint(files)))
+            own = place.progress_of(processes.rank)
+            self._saved = SavedProgress(own, identity, save_every)
             if per_image:
-                raise InputError("Outcomes of images need a folder to be kept in.")
-            return
-        self._saved = SavedProgress(place.progress, identity, save_every)
-        state = self._saved.load() if place.resume else None
-        if state is not None:
-            evaluator.load_state(state)
-        if per_image:
-            self._rows = OutcomeFile(place.outcomes, evaluator.dataset, evaluator.protocol)
-            self._rows.begin(evaluator.evaluated())
+                self._rows = OutcomeFile(
+                    place.outcomes, evaluator.dataset, evaluator.protocol, processes.rank
+                )
+        done, self._name = processes.of_first(lambda: self._taken_up(identity))
+        self.share = Share(done, processes)
+
+    def _taken_up(self, identity: str) -> tuple[NDArray[np.bool_], str]:
+        """What any process of an earlier run has done is the first one's from here on.
+
+        Returns:
+            Which images those are, and a name for the run among its processes.
+        """
+        evaluator, place = self.evaluator, self._place
+        if place is not None:
+            assert self._saved is not None
+            files = place.saved()
+            if place.resume:
+                states = [SavedProgress(path, identity).load() for path in files]
+                add_states(evaluator, [state for state in states if state is not None])
+            if files and files != [place.progress]:
+                if evaluator.num_images:
+                    self._saved.save(evaluator.state())
+                for path in files[files[0] == place.progress :]:
+                    path.unlink(missing_ok=True)
+            if self._rows is not None:
+                self._rows.begin(evaluator.evaluated())
+        done = np.zeros(len(evaluator.dataset), dtype=bool)
+        done[evaluator.evaluated()] = True
+        return done, secrets.token_hex(8)
 
     def add_all(
         self, judging: Judging, advance: Callable[[int], None] = ignore_progress
     ) -> list[SkippedImage]:
-        """Add every pending image; on any exception, what has been added is saved first.
+        """Add this process's share; on any exception, what has been added is saved first.
 
         Args:
             advance: called with the number of images finished since the last call, at first with
-                those of the run that this one goes on from.
+                those of the run that this one goes on from; in the first process those of all.
 
         Returns:
-            The images that were left out.
+            The images that were left out, of all processes in the first.
+
+        Raises:
+            InputError: also when that of another process ended it.
         """
-        if self.evaluator.num_images:
-            advance(self.evaluator.num_images)
         skipped: list[SkippedImage] = []
+        tally = Tally(self._processes, self._name, advance, int(self.share.done.sum()))
+        failure: Exception | None = None
         try:
-            for item in judging:
+            for item in judging.judged(self.share):
                 if isinstance(item, SkippedImage):
                     skipped.append(item)
                 else:
@@ -131,26 +206,54 @@ class Run:
                         self.evaluator.add(item)
                         if self._rows is not None and item.row is not None:
                             self._rows.add(item.row)
-                advance(1)
+                tally.add()
                 if self._saved is not None and self._saved.due():
                     self._save()
-        except BaseException:
-            if self.evaluator.num_images:
-                self._save()
-            raise
+        except OthersFailedError:
+            pass
+        except BaseException as error:
+            self._save()
+            if self._processes.count == 1 or not isinstance(error, Exception):
+                raise
+            failure = error
+            tally.fail()
+        if self._processes.count > 1:
+            self._save()
+            tally.look()
+            self._processes.wait(tally.look)
+            tally.look()
+            self._processes.raise_any(failure)
+            skipped = self._collect(skipped, judging.seconds)
+        else:
+            self._seconds = [judging.seconds]
         return skipped
 
-    def timing(self, seconds: Seconds) -> Timing:
-        """The seconds of a record, up to now."""
+    def _collect(self, skipped: list[SkippedImage], seconds: Seconds) -> list[SkippedImage]:
+        """Add up in the first process what all have done."""
+        own = self.evaluator.state() if not self._processes.is_first else {}
+        collected = self._processes.collected((own, skipped, seconds))
+        add_states(self.evaluator, [state for state, _, _ in collected if state])
+        self._seconds = [spent for _, _, spent in collected]
+        return [item for _, items, _ in collected for item in items]
+
+    def timing(self) -> Timing:
+        """The seconds of a record, up to now: those of all processes, and by the clock."""
+
+        def spent(part: str) -> float:
+            return round(sum(asdict(seconds)[part] for seconds in self._seconds), 3)
+
         return Timing(
-            data=round(seconds.data, 3),
-            forward=round(seconds.forward, 3),
-            localization=round(seconds.localization, 3),
+            data=spent("data"),
+            forward=spent("forward"),
+            localization=spent("localization"),
             total=round(time.perf_counter() - self._start, 3),
         )
 
     def finish(self, record: ResultRecord) -> None:
-        """Write the record, its outcomes first; then no progress is needed any more."""
+        """Write the record, its outcomes first; then no progress is needed any more.
+
+        The first of several processes alone calls it.
+        """
         if self._place is None:
             return
         if self._rows is not None:
@@ -158,17 +261,65 @@ class Run:
         else:  # those of an earlier run tell other numbers
             self._place.outcomes.unlink(missing_ok=True)
         write_record(record, self._place.record)
-        if self._saved is not None:
-            self._saved.remove()
+        for path in self._place.saved():
+            path.unlink(missing_ok=True)
         if self._rows is not None:
             self._rows.discard_parts()
 
     def _save(self) -> None:
-        """Save what has been evaluated, its rows first."""
-        if self._rows is not None:
-            self._rows.flush()
-        if self._saved is not None:
+        """Save what has been evaluated, its rows first; a signal waits until that is done."""
+        if self._saved is None or not self.evaluator.num_images:
+            return
+        with unbroken():
+            if self._rows is not None:
+                self._rows.flush()
             self._saved.save(self.evaluator.state())
+
+
+def add_states(evaluator: Evaluator, states: Iterable[Mapping[str, NDArray[Any]]]) -> None:
+    """Add what other evaluators of the same data set and protocol have added up.
+
+    A state is passed over whose images are all there, as when it was taken up before.
+
+    Raises:
+        InputError: when it holds some of the images that are there and others.
+    """
+    for state in sorted(states, key=lambda state: -int(state["seen"].sum())):
+        other = evaluator.emptied()
+        other.load_state(dict(state))
+        if not set(other.evaluated()) <= set(evaluator.evaluated()):
+            evaluator.merge(other)
+
+
+def in_order(skipped: Iterable[SkippedImage], dataset: Dataset) -> list[SkippedImage]:
+    """Images that were left out, in the data set's order whoever met them first."""
+    position = {sample.image_id: place for place, sample in enumerate(dataset.samples)}
+    return sorted(skipped, key=lambda item: position[item.image_id])
+
+
+def _require_shared(folder: Path, processes: Processes) -> None:
+    """Refuse a folder that not every process sees, before there is something to lose.
+
+    Raises:
+        InputError: naming the machine that does not see it.
+    """
+    if processes.count == 1:
+        return
+    token = folder / f".seen-by-all-{processes.of_first(lambda: secrets.token_hex(8))}"
+    processes.of_first(lambda: write_text(token, "Whether all processes of a run see this."))
+    deadline = time.monotonic() + _NOTICED
+    while not token.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    seen = processes.gathered((token.exists(), socket.gethostname()))
+    if processes.is_first:
+        token.unlink(missing_ok=True)
+    blind = [f"process {rank} on {host}" for rank, (sees, host) in enumerate(seen) if not sees]
+    if blind:
+        processes.refuse(
+            f"{folder}: is not the same folder for all processes of this run (what process 0 on "
+            f"{seen[0][1]} writes is not seen by {', '.join(blind[:4])}); name one on a file "
+            "system that all machines share."
+        )
 
 
 def require_images(dataset: Dataset) -> None:

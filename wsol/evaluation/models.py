@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby, repeat
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from wsol.evaluation.settings import localizer, run_settings, with_coco
 from wsol.maps.baselines import BASELINES
 from wsol.models.classifier import Classifier
 from wsol.models.registry import load_classifier
+from wsol.processes import ALONE, Processes
 from wsol.records.record import ResultRecord, read_records, write_order, write_record
 
 Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -149,6 +151,7 @@ def evaluate_models(
     resume: bool = False,
     track: Track = no_progress,
     tell: Callable[[str], None] = lambda text: None,
+    processes: Processes = ALONE,
 ) -> list[ResultRecord]:
     """Evaluate each model in turn, with the method of its request.
 
@@ -160,12 +163,13 @@ def evaluate_models(
             on with an unfinished model.
         tell: called with what the user should know about a model's weights, and before several
             methods of a model run, how many forward passes each needs.
+        processes: that share every model's images, each of which calls this.
     """
     records = []
     names = file_names(requests)
     named = zip(requests, names, strict=True)
     for alike, group in groupby(named, lambda pair: replace(pair[0], method="cam")):
-        model, runs = load_model(alike, dataset), list(group)
+        model, runs = _loaded(alike, dataset, processes), list(group)
         if not isinstance(model, str):
             for note in model.notes:
                 tell(f"{model.name}: {note}")
@@ -175,8 +179,9 @@ def evaluate_models(
         for request, name in runs:
             place = None if folder is None else Place(folder, name, resume)
             own = options.replaced(method=(request.method,))
-            records.append(_evaluated(model, weights_name(request), dataset, own, place, track))
-    if folder is not None:
+            weights = weights_name(request)
+            records.append(_evaluated(model, weights, dataset, own, place, track, processes))
+    if folder is not None and processes.is_first:
         write_order([folder / f"{name}.json" for name in names])
     return records
 
@@ -188,17 +193,28 @@ def _evaluated(
     options: EvaluationOptions,
     place: Place | None,
     track: Track,
+    processes: Processes,
 ) -> ResultRecord:
     """The record of a run that has finished before, or now."""
-    if place is not None and place.resume:
+
+    def kept(place: Place) -> ResultRecord | None:
         settings = run_settings(model, dataset, options, weights)
         record = _finished(place, settings, options.per_image)
-        if record is not None:
-            if options.latency and not _is_timed(record):
-                record.cost = model_cost(model, options)
-                write_record(record, place.record)
-            return record
-    return evaluate_model(model, weights, dataset, options, place=place, track=track)
+        if record is not None and options.latency and not _is_timed(record):
+            record.cost = model_cost(model, options)
+            write_record(record, place.record)
+        return record
+
+    record = None
+    if place is not None and place.resume:
+        record = processes.of_first(partial(kept, place))
+    return record or evaluate_model(
+        model, weights, dataset, options, place=place, track=track, processes=processes
+    )
+
+
+def _loaded(request: ModelRequest, dataset: Dataset, processes: Processes) -> Classifier | str:
+    return processes.together(partial(load_model, request, dataset))
 
 
 def expected_passes(
@@ -238,10 +254,19 @@ def evaluate_model(
     *,
     place: Place | None,
     track: Track,
+    processes: Processes = ALONE,
 ) -> ResultRecord:
     """Evaluate one model, with its progress shown; see `evaluate_models`."""
     with track(model if isinstance(model, str) else model.name, len(dataset)) as advance:
-        return evaluate(model, dataset, options, weights=weights, place=place, advance=advance)
+        return evaluate(
+            model,
+            dataset,
+            options,
+            weights=weights,
+            place=place,
+            advance=advance,
+            processes=processes,
+        )
 
 
 def load_model(request: ModelRequest, dataset: Dataset) -> Classifier | str:
@@ -302,4 +327,5 @@ def file_names(requests: list[ModelRequest]) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.")
+    # Short enough for what is written behind it.
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:120].strip("-.")

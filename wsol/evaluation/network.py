@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,13 @@ from wsol.datasets.base import Dataset, Sample
 from wsol.datasets.settling import Finding, NoBoxLeftError, settle
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
-from wsol.evaluation.judging import Classification, Outcome, judge, prepare
+from wsol.evaluation.judging import Classification, Outcome, judge, prepare, size_of
 from wsol.evaluation.lifecycle import Seconds
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.protocol import Protocol
 from wsol.evaluation.rows import outcome_row
 from wsol.evaluation.settings import input_size, localizer, with_coco
+from wsol.evaluation.shares import Share
 from wsol.maps.files import save_score_map
 from wsol.maps.foreground import foreground
 from wsol.maps.framing import fit, maps_on_grid, unfinished_maps
@@ -31,7 +33,7 @@ from wsol.models.classifier import Classifier, Preprocessing, match_classes
 from wsol.models.device import usable_device
 from wsol.models.fast import sped_up
 from wsol.models.precision import autocast
-from wsol.pipeline import Pipeline, loader_processes, usable_cores
+from wsol.pipeline import Pipeline, begin_worker, loader_processes, usable_cores
 from wsol.records.record import SkippedImage
 
 _PREDICTED = 5
@@ -77,25 +79,25 @@ class NetworkJudging:
         self._predicted = min(_PREDICTED, int((self._subset >= 0).sum()))
         self.seconds = Seconds()
 
-    def __iter__(self) -> Iterator[Outcome | SkippedImage]:
-        options = self._options
-        pending = self._evaluator.pending()
-        photographs = _Photographs(
-            self._evaluator.dataset,
-            pending,
-            self._network.preprocessing,
-            self._size,
-            options,
-        )
+    def judged(self, share: Share) -> Iterator[Outcome | SkippedImage]:
+        """Each image's outcome; see `wsol.evaluation.lifecycle.Judging`.
+
+        All batches have one size, because with another one a network's outputs differ in their
+        last digits. What fills one up is judged by whoever has it as its own, or by nobody.
+        """
+        options, dataset = self._options, self._evaluator.dataset
+        size = min(options.batch_size, len(dataset))
+        shared = share.batches(size)
         loader = DataLoader(
-            photographs,
-            batch_size=options.batch_size,
-            num_workers=min(self._workers, len(photographs)),
-            collate_fn=_collate,
+            _Photographs(dataset, self._network.preprocessing, self._size, options),
+            batch_sampler=[list(batch) for batch in shared],
+            num_workers=min(self._workers, size * len(shared)),
+            collate_fn=partial(_collate, size=size),
             pin_memory=self._device.type == "cuda",
             persistent_workers=False,
+            worker_init_fn=begin_worker,
         )
-        batches = iter(loader)
+        batches = map(_own, loader, (share.done[batch] for batch in shared))
         with Pipeline[Outcome | SkippedImage](self._threads, 2 * options.batch_size) as pipeline:
             waiting: _MapsOnTheWay | None = None
             while True:
@@ -116,7 +118,7 @@ class NetworkJudging:
                     start = time.perf_counter()
                     waiting.wait()
                     self.seconds.forward += time.perf_counter() - start
-                    for index in range(len(waiting.batch.samples)):
+                    for index in waiting.batch.own:
                         yield from pipeline.submit(_job(self, waiting, index))
                 waiting = arriving
                 if batch is None:
@@ -159,6 +161,12 @@ class NetworkJudging:
                 wanted = torch.cat([wanted, top.indices], dim=1)
             cams = self._localizer.maps(view, subset[wanted])
             finite = torch.isfinite(cams).all(-1).all(-1).all(-1)
+            if self._evaluator.box_judge is not None:  # which brings maps to its own grid
+                numbers = torch.full_like(wanted[:, 1:], -1)
+                return _MapsOnTheWay(
+                    batch, [rank, top.indices, scores, finite, cams[:, 0], cams[:0, 0], numbers],
+                    device,
+                )  # fmt: skip
             place = (self._size, options.resize_mode, options.protocol.grid)
             maps = maps_on_grid(cams[:, :1], batch.sizes, *place)
             # The map of a label that is predicted is there already.
@@ -188,8 +196,18 @@ class NetworkJudging:
         score_map = maps[index]
         if options.save_scoremaps is not None:
             save_score_map(options.save_scoremaps, sample.image_id, score_map)
+        judging, size = self._evaluator.box_judge, arrived.batch.sizes[index]
+        findings = arrived.batch.findings[index]
+        if judging is not None:
+            known = size_of(sample, size)
+            answer = Classification(
+                int(rank[index]), classes[index], scores[index].astype(np.float64), None
+            )
+            boxes_at = judging.boxes(score_map, known)
+            found = judging.judge(boxes_at, sample, known, answer)
+            return replace(found, findings=findings)
         prepared = prepare(score_map, options.protocol)
-        outcome = judge(prepared, sample, options.protocol, size=arrived.batch.sizes[index])
+        outcome = judge(prepared, sample, options.protocol, size=size)
         boxes = None
         if self._coco and len(sample.boxes):
             boxes = np.stack(
@@ -203,7 +221,6 @@ class NetworkJudging:
         answer = Classification(
             int(rank[index]), classes[index], scores[index].astype(np.float64), boxes
         )
-        findings = arrived.batch.findings[index]
         outcome = replace(outcome, classification=answer, findings=findings)
         if not options.per_image:
             return outcome
@@ -227,12 +244,12 @@ def _job(
 
 def fixed_foreground(maps: Tensor, protocol: Protocol) -> Tensor:
     """Where unfinished maps (..., H, W) lie above the fixed threshold, as uint8 0 or 1."""
-    quantized = protocol.convention == "wsolevaluation"
+    quantized = protocol.engine == "choe2020"
     return foreground(maps, protocol.fixed_threshold, quantized=quantized)
 
 
 def _largest_box(foreground: NDArray[np.uint8], protocol: Protocol) -> NDArray[np.float64]:
-    boxes = largest_box_at(foreground, 0, protocol.convention)
+    boxes = largest_box_at(foreground, 0, protocol.engine)
     return boxes[0].astype(np.float64) if len(boxes) else np.zeros(4)
 
 
@@ -275,36 +292,37 @@ class _Bad:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
+    """Photographs of a full batch, and which of its rows are to be judged."""
+
     samples: list[Sample]
     sizes: list[tuple[int, int]]
     pixels: Tensor
     findings: list[Finding]
     bad: list[_Bad]
+    own: list[int]
 
 
 class _Photographs(TorchDataset["_Good | _Bad"]):
-    """Decodes and fits the photographs at some positions of a data set."""
+    """Decodes and fits the photographs of a data set."""
 
     def __init__(
         self,
         dataset: Dataset,
-        positions: list[int],
         preprocessing: Preprocessing,
         size: int,
         options: EvaluationOptions,
     ) -> None:
         self._dataset = dataset
-        self._positions = positions
         self._preprocessing = preprocessing
         self._size = size
         self._options = options
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self._dataset)
 
     def __getitem__(self, index: int) -> _Good | _Bad:
         dataset, options = self._dataset, self._options
-        sample = dataset.samples[self._positions[index]]
+        sample = dataset.samples[index]
         red, green, blue = (round(255 * value) for value in self._preprocessing.mean_rgb)
         try:
             settled = settle(
@@ -319,7 +337,7 @@ class _Photographs(TorchDataset["_Good | _Bad"]):
         pixels = fit(
             settled.image,
             self._size,
-            options.resize_mode,
+            "squash-crop" if options.protocol.rules.frame == "crop" else options.resize_mode,
             self._preprocessing.interpolation,
             (red, green, blue),
         )
@@ -327,12 +345,21 @@ class _Photographs(TorchDataset["_Good | _Bad"]):
         return _Good(settled.sample, settled.image.size, tensor, settled.findings)
 
 
-def _collate(items: list[_Good | _Bad]) -> _Batch:
+def _collate(items: list[_Good | _Bad], size: int) -> _Batch:
+    """A batch of `size` rows; one without a photograph has a copy of another row's."""
     good = [item for item in items if isinstance(item, _Good)]
+    rows = [item if isinstance(item, _Good) else good[0] for item in items] if good else []
+    rows += good[:1] * (size - len(rows))
     return _Batch(
-        samples=[item.sample for item in good],
-        sizes=[item.size for item in good],
-        pixels=torch.stack([item.pixels for item in good]) if good else torch.empty(0),
-        findings=[item.findings for item in good],
+        samples=[item.sample for item in rows],
+        sizes=[item.size for item in rows],
+        pixels=torch.stack([item.pixels for item in rows]) if rows else torch.empty(0),
+        findings=[item.findings for item in rows],
         bad=[item for item in items if isinstance(item, _Bad)],
+        own=[row for row, item in enumerate(items) if isinstance(item, _Good)],
     )
+
+
+def _own(batch: _Batch, done: NDArray[np.bool_]) -> _Batch:
+    """A batch without the rows of images that have been judged before."""
+    return replace(batch, own=[row for row in batch.own if not done[row]])

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import wsol
-from wsol.datasets.base import Dataset
+from wsol.datasets.base import Dataset, Sample
 from wsol.records.record import Environment
 
 _PACKAGES = ("torch", "torchvision", "numpy", "numba", "pycocotools", "scikit-image", "pillow")
@@ -73,6 +73,38 @@ def dataset_fingerprint(dataset: Dataset) -> str:
         digest.update(f"{sample.image_id}\0{sample.label}{sample.size}{masks}".encode())
         digest.update(sample.boxes.tobytes())
     return digest.hexdigest()[:16]
+
+
+def files_fingerprint(files: Iterable[tuple[str, Path]]) -> str:
+    """A short digest of files by name, size and time of the last change; no file is opened.
+
+    Equal for the same files in a folder that was moved; not so when one was written anew.
+    """
+    digest = hashlib.sha256()
+    for name, path in files:
+        try:
+            status = path.stat()
+            told = f"{status.st_size} {status.st_mtime_ns}"
+        except OSError:
+            told = "missing"
+        digest.update(f"{name}\0{told}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def sample_files(dataset: Dataset) -> Iterator[tuple[str, Path]]:
+    """Every photograph and mask of a data set, by the image's id."""
+    for sample in dataset.samples:
+        if sample.path is not None:
+            yield sample.image_id, sample.path
+        yield from mask_files(sample)
+
+
+def mask_files(sample: Sample) -> Iterator[tuple[str, Path]]:
+    """Every mask of an image, by the image's id and the mask's own name."""
+    if sample.mask is not None:
+        ignore = () if sample.mask.ignore is None else (sample.mask.ignore,)
+        for path in (*sample.mask.objects, *ignore):
+            yield f"{sample.image_id}/{path.name}", path
 
 
 def weights_fingerprint(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:

@@ -44,7 +44,7 @@ def outcome_info(protocol: Protocol) -> OutcomeInfo:
         iou_levels=protocol.iou,
         kinds=protocol.contour_kinds,
         grid=protocol.grid,
-        convention=protocol.convention,
+        convention=protocol.engine,
         values=protocol.metric,
     )
 
@@ -93,18 +93,18 @@ def largest_boxes(
     `OutcomeRow`.
 
     A threshold without foreground has the box 0, 0, 0, 0; its IoU is that box's in the
-    `wsolevaluation` convention, which predicts it, and 0 in the exact one, which predicts nothing.
+    `choe2020` convention, which predicts it, and 0 in the exact one, which predicts nothing.
     """
     runs = prepared.runs.get("largest")
     if runs is None:
         levels = map_levels(prepared.score_map, protocol)
-        runs = box_runs(levels, "largest", protocol.convention)
+        runs = box_runs(levels, "largest", protocol.engine)
     nothing = len(runs.boxes)
     boxes = np.concatenate([runs.boxes, np.zeros((1, 4), dtype=np.int32)])
     ious = np.full(len(boxes), np.nan)
     if len(true_boxes):
         ious = iou_matrix(boxes, true_boxes).max(axis=1)
-        if protocol.convention == "exact":
+        if protocol.engine == "exact":
             ious[nothing] = 0.0
     rows = _row_per_level(runs)[np.minimum(prepared.threshold_levels, runs.max_level)]
     changed = (np.diff(boxes[rows], axis=0) != 0).any(axis=1)
@@ -152,7 +152,14 @@ class OutcomeFile:
     row counts, as it does in the progress.
     """
 
-    def __init__(self, path: Path, dataset: Dataset, protocol: Protocol) -> None:
+    def __init__(self, path: Path, dataset: Dataset, protocol: Protocol, rank: int = 0) -> None:
+        """Nothing is read or written yet.
+
+        Args:
+            rank: of this process among several, each of which writes part files of its own; the
+                first of them begins and joins.
+        """
+        self._rank = rank
         self.path = Path(path)
         self._parts = self.path.with_name(f".{self.path.stem}")
         self._dataset = dataset
@@ -192,8 +199,9 @@ class OutcomeFile:
         if not self._rows:
             return
         parts = self._part_files()
-        number = int(parts[-1].stem.removeprefix("part-")) + 1 if parts else 0
-        write_outcomes(self._rows, self._info, self._parts / f"part-{number:04d}.parquet")
+        number = _part_number(parts[-1])[0] + 1 if parts else 0
+        name = f"part-{number:04d}{f'-{self._rank}' if self._rank else ''}.parquet"
+        write_outcomes(self._rows, self._info, self._parts / name)
         self._rows = []
 
     def join(self, evaluated: Sequence[int]) -> None:
@@ -229,9 +237,10 @@ class OutcomeFile:
         return places
 
 
-def _part_number(path: Path) -> int:
-    match = re.fullmatch(r"part-(\d+)", path.stem)
-    return int(match[1]) if match else -1
+def _part_number(path: Path) -> tuple[int, int]:
+    """A part's number, and the rank of the process that wrote it."""
+    match = re.fullmatch(r"part-(\d+)(?:-(\d+))?", path.stem)
+    return (int(match[1]), int(match[2] or 0)) if match else (-1, 0)
 
 
 def _take(parts: Sequence[Path], places: Sequence[tuple[int, int]]) -> pa.Table:

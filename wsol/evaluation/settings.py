@@ -5,7 +5,8 @@ from typing import Any
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
-from wsol.evaluation.options import EvaluationOptions
+from wsol.evaluation.one_box import BoxJudge
+from wsol.evaluation.options import EvaluationOptions, ScoreOptions
 from wsol.evaluation.provenance import dataset_fingerprint, weights_fingerprint
 from wsol.maps.methods.localizer import Localizer
 from wsol.models.classifier import Classifier
@@ -30,9 +31,60 @@ def localizer(classifier: Classifier, options: EvaluationOptions) -> Localizer:
 
 def with_coco(classifier: Classifier, options: EvaluationOptions) -> bool:
     """Whether the maps of predicted classes are made, for COCO AP/AR."""
+    if options.protocol.asks_for_one_box:
+        return False
     if options.coco is not None:
         return options.coco
     return localizer(classifier, options).classes_are_free
+
+
+def require_one_box(options: EvaluationOptions | ScoreOptions) -> None:
+    """Refuse what only conventions that search all thresholds can have.
+
+    Raises:
+        InputError: naming the option.
+    """
+    convention = options.protocol.convention
+    asked = {
+        "--per-image": options.per_image,
+        "--curves": options.curves,
+    }
+    if isinstance(options, EvaluationOptions):
+        asked |= {
+            "--coco": options.coco is True,
+            "--save-scoremaps": options.save_scoremaps is not None,
+            "--threshold-from": options.threshold_from is not None,
+            f"--resize-mode {options.resize_mode}": options.resize_mode != "squash",
+        }
+    for option, given in asked.items():
+        if given:
+            raise InputError(
+                f"{option}: is not for the convention {convention}, which asks for one box an "
+                "image; leave it out, or use choe2020 or exact."
+            )
+
+
+def box_settings(judging: BoxJudge, *, classified: bool) -> dict[str, Any]:
+    """What a record says about a convention that asks for one box.
+
+    Args:
+        classified: whether a network looks at photographs; without, no view is told.
+    """
+    convention = judging.convention
+    view = "center" if convention.frame == "crop" else "squash"
+    stated = {convention.as_view(known) for known in convention.views}
+    stated |= {convention.as_view(known) for known in convention.view_on.values()}
+    as_published = view in stated or not classified
+    named = convention.name if as_published else f"{convention.name} (views {view})"
+    several = len(judging.thresholds) > 1
+    told = ", ".join(f"{threshold:g}" for threshold in judging.thresholds)
+    policy = f"best of {told} on the evaluated split (oracle)" if several else f"fixed at {told}"
+    return {
+        "convention": named,
+        **({"views": view} if classified else {}),
+        "thresholds": list(judging.thresholds),
+        "threshold_policy": {"gt_known_loc": policy},
+    }
 
 
 def data_settings(dataset: Dataset) -> dict[str, Any]:
@@ -52,8 +104,14 @@ def run_settings(
     model: Classifier | str, dataset: Dataset, options: EvaluationOptions, weights: str | None
 ) -> dict[str, Any]:
     """Everything that decides the numbers, in JSON values."""
-    settings = options.protocol.settings() | data_settings(dataset)
+    protocol = options.protocol
+    settings = protocol.settings() | data_settings(dataset)
     settings |= {"skip_bad_images": options.skip_bad_images}
+    if protocol.asks_for_one_box:
+        name = model if isinstance(model, str) else model.name
+        asked = protocol.asked_thresholds(dataset.name, name)
+        judging = BoxJudge(protocol.rules, asked, dataset.name)
+        settings |= box_settings(judging, classified=not isinstance(model, str))
     if isinstance(model, str):
         settings |= {"baseline": model}
     else:

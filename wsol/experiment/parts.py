@@ -168,6 +168,13 @@ class Experiment(Options):
         models = tuple(model for model in self.models if model.label in chosen)
         return self.model_copy(update={"models": models})
 
+    def with_options(self, **changed: Any) -> "Experiment":
+        """The same with other values for options that evaluation and training have alike."""
+        update: dict[str, Any] = {"options": self.options.replaced(**changed)}
+        if self.training is not None:
+            update["training"] = self.training.model_copy(update=changed)
+        return self.model_copy(update=update)
+
     def recipe_of(self, model: ModelPart) -> RecipePart:
         """How a model with a `train` is trained."""
         assert self.training is not None and model.train is not None

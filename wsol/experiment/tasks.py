@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -29,8 +30,9 @@ from wsol.experiment.trainings import PlannedTraining, plan_trainings
 from wsol.files import plain
 from wsol.maps.baselines import BASELINES
 from wsol.models.classifier import Classifier
+from wsol.processes import ALONE, Processes
 from wsol.records.record import ResultRecord
-from wsol.records.store import Entry, Store, run_key
+from wsol.records.store import Added, Entry, Store, run_key
 from wsol.training.run import OnEpoch, ignore_epoch
 from wsol.training.run import Track as TrainingTrack
 from wsol.training.run import no_progress as no_training_progress
@@ -163,6 +165,7 @@ def run_tasks(
     track: Track = no_progress,
     track_training: TrainingTrack = no_training_progress,
     on_epoch: OnEpoch = ignore_epoch,
+    processes: Processes = ALONE,
 ) -> Iterator[Result]:
     """Make what the store does not have; yields each task's result as soon as it is known.
 
@@ -173,17 +176,21 @@ def run_tasks(
         modules: a folder of Python modules that `module:callable` models may come from.
         dry_run: only say what there is; what is to be trained is built, with its optimizer.
         fail_fast: raise what a model fails with, instead of going on with the next one.
+        processes: that share the images of every training and evaluation, each of which calls
+            this. A training that fails in one of them is raised, because the others wait for it.
     """
     if str(modules) not in sys.path:
         sys.path.insert(0, str(modules))
     to_come = {task.training.checkpoint for task in tasks if task.training is not None}
     for task in tasks:
         try:
-            weights = _trained(task, dry_run, to_come, track_training, on_epoch)
+            weights = _trained(task, dry_run, to_come, track_training, on_epoch, processes)
             if isinstance(weights, Result):
                 yield weights
             else:
-                yield _result(weights, store, dry_run, track)
+                yield _result(weights, store, dry_run, track, processes)
+        except _FailedAloneError:
+            raise
         except Exception as error:  # of a user's own network it may be anything
             if fail_fast:
                 raise
@@ -191,8 +198,17 @@ def run_tasks(
             yield Result(task, "failed", reason=f"{kind}{error}")
 
 
+class _FailedAloneError(InputError):
+    """A process has failed in the middle of what it does step by step with others."""
+
+
 def _trained(
-    task: Task, dry_run: bool, to_come: set[Path], track: TrainingTrack, on_epoch: OnEpoch
+    task: Task,
+    dry_run: bool,
+    to_come: set[Path],
+    track: TrainingTrack,
+    on_epoch: OnEpoch,
+    processes: Processes,
 ) -> Task | Result:
     """The task with trained weights and chosen thresholds, or what a dry run says of it.
 
@@ -204,14 +220,18 @@ def _trained(
     start = Path(training.recipe.weights)
     if dry_run and start in to_come and not start.exists():
         return Result(task, "missing", reason=f"after a training that begins with {start}")
-    run = training.prepared()
-    if not run.is_finished():
+    run = processes.together(partial(training.prepared, processes))
+    if not processes.of_first(run.is_finished):
         if dry_run:
             return Result(task, "missing", reason=f"after training on {run.images:,} images")
-        folder = training.folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _held(folder.with_name(f"{folder.name}.lock"), f"{task.model.label} in training"):
-            run.run(resume=True, track=track, on_epoch=on_epoch)
+        lock = training.folder.with_name(f"{training.folder.name}.lock")
+        with _held(lock, f"{task.model.label} in training", processes):
+            try:
+                run.run(resume=True, track=track, on_epoch=on_epoch)
+            except Exception as error:
+                if processes.count == 1:
+                    raise
+                raise _FailedAloneError(f"{task.model.label} in training: {error}") from error
     options = task.options
     if training.selection is not None:
         options = options.replaced(threshold_from=training.record)
@@ -220,20 +240,20 @@ def _trained(
     return replace(task, model=model, options=options)
 
 
-def _result(task: Task, store: Store, dry_run: bool, track: Track) -> Result:
+def _result(task: Task, store: Store, dry_run: bool, track: Track, processes: Processes) -> Result:
     part = task.model
     request = ModelRequest(part.model, part.weights, part.arguments, ema=part.ema)
-    model, weights = load_model(request, task.dataset), weights_name(request)
+    model = processes.together(partial(load_model, request, task.dataset))
+    weights = weights_name(request)
     key = _key(task, model, weights)
-    entry = store.find(key)
+    entry = processes.of_first(lambda: store.find(key))
     if entry is not None and _is_complete(task, entry):
         return Result(task, "stored", entry)
     if dry_run:
         passes = None if isinstance(model, str) else passes_of(model, task.dataset, task.options)
         return Result(task, "missing", reason=passes)
     folder = store.folder / ".running" / key
-    folder.mkdir(parents=True, exist_ok=True)
-    with _held(folder.with_suffix(".lock"), task.title):
+    with _held(folder.with_suffix(".lock"), task.title, processes):
         # A run that is made again keeps what it had, so that it takes the other's place.
         options = task.options
         if entry is not None:
@@ -242,29 +262,50 @@ def _result(task: Task, store: Store, dry_run: bool, track: Track) -> Result:
                 curves=options.curves or entry.record.curves is not None,
             )
         place = Place(folder, "run", resume=True)
-        record = evaluate_model(model, weights, task.dataset, options, place=place, track=track)
-        added = store.add(record, place.outcomes if options.per_image else None)
-        shutil.rmtree(folder, ignore_errors=True)
+        record = evaluate_model(
+            model,
+            weights,
+            task.dataset,
+            options,
+            place=place,
+            track=track,
+            processes=processes,
+        )
+
+        def add() -> Added:
+            added = store.add(record, place.outcomes if options.per_image else None)
+            shutil.rmtree(folder, ignore_errors=True)
+            return added
+
+        added = processes.of_first(add)
     return Result(task, "evaluated", added.entry)
 
 
 @contextmanager
-def _held(path: Path, title: str) -> Iterator[None]:
-    """Keep other processes away from what this one is at.
+def _held(path: Path, title: str, processes: Processes) -> Iterator[None]:
+    """Keep other runs away from what this one is at; makes the folder that the lock lies in.
 
     Raises:
         InputError: when another one is at it.
     """
     lock = FileLock(path)
+
+    def acquire() -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(
+                f"{title}: another process is at it; wait for its result, or name another folder."
+            ) from error
+
+    processes.of_first(acquire)
     try:
-        held = lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InputError(
-            f"{title}: another process is at it; wait for its result, or name another folder."
-        ) from error
-    with held:
         yield
-    path.unlink(missing_ok=True)
+    finally:
+        lock.release()
+    if processes.is_first:
+        path.unlink(missing_ok=True)
 
 
 def _key(task: Task, model: Classifier | str, weights: str | None) -> str:

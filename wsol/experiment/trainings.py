@@ -6,6 +6,7 @@ from pathlib import Path
 from wsol.datasets.base import Dataset
 from wsol.evaluation.options import EvaluationOptions
 from wsol.experiment.parts import Experiment, ModelPart, SelectPart
+from wsol.processes import ALONE, Processes
 from wsol.training.methods import make_method
 from wsol.training.options import Recipe
 from wsol.training.run import TrainingRun, result_name
@@ -38,8 +39,11 @@ class PlannedTraining:
         """Where the record of the training is."""
         return self.folder / "train.json"
 
-    def prepared(self) -> TrainingRun:
+    def prepared(self, processes: Processes = ALONE) -> TrainingRun:
         """Build network, loader and optimizer; writes nothing.
+
+        Args:
+            processes: that train it together, each of which prepares it.
 
         Raises:
             InputError: when data, network, method and options do not fit each other.
@@ -64,6 +68,7 @@ class PlannedTraining:
             method=method,
             method_options=dict(recipe.method_options),
             selection=self.selection,
+            processes=processes,
         )
 
 

@@ -41,6 +41,7 @@ class ScoreMaps:
         path: the folder or file, for messages and the record.
         extra: names of maps that belong to no image of the data set.
         missing: image ids without a map, in the data set's order.
+        files: all that the maps are in, by their names below `path`.
     """
 
     def __init__(self, path: Path, image_ids: Iterable[str]) -> None:
@@ -62,6 +63,7 @@ class ScoreMaps:
         for image_id, name in names.items():
             self._readers[image_id] = readers[name]
         self.extra = sorted(set(readers) - set(names.values()))
+        self.files = _files(self.path, readers)
 
     def where(self, image_id: str) -> str:
         """The file (and the name in it) of an image's map, for messages."""
@@ -97,7 +99,7 @@ class ScoreMaps:
 def save_score_map(folder: Path, image_id: str, score_map: NDArray[np.float32]) -> None:
     """Write one map as `<folder>/<image_id>.npy`, atomically, for `ScoreMaps` to read back."""
     path = inside(folder, f"{image_id}.npy", f"image id {image_id!r}")
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+    with atomic_path(path, durable=False) as temporary, temporary.open("wb") as stream:
         np.save(stream, score_map, allow_pickle=False)
 
 
@@ -112,6 +114,13 @@ def _nothing_fits(image_ids: list[str], available: list[str]) -> str:
         f"none of its score maps is named after an image: there are {shown}{more}; expected "
         f"{expected}, and so on."
     )
+
+
+def _files(path: Path, names: Iterable[str]) -> list[tuple[str, Path]]:
+    if path.is_dir():
+        return [(name, path / f"{name}.npy") for name in sorted(names)]
+    index = path.with_suffix(".txt")
+    return [(file.name, file) for file in (path, index) if file.is_file()]
 
 
 def _names(image_ids: list[str], available: Mapping[str, Any]) -> dict[str, str]:

@@ -111,7 +111,7 @@ def best_iou_per_threshold(
         runs: the map's boxes.
         true_boxes: (m, 4) inclusive corners on the map's grid, m > 0.
         threshold_levels: (T,) the level at which each threshold looks.
-        convention: without foreground, `wsolevaluation` predicts the box 0, 0, 0, 0 and `exact`
+        convention: without foreground, `choe2020` predicts the box 0, 0, 0, 0 and `exact`
             predicts nothing (IoU 0).
 
     Returns:
@@ -120,7 +120,7 @@ def best_iou_per_threshold(
     # The last box is what the published protocol predicts where there is no foreground.
     boxes = np.concatenate([runs.boxes, np.zeros((1, 4), np.int32)])
     ious = iou_matrix(boxes, true_boxes).max(axis=1)
-    nowhere = ious[-1] if convention == "wsolevaluation" else 0.0
+    nowhere = ious[-1] if convention == "choe2020" else 0.0
     return best_per_threshold(runs, ious, nowhere, threshold_levels)
 
 

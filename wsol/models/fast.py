@@ -86,7 +86,7 @@ def folded(network: nn.Module, images: Tensor, keep: Collection[str] = ()) -> nn
     shows. The copy shares what is not folded.
 
     Args:
-        keep: names of modules that stay what they are.
+        keep: names of convolutions whose outputs stay what they are.
     """
     with torch.inference_mode(), _Readers(network, keep) as readers:
         network(images)
@@ -105,7 +105,7 @@ def _folded(network: nn.Module, pairs: Iterable[tuple[str, str]]) -> nn.Module:
         target.weight = nn.Parameter(weight, requires_grad=False)
         target.bias = nn.Parameter(bias, requires_grad=False)
         parent, _, name = normalization.rpartition(".")
-        setattr(faster.get_submodule(parent), name, nn.Identity())
+        setattr(faster.get_submodule(parent), name, _rest(after))
     return faster
 
 
@@ -150,13 +150,14 @@ class _Readers(TorchFunctionMode):
 
     def __enter__(self) -> Self:
         for name, module in self._network.named_modules():
-            if _is_plain(module, nn.Conv2d, nn.Conv2d) and name not in self._keep:
-                hook = module.register_forward_hook(partial(self._on_output, name))
-            elif _is_plain(module, nn.BatchNorm2d, _BatchNorm):
-                hook = module.register_forward_pre_hook(partial(self._on_input, name))
-            else:
+            if _is_altered(module):
                 continue
-            self._hooks.append(hook)
+            if isinstance(module, nn.Conv2d) and name not in self._keep:
+                hook = module.register_forward_hook(partial(self._on_output, name))
+                self._hooks.append(hook)
+            elif isinstance(module, nn.BatchNorm2d) and _rest(module) is not None:
+                hook = module.register_forward_pre_hook(partial(self._on_input, name))
+                self._hooks.append(hook)
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
@@ -206,18 +207,27 @@ class _Readers(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _is_plain(module: nn.Module, kind: type[nn.Module], home: type[nn.Module]) -> bool:
-    """Whether a module computes what `home.forward` does, with numbers of its own.
+def _is_altered(module: nn.Module) -> bool:
+    """Whether more goes on in a module than its `forward`, with weights of its own."""
+    hooked = module._forward_hooks or module._forward_pre_hooks
+    return bool(hooked) or nn.utils.parametrize.is_parametrized(module)
 
-    Of a batch normalization, with those that it has learned and not with those of its input.
+
+def _rest(normalization: _BatchNorm) -> nn.Module | None:
+    """What a batch normalization does beside normalizing; None where it cannot be folded.
+
+    One that normalizes by its input, and not by what it has learned, cannot. timm's also has an
+    activation.
     """
-    return (
-        isinstance(module, kind)
-        and type(module).forward is home.forward
-        and not (module._forward_hooks or module._forward_pre_hooks)
-        and not nn.utils.parametrize.is_parametrized(module)
-        and not (isinstance(module, _BatchNorm) and (module.training or module.running_var is None))
-    )
+    if normalization.training or normalization.running_var is None:
+        return None
+    if type(normalization).forward is _BatchNorm.forward:
+        return nn.Identity()
+    if type(normalization).__name__ == "BatchNormAct2d":
+        drop, act = normalization.drop, normalization.act
+        assert isinstance(drop, nn.Module) and isinstance(act, nn.Module)
+        return nn.Sequential(drop, act)
+    return None
 
 
 def _seen(

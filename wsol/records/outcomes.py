@@ -9,6 +9,7 @@ Correctness over thresholds is kept as the positions at which it switches: a han
 image instead of one for every threshold and IoU level, and exactly what a resampling needs.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -131,18 +132,24 @@ def outcomes_schema(info: OutcomeInfo) -> pa.Schema:
         pa.field("score_map", pa.binary()),
         *(pa.field(f"value {name}", pa.float64()) for name in info.values),
     ]
-    return pa.schema(
-        fields,
-        metadata={
-            "schema": SCHEMA,
-            "thresholds": np.asarray(info.thresholds, dtype="<f8").tobytes(),
-            "iou_levels": ",".join(map(repr, info.iou_levels)),
-            "kinds": ",".join(info.kinds),
-            "grid": ",".join(map(str, info.grid)),
-            "convention": info.convention,
-            "values": json.dumps(info.values),
-        },
-    )
+    metadata = {
+        "schema": SCHEMA.encode(),
+        "thresholds": np.asarray(info.thresholds, dtype="<f8").tobytes(),
+        "iou_levels": ",".join(map(repr, info.iou_levels)).encode(),
+        "kinds": ",".join(info.kinds).encode(),
+        "grid": ",".join(map(str, info.grid)).encode(),
+        "convention": info.convention.encode(),
+        "values": json.dumps(info.values).encode(),
+    }
+    return pa.schema(fields, metadata=metadata | {"digest": _digest(metadata)})
+
+
+def _digest(metadata: dict[str, bytes]) -> bytes:
+    """Of what holds for all rows; Parquet's own checksums are of rows alone."""
+    digest = hashlib.sha256()
+    for name in ("schema", "thresholds", "iou_levels", "kinds", "grid", "convention", "values"):
+        digest.update(metadata.get(name, b"") + b"\0")
+    return digest.hexdigest().encode()
 
 
 def outcomes_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
@@ -184,6 +191,8 @@ def read_outcomes(path: Path, columns: Sequence[str] | None = None) -> tuple[pa.
             f"{SCHEMA!r}; evaluate again with --per-image."
         )
     with reading(path, what, "evaluate again with --per-image"):
+        if metadata.get("digest", _digest(metadata)) != _digest(metadata):
+            raise ValueError("its metadata is damaged")
         table = file.read(columns=None if columns is None else list(columns))
         width, height = metadata["grid"].decode().split(",")
         info = OutcomeInfo(
@@ -191,7 +200,7 @@ def read_outcomes(path: Path, columns: Sequence[str] | None = None) -> tuple[pa.
             iou_levels=tuple(map(float, metadata["iou_levels"].decode().split(","))),
             kinds=tuple(metadata["kinds"].decode().split(",")),
             grid=(int(width), int(height)),
-            convention=metadata["convention"].decode(),
+            convention=metadata["convention"].decode().replace("wsolevaluation", "choe2020"),
             values=tuple(json.loads(metadata.get("values", b"[]"))),
         )
         _require_columns(table, info, columns)

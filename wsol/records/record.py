@@ -34,7 +34,8 @@ class Metrics(_Part):
     counted (the parts of MaxBoxAccV2); `box_acc_largest` does so for the largest component
     (its "0.5" is MaxBoxAcc). `best_threshold` and `best_threshold_largest` say where.
     `max_box_acc_chosen` and `max_box_acc_v2_chosen` are the same accuracies at thresholds that
-    were chosen on another split, as `threshold_policy` in the settings says.
+    were chosen on another split, as `threshold_policy` in the settings says. `..._class_mean` are
+    means over classes of their accuracies, which some conventions print.
     """
 
     top1_cls: _Percentage | None = None
@@ -42,6 +43,9 @@ class Metrics(_Part):
     top1_loc: _Percentage | None = None
     top5_loc: _Percentage | None = None
     gt_known_loc: _Percentage | None = None
+    top1_loc_class_mean: _Percentage | None = None
+    top5_loc_class_mean: _Percentage | None = None
+    gt_known_loc_class_mean: _Percentage | None = None
     max_box_acc: _Percentage | None = None
     max_box_acc_v2: _Percentage | None = None
     max_box_acc_chosen: _Percentage | None = None
@@ -124,7 +128,13 @@ class SkippedImage(_Part):
 
 
 _OPTIONAL = ("cost", "intervals", "curves", "plugin_metrics")
-_OPTIONAL_METRICS = ("max_box_acc_chosen", "max_box_acc_v2_chosen")
+_OPTIONAL_METRICS = (
+    "max_box_acc_chosen",
+    "max_box_acc_v2_chosen",
+    "top1_loc_class_mean",
+    "top5_loc_class_mean",
+    "gt_known_loc_class_mean",
+)
 
 
 class ResultRecord(_Part):
@@ -215,12 +225,19 @@ def read_records(path: Path) -> list[ResultRecord]:
         if schema != SCHEMA:
             item = _MIGRATIONS[schema](item)
         try:
-            records.append(ResultRecord.model_validate(item))
+            records.append(_renamed(ResultRecord.model_validate(item)))
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
             raise InputError(f"{path}: record {number}, field {field}: {first['msg']}.") from error
     return records
+
+
+def _renamed(record: ResultRecord) -> ResultRecord:
+    """The record with what conventions were called at first by today's name."""
+    if record.settings.get("convention") == "wsolevaluation":
+        record.settings["convention"] = "choe2020"
+    return record
 
 
 def find_records(paths: Iterable[Path]) -> list[ResultRecord]:

@@ -16,6 +16,7 @@ from wsol.results.columns import (
     require_columns,
 )
 from wsol.results.published import Comparison, compare
+from wsol.results.published_rows import published_notes
 from wsol.results.repeats import Run, runs_of
 
 DASH = "–"
@@ -164,7 +165,9 @@ def _is_shown(column: Column, values: Values) -> bool:
     seen: dict[Any, set[Any]] = {}
     for model, value in zip(values["model"], values[column.name], strict=True):
         seen.setdefault(model, set()).add(value)
-    return any(len(found) > 1 for found in seen.values())
+    # What made a published number is said even where it does not differ.
+    published = zip(values["source"], values[column.name], strict=True)
+    return any(len(found) > 1 for found in seen.values()) or any(all(pair) for pair in published)
 
 
 def _section(runs: list[Run], layout: Layout) -> Section:
@@ -197,7 +200,7 @@ def _section(runs: list[Run], layout: Layout) -> Section:
         footnotes = ["No published number is of the same images, metric, model and method."]
     rows = [list(row) for row in zip(*(cells for _, cells in printed), strict=True)]
     shown = [column for column, _ in printed]
-    footnotes = list(dict.fromkeys([*spreads, *footnotes]))
+    footnotes = list(dict.fromkeys([*spreads, *footnotes, *published_notes(records)]))
     return Section(_title(records[0], layout), shown, rows, footnotes)
 
 

@@ -61,6 +61,7 @@ COLUMNS = (
     Column("weights", "Weights", is_text=True, shown="differing"),
     Column("seeds", "Seeds", digits=0, trivial=1),
     Column("convention", "Convention", is_text=True, shown="asked"),
+    Column("source", "Source", is_text=True, shown="asked"),
     Column("num_images", "Images", digits=0, shown="asked"),
     Column("parameters", "Params (M)", scale=1e6, digits=2),
     Column("flops", "GFLOPs", "low", scale=1e9, digits=2),
@@ -100,6 +101,11 @@ HEADLINE = ("max_box_acc_v2", "max_box_acc", "gt_known_loc", "top1_loc", "pxap")
 
 _METHODS = {
     "cam": "CAM", "has": "HaS", "acol": "ACoL", "spg": "SPG", "adl": "ADL", "cutmix": "CutMix",
+    "bagcams": "BagCAMs", "bas": "BAS", "bas-extension": "BAS (extended)", "c2am": "C2AM",
+    "cream": "CREAM", "da-wsol": "DA-WSOL", "da-wsol, one stage": "DA-WSOL, one stage",
+    "fam": "FAM", "gc-net": "GC-Net", "genpromp": "GenPromp", "i2c": "I2C", "isic": "ISIC",
+    "lctr": "LCTR", "ornet": "ORNet", "psol": "PSOL", "sat": "SAT", "scm": "SCM",
+    "slt-net": "SLT-Net", "spa": "SPA", "spol": "SPOL", "ts-cam": "TS-CAM",
 }  # fmt: skip
 
 
@@ -122,6 +128,7 @@ def frame(records: Sequence[ResultRecord]) -> pd.DataFrame:
             "weights": settings.get("weights"),
             "seeds": _seeds(record),
             "convention": settings.get("convention"),
+            "source": settings.get("published", {}).get("source"),
             "flops": cost and cost.flops,
             "map_size": cost and "x".join(map(str, cost.map_size)),
             "latency_ms": cost and cost.latency_ms,

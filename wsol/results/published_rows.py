@@ -111,7 +111,8 @@ def _row(
     remarks = [] if first.classifier is None else [f"{first.classifier} says the class."]
     for number in numbers:
         if number.elsewhere is not None:
-            remarks.append(f"{first.model}, {first.method}: {_field(number)} {number.printed}.")
+            told = f"{_field(number)} is {number.value} here and {number.elsewhere} elsewhere"
+            remarks.append(f"{first.model}, {first.method}: {told}.")
         if not number.checked:
             remarks.append("Not checked in a second place.")
     settings[_KEY] = {
@@ -123,7 +124,7 @@ def _row(
     }
     values = {_field(number): number.value_as(_field(number)) for number in numbers}
     return ResultRecord(
-        model=f"{first.model}, {first.method} [{mark}]",
+        model=f"{first.model} [{mark}]",
         parameters=None,
         dataset=beside.dataset,
         split=beside.split,

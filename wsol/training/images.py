@@ -13,7 +13,7 @@ from wsol.datasets.base import Dataset
 from wsol.datasets.loading import open_image
 from wsol.errors import InputError
 from wsol.maps.framing import fit
-from wsol.training.processes import Processes
+from wsol.processes import Processes
 
 _MARGIN = 256 / 224
 

@@ -24,6 +24,7 @@ from wsol.evaluation.provenance import (
 )
 from wsol.models.checkpoint import read_torch_file, save_checkpoint, write_torch_file
 from wsol.models.device import usable_device
+from wsol.processes import Processes
 from wsol.records.training import (
     Chosen,
     Epoch,
@@ -31,9 +32,9 @@ from wsol.records.training import (
     read_training_record,
     write_training_record,
 )
+from wsol.signals import unbroken
 from wsol.training.methods import Method
 from wsol.training.options import TrainingOptions
-from wsol.training.processes import Processes
 from wsol.training.selection import Selection
 from wsol.training.start import Start
 from wsol.training.train import EpochResult, NotFiniteError, Training
@@ -168,7 +169,8 @@ class TrainingRun:
                     elif time.monotonic() - self._saved >= self._save_every:
                         self._save()
         except KeyboardInterrupt:
-            self._save()
+            with unbroken():
+                self._save()
             raise
         except NotFiniteError as error:
             last = self._folder / "last.pt"
@@ -197,7 +199,10 @@ class TrainingRun:
         if not path.exists():
             return False
         record = read_training_record(path)
-        self._require_same(path, record.settings)
+        settings = record.settings
+        if record.finished:  # by how many processes is of interest only to those that go on
+            settings = settings | {"processes": self._processes.count}
+        self._require_same(path, settings)
         return record.finished and (self._folder / self.result).exists()
 
     @property

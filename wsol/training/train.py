@@ -1,8 +1,9 @@
 """Training a classifier from image-level labels alone."""
 
 import math
+import signal
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,12 +20,12 @@ from wsol.models.classifier import Classifier
 from wsol.models.device import usable_device
 from wsol.models.fast import memory_format
 from wsol.models.precision import autocast
-from wsol.pipeline import loader_processes
-from wsol.resume import unbroken
+from wsol.pipeline import begin_worker, loader_processes
+from wsol.processes import Processes
+from wsol.signals import Terminated, unbroken
 from wsol.training.images import ShuffledBatches, TrainingImages
 from wsol.training.methods import Method, make_method
 from wsol.training.options import TrainingOptions
-from wsol.training.processes import Processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,9 @@ class Training:
         self.step = 0
         self.history: list[EpochResult] = []
         self._epoch = _Sums()
+        self._held: list[int] = []
+        self._interrupt: KeyboardInterrupt | None = None
+        self._is_told_to_end = False
         self._method = method or make_method("cam")
         device = usable_device(options.device)
         self._device = torch.device(device)
@@ -187,6 +191,7 @@ class Training:
         Raises:
             NotFiniteError: when the loss stops being finite: the weights are then those before the
                 step that the message names.
+            Terminated: in all of several processes after the same step, when one was told to end.
             InputError: when an image cannot be read.
         """
         options = self.options
@@ -203,19 +208,40 @@ class Training:
             batch_sampler=batches,
             num_workers=self._workers,
             pin_memory=self._device.type == "cuda",
+            worker_init_fn=begin_worker,
         )
         cuda = [self._device] if self._device.type == "cuda" else []
         try:
             with torch.random.fork_rng(devices=cuda):
                 stream = iter(loader)
                 while self.step < self.steps:
-                    start = time.perf_counter()
-                    pixels, labels = next(stream)
-                    with unbroken():
-                        report = self._advance(pixels, labels, start)
-                    yield report
+                    yield self._step(stream)
         finally:
             self.classifier.network.eval()
+
+    def _step(self, stream: Iterator[Any]) -> StepReport:
+        """Wait for a batch and do its step, unless an interrupt comes while waiting.
+
+        Of several processes all have to do the step that one is at. There an interrupt waits, and
+        in the next step all learn of it and stop after the same one.
+        """
+        start = time.perf_counter()
+        if self._processes.count == 1:
+            pixels, labels = next(stream)
+            with unbroken():
+                return self._advance(pixels, labels, start)
+        report = None
+        try:
+            with unbroken() as self._held:
+                pixels, labels = next(stream)
+                report = self._advance(pixels, labels, start)
+        except KeyboardInterrupt as interrupt:
+            self._interrupt = interrupt
+            if report is None:
+                raise
+        if self._is_told_to_end:
+            raise self._interrupt or Terminated(signal.SIGTERM)
+        return report
 
     def _advance(self, pixels: Tensor, labels: Tensor, start: float) -> StepReport:
         """One optimization step and its place in the history."""
@@ -258,9 +284,13 @@ class Training:
         with autocast(device, options.precision):
             output = self._method.loss(self._network, images, labels, self._generator)
         right = (output.logits.detach().argmax(1) == labels).sum()
-        # Of all processes together, so that they all stop where one of them has no finite loss.
-        sums = self._processes.total(torch.stack([output.loss.detach().float(), right.float()]))
-        loss_sum, right_sum = sums.tolist()
+        # Of all processes together, so that they all stop where one of them has no finite loss, or
+        # was told to end: a process that is left alone in a step could save nothing after it.
+        is_told = bool(self._held) or self._interrupt is not None
+        told = torch.tensor(float(is_told), device=device)
+        sums = torch.stack([output.loss.detach().float(), right.float(), told])
+        loss_sum, right_sum, told_sum = self._processes.total(sums).tolist()
+        self._is_told_to_end = told_sum > 0
         if not math.isfinite(loss_sum):
             raise NotFiniteError(
                 f"{self.classifier.name}: the loss became {loss_sum} at step {self.step + 1} of "
