@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 
 from wsol.datasets.base import Sample
 from wsol.datasets.protocol import read_protocol
-from wsol.evaluation.protocol import Protocol, compare, prepare
+from wsol.evaluation.judging import judge, prepare
+from wsol.evaluation.protocol import Protocol
 from wsol.maps.baselines import center_map
 from wsol.records.outcomes import switches_of
 from wsol.results.image_facts import (
@@ -52,7 +53,7 @@ Drawer = Callable[[Sample, np.random.Generator], NDArray[np.float32]]
 
 def object_map(sample: Sample, rng: np.random.Generator) -> NDArray[np.float32]:
     """A blob about the largest box, displaced and of the wrong size, on a smooth background."""
-    assert sample.boxes is not None and sample.size is not None
+    assert sample.size is not None
     boxes = sample.boxes * (np.array(PROTOCOL.grid * 2) / np.array(sample.size * 2))
     x0, y0, x1, y1 = max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
     centre = np.array([x0 + x1, y0 + y1]) / 2
@@ -89,8 +90,7 @@ def pool_of(samples: Sequence[Sample], drawer: Drawer | None, seed: int) -> Imag
     for number, sample in enumerate(samples):
         if drawer is not None:
             prepared = prepare(drawer(sample, rng), PROTOCOL)
-        assert sample.boxes is not None
-        outcome = compare(prepared, sample.boxes, sample.size, None, PROTOCOL)
+        outcome = judge(prepared, sample, PROTOCOL)
         assert outcome.fixed_iou is not None
         localized[number] = outcome.fixed_iou >= 0.5
         for parts, key in zip(switches, KEYS, strict=True):

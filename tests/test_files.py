@@ -3,7 +3,15 @@
 import pytest
 
 from wsol.errors import InputError
-from wsol.files import atomic_path, inside, require_file, require_folder, write_text
+from wsol.files import (
+    atomic_path,
+    inside,
+    require_file,
+    require_folder,
+    require_writable,
+    require_writable_folder,
+    write_text,
+)
 
 
 def test_write_makes_parents_and_replaces(tmp_path):
@@ -54,3 +62,39 @@ def test_required_paths(tmp_path):
         require_folder(tmp_path / "none", "images")
     with pytest.raises(InputError, match="is not a file; expected a list"):
         require_file(tmp_path, "a list")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("folder", "is a folder"),
+        ("x" * 300, "cannot be written"),
+        ("file/in/a/file.json", "cannot be written"),
+    ],
+)
+def test_a_file_that_could_not_be_written_is_refused_before(tmp_path, name, message):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=message):
+        require_writable(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("name", ["file", "file/in", "x" * 300])
+def test_a_folder_that_could_not_be_is_refused_before(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"folder|written"):
+        require_writable_folder(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_trying_leaves_nothing_behind(tmp_path):
+    require_writable(tmp_path / "new" / "deep" / ("x" * 240 + ".json"))
+    require_writable_folder(tmp_path / "other")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_may_be_as_long_as_names_are(tmp_path):
+    path = tmp_path / ("x" * 250 + ".json")
+    write_text(path, "{}")
+    assert path.read_text() == "{}"

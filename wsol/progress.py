@@ -87,9 +87,7 @@ def track_training(name: str, total: int, done: int) -> Iterator[Callable[[int, 
 
 
 @contextmanager
-def _shown(
-    name: str, total: int, done: int, *, note: bool
-) -> Iterator[Callable[[int, str], None]]:
+def _shown(name: str, total: int, done: int, *, note: bool) -> Iterator[Callable[[int, str], None]]:
     if not MESSAGES.is_terminal:
         lines = _Lines(name, total, done)
         yield lines.advance

@@ -62,9 +62,7 @@ def test_a_training_that_goes_on_tells_its_own_speed(log):
     with progress.track_training("resnet18", 7200, 3600) as advance:
         clock.now += 36
         advance(360, "loss 1.5")
-        assert stream.getvalue() == (
-            "resnet18: 3,960/7,200 (55 %), 10.0/s, 5:24 left  loss 1.5\n"
-        )
+        assert stream.getvalue() == ("resnet18: 3,960/7,200 (55 %), 10.0/s, 5:24 left  loss 1.5\n")
 
 
 def test_no_bar_before_the_first_image(monkeypatch):
@@ -122,7 +120,9 @@ def test_help_says_what_json_holds(place):
 
 
 def test_scores_have_a_folder_like_evaluations(place):
-    wsol(place, "evaluate", "networks:tiny", *SHAPES, "--save-scoremaps", "kept", "--json", "a.json")
+    wsol(
+        place, "evaluate", "networks:tiny", *SHAPES, "--save-scoremaps", "kept", "--json", "a.json"
+    )
     wsol(place, "score", "kept", "--name", "My method", *SHAPES, "--per-image", "--out", "scored")
     assert {path.name for path in (place / "scored").iterdir()} == {
         "My-method.json", "My-method.outcomes.parquet", "order.json", "table.csv", "table.md",

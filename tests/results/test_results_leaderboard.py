@@ -51,7 +51,7 @@ def test_every_row_says_where_it_comes_from(tmp_path):
     # Numbers of papers stand with the images that they are of.
     groups = {data["groups"][run["group"]] for run in data["runs"] if run["name"] == "alone"}
     assert groups == {"CUB test, 5,794 images"}
-    assert any("CUB test, 5,794 images" == data["groups"][run["group"]]
+    assert any(data["groups"][run["group"]] == "CUB test, 5,794 images"
                for run, told in zip(data["runs"], data["status"], strict=True)
                if told == PUBLISHED)  # fmt: skip
 

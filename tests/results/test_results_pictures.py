@@ -106,9 +106,7 @@ def test_labels_do_not_cover_each_other():
 
 @settings(max_examples=25)
 @given(
-    st.lists(
-        st.tuples(st.integers(1_000, 200_000_000), st.floats(0, 100)), min_size=1, max_size=6
-    ),
+    st.lists(st.tuples(st.integers(1_000, 200_000_000), st.floats(0, 100)), min_size=1, max_size=6),
     st.text(st.characters(codec="ascii", min_codepoint=32), min_size=1, max_size=60),
 )
 def test_ticks_never_touch_and_labels_stay_inside(points, name):

@@ -104,7 +104,7 @@ def record(model="vgg16_gap", images=50_000, split="val", dataset="ILSVRC", **me
 
 def zhou(**metrics):
     made = record(**metrics)
-    made.settings |= {"convention": "zhou2016", "fixed_threshold": 0.2}
+    made.settings |= {"convention": "zhou2016", "thresholds": [0.2]}
     return made
 
 
@@ -141,6 +141,7 @@ def test_only_the_same_thing_is_compared():
     for change in (
         {"convention": "exact"},
         {"convention": "psol"},
+        {"convention": "choe2020 (grid 448x448)"},
         {"size": 448},
         {"resize_mode": "letterbox"},
         {"iou_levels": [0.5]},
@@ -154,7 +155,7 @@ def test_only_the_same_thing_is_compared():
     for other in [*others, precomputed]:
         assert compare(other, "max_box_acc_v2") is None
     other_threshold = zhou(top1_loc=43.0)
-    other_threshold.settings["fixed_threshold"] = 0.3
+    other_threshold.settings["thresholds"] = [0.3]
     assert compare(other_threshold, "top1_loc") is None
     assert compare(record(), "top1_loc") is None
 
@@ -162,7 +163,7 @@ def test_only_the_same_thing_is_compared():
 def test_nothing_else_has_to_be_the_same():
     made = record(max_box_acc_v2=61.0)
     made.settings |= {
-        "convention": "wsolevaluation",  # choe2020 by its former name
+        "convention": "choe2020",
         "size": [224, 224],
         "precision": "bf16",
         "batch_size": 7,

@@ -18,7 +18,6 @@ def test_rows_of_the_same_images_and_convention():
     assert ("ResNet-50 [1]", "acol") in shown and len(shown) == 22
     assert all(record.metrics.gt_known_loc is None for record in rows.records)
     assert rows.left_out > 15
-    # By the name that the record gives the convention, so that they stand in one table.
     text = to_markdown([own, *rows.records])
     assert "| mine " in text
     assert re.search(r"\| ResNet-50 \\\[1\\\] +\| ACoL +\| +– \| +– \| +66.50 \|", text)

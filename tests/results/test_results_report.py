@@ -387,9 +387,10 @@ def test_repeated_trainings_are_one_row_and_one_dot(browser, tmp_path):
 
 
 def test_what_no_record_knows_is_not_said(tmp_path):
-    assert "No network saw a box" not in write_report(
-        read_sources([run(tmp_path)]), tmp_path / "out"
-    ).read_text()
+    assert (
+        "No network saw a box"
+        not in write_report(read_sources([run(tmp_path)]), tmp_path / "out").read_text()
+    )
 
 
 def test_a_page_says_its_size_beforehand(tmp_path):

@@ -1,4 +1,4 @@
-"""Small networks with random numbers, and the papers' formulas for maps in float64."""
+"""Small networks with random numbers, and gradients by a whole backward pass in float64."""
 
 import torch
 import torch.nn.functional as F
@@ -7,19 +7,26 @@ from torch import nn
 
 
 class Trunk(nn.Module):
-    """Two convolutions of 32 pixels to (B, 16, 7, 7) features, then `tail(network, features)`."""
+    """Two convolutions of 32 pixels to (B, 16, 7, 7) features, then `tail(network, features)`.
 
-    def __init__(self, tail, channels=3):
+    The last activation is a function's result, or with `as_module` what `second` returns.
+    """
+
+    def __init__(self, tail, channels=3, as_module=False):
         super().__init__()
         self.first = nn.Conv2d(channels, 8, 3, stride=2)
         self.second = nn.Conv2d(8, 16, 3, stride=2)
+        if as_module:
+            self.second = nn.Sequential(self.second, nn.ReLU())
+        self.as_module = as_module
         self.fc = nn.Linear(16, 7)
         self.other = nn.Linear(16, 3)
         self.tail = tail
         nn.init.normal_(self.fc.bias)
 
     def forward(self, x):
-        return self.tail(self, F.relu(self.second(F.relu(self.first(x)))))
+        x = self.second(F.relu(self.first(x)))
+        return self.tail(self, x if self.as_module else F.relu(x))
 
 
 def vit(layers=4, size=64):

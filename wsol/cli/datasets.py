@@ -82,6 +82,31 @@ def download(
     OUTPUT.print(f"  wsol datasets check cub --root {escape(str(folder))}", soft_wrap=True)
 
 
+@datasets_app.command("pack")
+def pack(
+    folder: Annotated[Path, typer.Argument(help="Folder whose images to pack.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder for the shards.")],
+    shard_size: Annotated[
+        int, typer.Option("--shard-size", min=1, help="Most megabytes (MiB) of a shard.")
+    ] = 512,
+    gzip: Annotated[
+        bool, typer.Option("--gzip", help="Compress them; each is then read from its beginning.")
+    ] = False,
+) -> None:
+    """Pack a folder's images into tar shards, which file systems of clusters prefer.
+
+    `--images` of other commands takes the shards in place of the folder.
+    """
+    from wsol.datasets.packing import images_below, pack_folder, pattern_of
+
+    with track(f"packing {folder.name}", len(images_below(folder))) as advance:
+        shards = pack_folder(
+            folder, out, shard_bytes=shard_size * 2**20, zipped=gzip, advance=advance
+        )
+    OUTPUT.print(f"{len(shards):,} shards. Use them with:", soft_wrap=True)
+    OUTPUT.print(f"  --images {escape(repr(pattern_of(shards)))}", soft_wrap=True)
+
+
 @datasets_app.command("sources")
 def sources() -> None:
     """Where each data set comes from."""

@@ -9,10 +9,10 @@ from rich.markup import escape
 
 from wsol.cli.app import app
 from wsol.cli.options import ResumeOption, key_values, takes
-from wsol.cli.output import OUTPUT
+from wsol.cli.output import OUTPUT, resume_hint
 from wsol.datasets.options import DataOptions, TrainingDataOptions
 from wsol.errors import InputError
-from wsol.progress import MESSAGES, print_epoch, track_training
+from wsol.progress import print_epoch, track_training
 from wsol.training.options import Recipe
 
 if TYPE_CHECKING:
@@ -149,20 +149,12 @@ def train(
             selection=selection,
             processes=processes,
         )
-        try:
+        with resume_hint(out if processes.is_first else None):
             record = run.run(
                 resume=resume,
                 track=track_training if processes.is_first else no_progress,
                 on_epoch=print_epoch,
             )
-        except KeyboardInterrupt:
-            if processes.is_first:
-                MESSAGES.print(
-                    f"The run is kept in {escape(str(out))}; "
-                    "repeat the command with --resume to go on.",
-                    soft_wrap=True,
-                )
-            raise
     if processes.is_first:
         _print_result(record, out)
 

@@ -36,12 +36,46 @@ class MaskFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """An image inside of a shard: a member of a tar file, or a row of a Parquet file.
+
+    Attributes:
+        shard: the file.
+        member: the image's name in it.
+        place: where its content begins in the tar file (in the unzipped one), or its row; negative
+            for an image that was looked for and is in no shard.
+        size: bytes of its content; -1 where only reading it tells.
+    """
+
+    shard: Path
+    member: str
+    place: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.shard}::{self.member}"
+
+    def exists(self) -> bool:
+        """Whether its shard is there and should hold it."""
+        return self.place >= 0 and self.shard.exists()
+
+    def absolute(self) -> "Packed":
+        """The same with its shard's whole path."""
+        return replace(self, shard=self.shard.absolute())
+
+
+ImageFile = Path | Packed
+"""Where a photograph is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One annotated image; no pixel has been read yet.
 
     Attributes:
         image_id: unique within the data set; relative path or number, never absolute.
-        path: the image file, or None where the annotations were opened without images.
+        path: the image file, or its place in a shard; None where the annotations were opened
+            without images.
         label: class index into `Dataset.classes`.
         boxes: (n, 4) inclusive corners (see `Boxes`); n = 0 where only masks exist.
         size: (width, height) as the annotations state it, or None: read it from the image.
@@ -49,7 +83,7 @@ class Sample:
     """
 
     image_id: str
-    path: Path | None
+    path: ImageFile | None
     label: int
     boxes: Boxes
     size: tuple[int, int] | None = None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wsol.datasets.base import Dataset, Sample
+from wsol.datasets.image_sources import image_source
 from wsol.datasets.parsing import (
     AnnotationError,
     Box,
@@ -23,7 +24,7 @@ from wsol.datasets.parsing import (
     unique,
 )
 from wsol.errors import InputError
-from wsol.files import require_file, require_folder
+from wsol.files import require_file
 from wsol.reading import quoted, read_json
 
 Key = int | str
@@ -60,7 +61,8 @@ def read_coco(
     Args:
         root: the JSON file; or a folder with `annotations/instances_<split>.json` and the images
             in `<split>`.
-        images: the image root; None takes the folder `<split>`, or the JSON's own.
+        images: the image root, a folder or shards; None takes the folder `<split>`, or the
+            JSON's own.
         split: the split's name; needed where `root` is a folder.
         problems: collects what is wrong with single entries; None raises at the first one.
     """
@@ -75,15 +77,17 @@ def read_coco(
         file = root / "annotations" / f"instances_{split}.json"
     require_file(file, "a COCO JSON file")
     default = root / split if root.is_dir() and split is not None else file.parent
-    image_root = require_folder(images or default, "the images of the JSON file")
+    source = image_source(images or default, "the images of the JSON file")
     content = read_coco_file(file, problems)
+    source.expect([image.name for image in content.images if image.boxes])
     classes = content.categories
     samples = []
     boxless = 0
     for image in content.images:
         boxless += not image.boxes
         with problems.leaving_out(image.name):
-            path = image_path(image_root, image.name, image.where)
+            image_path(Path(), image.name, image.where)
+            path = source.find(image.name, image.where)
             for label, rows in sorted(image.boxes.items()):
                 only = len(image.boxes) == 1
                 image_id = image.name if only else f"{image.name}#{classes[label]}"

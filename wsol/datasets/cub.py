@@ -7,8 +7,9 @@ numbers that the published protocol's annotation files have.
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsol.datasets.base import Dataset, Sample
+from wsol.datasets.base import Dataset, ImageFile, Sample
 from wsol.datasets.classes import bird_name, cub_classes
+from wsol.datasets.image_sources import image_source
 from wsol.datasets.parsing import (
     AnnotationError,
     Problems,
@@ -39,7 +40,7 @@ class LabelledImages:
     """
 
     root: Path
-    images: dict[str, tuple[str, Path, int]]
+    images: dict[str, tuple[str, ImageFile, int]]
     others: frozenset[str]
     classes: tuple[str, ...]
 
@@ -56,18 +57,18 @@ def labelled_images(
 
     Args:
         root: the folder CUB_200_2011, or the one that holds it.
-        images: the image root; None takes `root/images`.
+        images: the image root, a folder or shards; None takes `root/images`.
     """
     root = require_folder(root, "the folder CUB_200_2011")
     if not (root / "images.txt").exists() and (root / "CUB_200_2011").is_dir():
         root = root / "CUB_200_2011"
     if split not in ("train", "test"):
         raise InputError(f"cub: has no split {split!r}; there are train and test.")
-    image_root = require_folder(images or root / "images", "the photographs in class folders")
+    source = image_source(images or root / "images", "the photographs in class folders")
     labels = _table(root / "image_class_labels.txt", problems)
     parts = _table(root / "train_test_split.txt", problems)
     classes = _classes(root / "classes.txt")
-    found: dict[str, tuple[str, Path, int]] = {}
+    wanted: dict[str, tuple[str, str, int]] = {}
     others = set()
     for number, (name, where) in _table(root / "images.txt", problems).items():
         with problems.leaving_out(name):
@@ -89,8 +90,14 @@ def labelled_images(
                     f"{labels[number][1]}: class {label + 1} is not in classes.txt.",
                 )
             if (part == "1") == (split == "train"):
-                found[number] = (name, image_path(image_root, name, where), label)
+                image_path(root, name, where)
+                wanted[number] = (name, where, label)
                 others.discard(number)
+    source.expect([name for name, _, _ in wanted.values()])
+    found = {
+        number: (name, source.find(name, where), label)
+        for number, (name, where, label) in wanted.items()
+    }
     return LabelledImages(root, found, frozenset(others), classes)
 
 

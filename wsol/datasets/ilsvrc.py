@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from wsol.datasets.base import Dataset, Sample
+from wsol.datasets.base import Dataset, ImageFile, Sample
 from wsol.datasets.classes import devkit_classes, imagenet_classes
+from wsol.datasets.image_sources import Shards, class_in, means_shards
 from wsol.datasets.parsing import (
     AnnotationError,
     Box,
@@ -65,7 +66,7 @@ def read_ilsvrc(
 
     Args:
         root: the folder that holds images and annotations.
-        images: the image folder, where it is elsewhere.
+        images: the image folder, where it is elsewhere, or shards.
         problems: collects what is wrong with single images; None raises at the first one.
 
     Raises:
@@ -103,7 +104,7 @@ def read_ilsvrc(
                     "image without annotation",
                     f"{path}: has no annotation; expected {expected}.",
                 )
-            label, boxes = labels.of(relative, annotation)
+            label, boxes = labels.of(relative, class_in(path), annotation)
             others += len(annotation.objects) - len(boxes)
             where = annotation.where
             rows = []
@@ -135,7 +136,7 @@ def read_ilsvrc_labels(root: Path, split: str = "train", images: Path | None = N
     nothing = as_boxes([])
     samples = []
     for relative, path in files:
-        wnid = path.parent.name
+        wnid = class_in(path) or Path(relative).parent.name
         if wnid not in label_of:
             raise InputError(
                 f"{path}: training images lie in one folder a class, named by WordNet id; "
@@ -165,8 +166,10 @@ class _Labels:
         self._label_of = {wnid: label for label, (wnid, _) in enumerate(imagenet_classes())}
         self._truth: dict[int, str] | None = None
 
-    def of(self, relative: str, annotation: _Annotation) -> tuple[int, list[Box]]:
+    def of(self, relative: str, told: str | None, annotation: _Annotation) -> tuple[int, list[Box]]:
         """The label of an image, and the boxes that are of its class.
+
+        `told` is the class that its name in a shard says, if it does.
 
         Raises:
             AnnotationError: when its class is unknown, or its folder and its annotation disagree.
@@ -174,7 +177,9 @@ class _Labels:
         parent = Path(relative).parent.name
         named = list(dict.fromkeys(name for name, _ in annotation.objects))
         known = [name for name in named if name in self._label_of]
-        if WNID.match(parent):
+        if told is not None:
+            own = told
+        elif WNID.match(parent):
             own = parent
         elif len(known) == 1:
             own = known[0]
@@ -210,8 +215,14 @@ class _Labels:
         return wnid or named[0]
 
 
-def find_images(root: Path, images: Path | None, split: str) -> tuple[Path, list[tuple[str, Path]]]:
-    """The image folder and (path relative to it, path) of its images, sorted by name."""
+def find_images(
+    root: Path, images: Path | None, split: str
+) -> tuple[Path, list[tuple[str, ImageFile]]]:
+    """The image folder, or shards, and (path relative to it, image) of its images, sorted by
+    name."""
+    if images is not None and means_shards(images):
+        packed = Shards(images).all()
+        return images, sorted(packed, key=lambda item: Path(item[0]).name)  # type: ignore[return-value]
     if images is not None:
         places = [require_folder(images, "the ILSVRC images")]
     else:
@@ -275,7 +286,7 @@ def _boxes_from_csv(root: Path, split: str, problems: Problems) -> dict[str, _An
     return table
 
 
-def _find_xml(root: Path, split: str, files: list[tuple[str, Path]]) -> dict[str, Path] | None:
+def _find_xml(root: Path, split: str, files: list[tuple[str, ImageFile]]) -> dict[str, Path] | None:
     """Annotation files by stem; class folders, and one folder more, may lie between."""
     for name in _XML_FOLDERS:
         place = root / name.format(split=split)
@@ -286,7 +297,7 @@ def _find_xml(root: Path, split: str, files: list[tuple[str, Path]]) -> dict[str
                 for file in names
                 if file.endswith(".xml")
             }
-            if any(path.stem in found for _, path in files[:1000]):
+            if any(Path(relative).stem in found for relative, _ in files[:1000]):
                 return found
     return None
 

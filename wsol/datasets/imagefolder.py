@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsol.datasets.base import Dataset, Sample
+from wsol.datasets.base import Dataset, ImageFile, Sample
 from wsol.datasets.coco import read_coco_file
+from wsol.datasets.image_sources import Shards, means_shards
 from wsol.datasets.names import joined
 from wsol.datasets.parsing import (
     AnnotationError,
@@ -30,11 +31,11 @@ from wsol.datasets.parsing import (
     sized_box,
     unique,
 )
+from wsol.datasets.shards import SUFFIXES
 from wsol.errors import InputError
 from wsol.files import require_folder
 from wsol.reading import quoted, read_rows
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 _CORNERS = ("x0", "y0", "x1", "y1")
 _SIZED = ("x", "y", "width", "height")
 
@@ -58,7 +59,7 @@ def read_imagefolder(
 
     Args:
         root: the folder of the class folders or of the splits; or the file of boxes.
-        images: the folder of the class folders, where it is elsewhere.
+        images: the folder of the class folders, where it is elsewhere, or shards.
         split: the subfolder of `root` that holds the class folders; None for `root` itself.
         problems: collects what is wrong with single images; None raises at the first one.
 
@@ -72,7 +73,7 @@ def read_imagefolder(
         root = root.parent
     folder = _folder(root, images, split)
     classes, files = _images(folder)
-    file = file or _box_file(root, folder, split)
+    file = file or _box_file(root, root if split is None else root / split, split)
     known = set(classes)
     rows = (
         _from_csv(file, problems) if file.suffix.lower() == ".csv" else _from_json(file, problems)
@@ -141,7 +142,9 @@ def _dataset(
 
 
 def _folder(root: Path, images: Path | None, split: str | None) -> Path:
-    """The folder that holds the class folders."""
+    """The folder that holds the class folders, or the shards."""
+    if images is not None and means_shards(images):
+        return images
     if images is not None:
         return require_folder(images, "the folder of the class folders")
     require_folder(root, "a folder with one folder of images a class")
@@ -149,10 +152,12 @@ def _folder(root: Path, images: Path | None, split: str | None) -> Path:
     return require_folder(folder, f"the split {split}: one folder of images a class")
 
 
-def _images(folder: Path) -> tuple[tuple[str, ...], list[tuple[str, Path, int]]]:
-    """The classes, and (name below the folder, path, label) of every image."""
+def _images(folder: Path) -> tuple[tuple[str, ...], list[tuple[str, ImageFile, int]]]:
+    """The classes, and (name below the folder, image, label) of every image."""
+    if means_shards(folder):
+        return _packed(folder)
     classes = tuple(sorted(place.name for place in folder.iterdir() if _is_class(place)))
-    files = []
+    files: list[tuple[str, ImageFile, int]] = []
     for label, name in enumerate(classes):
         # Images may lie deeper, as they may for torchvision.
         for place, folders, names in os.walk(folder / name):
@@ -163,11 +168,20 @@ def _images(folder: Path) -> tuple[tuple[str, ...], list[tuple[str, Path, int]]]
                     files.append((path.relative_to(folder).as_posix(), path, label))
     if not files:
         raise InputError(f"{folder}: the data set is empty; expected one folder of images a class.")
-    below = {path.relative_to(folder).parts[1] for _, path, _ in files}
-    if below.isdisjoint({path.name for _, path, _ in files}):
+    if all(name.count("/") > 1 for name, _, _ in files):
         # No image lies directly in any class folder, so these are splits.
         raise InputError(f"{folder}: name the split with --split ({', '.join(classes)}).")
     return classes, files
+
+
+def _packed(images: Path) -> tuple[tuple[str, ...], list[tuple[str, ImageFile, int]]]:
+    """The same of shards whose members are called by class folder and name."""
+    found = [(name, packed) for name, packed in Shards(images).all() if "/" in name]
+    classes = tuple(sorted({name.partition("/")[0] for name, _ in found}))
+    label_of = {name: label for label, name in enumerate(classes)}
+    if not found:
+        raise InputError(f"{images}: its images lie in no folders, which would name their classes.")
+    return classes, [(name, packed, label_of[name.partition("/")[0]]) for name, packed in found]
 
 
 def _is_class(place: Path) -> bool:

@@ -1,5 +1,6 @@
 """Opening photographs, and saying which one cannot be opened."""
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from wsol.datasets.base import ImageFile, Packed
+from wsol.datasets.shards import read_packed
 from wsol.errors import InputError
 from wsol.files import require_file
 from wsol.reading import failures_and, told
@@ -29,7 +32,7 @@ SWAPPING = 5
 _TAG_BITS, _TAG_FORMAT, _SIGNED = 258, 339, 2
 
 
-def open_image(path: Path, *, upright: bool = False) -> Image.Image:
+def open_image(path: ImageFile, *, upright: bool = False) -> Image.Image:
     """A photograph decoded completely, in RGB.
 
     The file's content decides its format, not its suffix (ILSVRC has a PNG called JPEG and CMYK
@@ -46,7 +49,7 @@ def open_image(path: Path, *, upright: bool = False) -> Image.Image:
         return turned(pixels, orientation(image)) if upright else pixels
 
 
-def image_size(path: Path, *, upright: bool = False) -> tuple[int, int]:
+def image_size(path: ImageFile, *, upright: bool = False) -> tuple[int, int]:
     """(width, height) of a photograph, read from its header alone; see `open_image`.
 
     Raises:
@@ -58,17 +61,21 @@ def image_size(path: Path, *, upright: bool = False) -> tuple[int, int]:
 
 
 @contextmanager
-def opened(path: Path, what: str = "image") -> Iterator[Image.Image]:
+def opened(path: ImageFile, what: str = "image") -> Iterator[Image.Image]:
     """An image (or mask: `what` says) whose pixels may still have to be decoded.
 
     Raises:
         InputError: naming the file, also for what Pillow says inside the block.
     """
     try:
-        require_file(path, f"an {what}" if what == "image" else f"a {what}")
+        content: Path | io.BytesIO
+        if isinstance(path, Packed):
+            content = io.BytesIO(read_packed(path))
+        else:
+            content = require_file(path, f"an {what}" if what == "image" else f"a {what}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged metadata, which no pixel depends on
-            with Image.open(path) as image:
+            with Image.open(content) as image:
                 yield image
     except InputError as error:
         if isinstance(error.__cause__, FileNotFoundError):
@@ -138,8 +145,8 @@ def _highest(image: Image.Image) -> int:
     return int(2 ** (bits - signed) - 1)
 
 
-def _explained(path: Path, what: str, error: Exception) -> InputError:
-    if path.is_file() and path.stat().st_size == 0:
+def _explained(path: ImageFile, what: str, error: Exception) -> InputError:
+    if isinstance(path, Path) and path.is_file() and path.stat().st_size == 0:
         return InputError(f"{path}: the {what} file is empty; fetch it again.")
     leave = ", or leave it out with --skip-bad-images" if what == "image" else ""
     return InputError(

@@ -25,9 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.datasets.base import Boxes, Dataset, MaskFiles, Sample
+from wsol.datasets.base import Boxes, Dataset, ImageFile, MaskFiles, Sample
 from wsol.datasets.classes import CLASSES_MOST, known_classes
 from wsol.datasets.columns import Columns, arrow_names, fast_columns
+from wsol.datasets.image_sources import image_source
 from wsol.datasets.parsing import (
     AnnotationError,
     Problems,
@@ -60,7 +61,7 @@ def read_protocol(
 
     Args:
         root: the folder.
-        images: the image root; None leaves `Sample.path` empty.
+        images: the image root, a folder or shards; None leaves `Sample.path` empty.
         masks: the mask root of OpenImages; None takes the image root.
         problems: collects what is wrong with single lines; None raises at the first one.
 
@@ -69,18 +70,19 @@ def read_protocol(
     """
     problems = problems or Problems(strict=True)
     root = require_folder(root, "a folder with image_ids.txt, class_labels.txt, ...")
-    if images is not None:
-        images = require_folder(images, "the image root")
+    source = None if images is None else image_source(images, "the image root")
+    mask_root = masks or images
     if masks is not None:
         require_folder(masks, "the mask root")
     lines = _Lines(root, problems)
     labels = lines.labels()
     sizes = lines.sizes()
-    found = lines.localization(sizes, masks or images)
+    found = lines.localization(sizes, mask_root)
     size_of = [(width, height) if width >= 0 else None for width, height in sizes.tolist()]
-    paths: Iterable[Path | None] = repeat(None)
-    if images is not None:
-        paths = (image_path(images, image_id, str(root)) for image_id in lines.ids)
+    paths: Iterable[ImageFile | None] = repeat(None)
+    if source is not None:
+        source.expect(lines.ids)
+        paths = map(source.find, lines.ids, repeat(str(root / "image_ids.txt")))
     rows = (lines.ids, paths, labels.tolist(), found.boxes, size_of)
     if lines.refused or found.objects or not all(map(len, found.boxes)):
         samples = list(_usable(zip(*rows, strict=False), lines, found, problems))
@@ -115,12 +117,13 @@ def read_protocol_labels(root: Path, images: Path | None = None) -> Dataset:
     root = require_folder(root, "a training split: a folder with image_ids.txt, class_labels.txt")
     if images is None:
         raise InputError(f"{root}: holds no photographs; name the image root with --images.")
-    require_folder(images, "the image root")
+    source = image_source(images, "the image root")
     problems = Problems(strict=True)
     lines = _Lines(root, problems)
+    source.expect(lines.ids)
     nothing = as_boxes([])
     samples = [
-        Sample(image_id, image_path(Path(images), image_id, str(root)), label, nothing)
+        Sample(image_id, source.find(image_id, str(root)), label, nothing)
         for image_id, label in zip(lines.ids, lines.labels().tolist(), strict=True)
     ]
     return as_dataset(root, unique(samples, root, "labelled images", problems))

@@ -108,7 +108,7 @@ LAYOUTS: dict[str, Layout] = {
             "the folder tiny-imagenet-200",
             "wsol.datasets.tiny_imagenet:read_tiny_imagenet",
             "wsol.datasets.tiny_imagenet:read_tiny_imagenet_labels",
-            frozenset({"split"}),
+            frozenset({"images", "split"}),
             "val",
             "train",
             "http://cs231n.stanford.edu/tiny-imagenet-200.zip",

@@ -7,7 +7,7 @@ boxes in one file (`shapes`), the box columns are not looked at. Samples have no
 from dataclasses import replace
 from pathlib import Path
 
-from wsol.datasets.base import Dataset, limited
+from wsol.datasets.base import Dataset, Packed, limited
 from wsol.datasets.opening import nothing_collected, whole_or_noted
 from wsol.datasets.parsing import as_boxes
 from wsol.datasets.registry import (
@@ -18,6 +18,7 @@ from wsol.datasets.registry import (
     require_root,
     require_training_name,
 )
+from wsol.datasets.shards import is_zipped
 from wsol.errors import InputError
 
 
@@ -54,6 +55,13 @@ def open_training_set(
         raise InputError(f"{name}: training has the split {layout.training_split}, not {split!r}.")
     with nothing_collected():
         dataset = load(layout.trainer)(require_root(layout, root), **arguments)
+    shards = {sample.path.shard for sample in dataset.samples if isinstance(sample.path, Packed)}
+    for shard in sorted(shards):
+        if shard.suffix.lower() != ".parquet" and is_zipped(shard):
+            raise InputError(
+                f"{shard}: is gzipped, so that images are read from its beginning alone; training "
+                "reads them in any order: unzip it."
+            )
     return limited(whole_or_noted(dataset), limit)
 
 

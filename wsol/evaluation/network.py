@@ -16,6 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from wsol.boxes.one_level import largest_box_at
 from wsol.datasets.base import Dataset, Sample
+from wsol.datasets.reading_order import in_turns, is_packed, reading_order
 from wsol.datasets.settling import Finding, NoBoxLeftError, settle
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
@@ -87,10 +88,14 @@ class NetworkJudging:
         """
         options, dataset = self._options, self._evaluator.dataset
         size = min(options.batch_size, len(dataset))
-        shared = share.batches(size)
+        order = reading_order(dataset.samples)
+        ordered = Share(share.done[order], share.processes)
+        shared = [order[batch].tolist() for batch in ordered.batches(size)]
+        if is_packed(dataset.samples):
+            shared = in_turns(shared, self._workers)
         loader = DataLoader(
             _Photographs(dataset, self._network.preprocessing, self._size, options),
-            batch_sampler=[list(batch) for batch in shared],
+            batch_sampler=shared,
             num_workers=min(self._workers, size * len(shared)),
             collate_fn=partial(_collate, size=size),
             pin_memory=self._device.type == "cuda",

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import wsol
-from wsol.datasets.base import Dataset, Sample
+from wsol.datasets.base import Dataset, Packed, Sample
 from wsol.records.record import Environment
 
 _PACKAGES = ("torch", "torchvision", "numpy", "numba", "pycocotools", "scikit-image", "pillow")
@@ -92,9 +92,11 @@ def files_fingerprint(files: Iterable[tuple[str, Path]]) -> str:
 
 
 def sample_files(dataset: Dataset) -> Iterator[tuple[str, Path]]:
-    """Every photograph and mask of a data set, by the image's id."""
+    """Every photograph and mask of a data set, by the image's id; of one in a shard, the shard."""
     for sample in dataset.samples:
-        if sample.path is not None:
+        if isinstance(sample.path, Packed):
+            yield f"{sample.image_id} {sample.path.place}", sample.path.shard
+        elif sample.path is not None:
             yield sample.image_id, sample.path
         yield from mask_files(sample)
 

@@ -1,6 +1,7 @@
 """Checkpoint files: wsol's own, which carry all that an evaluation needs, and those of others."""
 
 import argparse
+import errno
 import pickle
 import re
 import zipfile
@@ -75,7 +76,21 @@ def write_torch_file(content: Any, path: Path) -> None:
     Given a name, torch would put it into the file, and an atomic file's first name is random.
     """
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            raise _written_in_part(error) from error
+
+
+def _written_in_part(error: RuntimeError) -> OSError:
+    """Why torch could not write a file: on a full disk it tells of a position that is not the
+    expected one, with the system's error behind it at best."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return OSError(errno.EIO, f"the disk may be full; torch says: {str(error).splitlines()[0]}")
 
 
 class Checkpoint(NamedTuple):

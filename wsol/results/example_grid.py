@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
-from wsol.datasets.loading import open_image
 from wsol.errors import InputError
 from wsol.records.outcomes import OutcomeInfo, OutcomeRow, read_outcomes, to_outcomes
 from wsol.results.examples import (
@@ -24,6 +23,7 @@ from wsol.results.examples import (
     grid_to_photograph,
     index_at,
     missing_photograph,
+    open_photograph,
     overlay,
     spread,
 )
@@ -179,4 +179,4 @@ def _photograph(outcome: OutcomeRow, root: Path | None) -> NDArray[np.uint8]:
     path = find_photograph(outcome.image_id, outcome.path, root)
     if path is None:
         raise InputError(missing_photograph(outcome.image_id, outcome.path, root))
-    return np.asarray(open_image(path))
+    return np.asarray(open_photograph(path, outcome.size))

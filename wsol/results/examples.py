@@ -10,9 +10,14 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
+from wsol.datasets.base import ImageFile
+from wsol.datasets.loading import open_image
+from wsol.datasets.shards import recorded_image
 from wsol.files import inside
 from wsol.records.outcomes import OutcomeRow
 
+_MOST_PIXELS = 50_000_000
+"""Of a photograph that is brought to its annotated size."""
 COLOUR_MAP = "inferno"
 """Of score maps: equal steps look equal, also in grey and with any colour vision."""
 OVERLAY_STRENGTH = 0.7
@@ -37,8 +42,8 @@ def spread(class_names: Sequence[str], count: int, seed: int) -> list[int]:
     return by_turn[:count].tolist()
 
 
-def find_photograph(image_id: str, recorded: str | None, root: Path | None) -> Path | None:
-    """The file of an image, or None if it is not there.
+def find_photograph(image_id: str, recorded: str | None, root: Path | None) -> ImageFile | None:
+    """The file of an image, or its place in a shard; None if it is not there.
 
     Args:
         image_id: a path relative to the data set's folder, or just the file's name.
@@ -50,13 +55,31 @@ def find_photograph(image_id: str, recorded: str | None, root: Path | None) -> P
         InputError: when the id leads out of `root`.
     """
     if root is None:
-        path = None if recorded is None else Path(recorded)
-        return path if path is not None and path.is_file() else None
+        path = None if recorded is None else recorded_image(recorded)
+        return path if path is not None and path.exists() else None
     candidates = [inside(root, image_id, "the per-image outcomes")]
     parts = PurePosixPath(recorded.replace("\\", "/")).parts if recorded else ()
     ends = (parts[start:] for start in range(len(parts)))
     candidates += [root.joinpath(*end) for end in ends if ".." not in end and end[0] != "/"]
     return next((path for path in candidates if path.is_file()), None)
+
+
+def open_photograph(path: ImageFile, size: tuple[int, int] | None) -> Image.Image:
+    """A photograph as its annotation sees it: turned, and of the annotated size (width, height).
+
+    Copies that were squashed or shrunk are stretched back, so that boxes lie where they belong.
+
+    Raises:
+        InputError: naming the file, when it cannot be opened.
+    """
+    photograph = open_image(path)
+    if size is None or photograph.size == size or size[0] * size[1] > _MOST_PIXELS:
+        return photograph
+    if photograph.size == size[::-1]:
+        upright = open_image(path, upright=True)
+        if upright.size == size:
+            return upright
+    return photograph.resize(size, Image.Resampling.BILINEAR)
 
 
 def missing_photograph(image_id: str, recorded: str | None, root: Path | None) -> str:

@@ -3,8 +3,6 @@
 Plain files without a server: a page with a table and a plot of each data set, and a page a run.
 """
 
-import json
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -172,13 +170,9 @@ def _record_row(run: Run, members: Sequence[Source], group: int, slug: str) -> _
     if all(source.outcomes is not None for source in members):
         status = RECOMPUTED if record.cam_method == _PRECOMPUTED else REPRODUCED
     policy = record.settings.get("threshold_policy") or {}
-    told = "; ".join(
-        f"{_FAMILIES.get(name, name)}: {text}" for name, text in policy.items()
-    )
+    told = "; ".join(f"{_FAMILIES.get(name, name)}: {text}" for name, text in policy.items())
     values = {name: value for name, value in data["metrics"].items() if value is not None}
-    spreads = {
-        name: rounded((high - low) / 2, 2) for name, (low, high) in data["ends"].items()
-    }
+    spreads = {name: rounded((high - low) / 2, 2) for name, (low, high) in data["ends"].items()}
     cells = {
         "model": label,
         "method": data["method"] or "–",
@@ -210,7 +204,7 @@ def _published_row(lines: Sequence[Published], group: int) -> _Row:
         "name": printable(name),
         "group": group,
         "method": first.method,
-        "axes": {name: None for name in AXES},
+        "axes": dict.fromkeys(AXES),
         "metrics": values,
         "ends": {},
         "models": [],

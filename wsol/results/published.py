@@ -17,8 +17,7 @@ from wsol.results.published_file import Block, ImageSet, Line, Source, read_regi
 
 _ERROR = "_error"
 # Arguments in a network's name that the size of the map and the method say.
-_TOLD_ELSEWHERE = re.compile("output stride |method |acol threshold ")
-_FORMER_NAMES = {"wsolevaluation": "choe2020"}
+_TOLD_ELSEWHERE = re.compile(r"output stride \d+|method \w+|acol threshold .*")
 _TRIPLE = ("top1_loc", "top5_loc", "gt_known_loc")
 _TRIPLE_DEFINITIONS = {
     "top1_loc": "The best class is right, and the box of its map has IoU 0.5.",
@@ -241,9 +240,9 @@ def opposite(metric: str) -> str:
 
 
 def convention_of(record: ResultRecord) -> str | None:
-    """A record's convention by today's name."""
+    """A record's convention, where it states one."""
     name = record.settings.get("convention")
-    return None if name is None else _FORMER_NAMES.get(str(name), str(name))
+    return None if name is None else str(name)
 
 
 def method_of(record: ResultRecord) -> str:
@@ -263,11 +262,7 @@ def _network(record: ResultRecord) -> tuple[str, int | None]:
     name = str(settings.get("baseline") or settings.get("network") or record.model)
     base, _, told = name.removesuffix(")").partition(" (")
     arguments = [argument for argument in told.split(", ") if argument]
-    kept = [
-        a
-        for a in arguments
-        if not re.fullmatch(r"output stride \d+|method \w+|acol threshold .*", a)
-    ]
+    kept = [argument for argument in arguments if not _TOLD_ELSEWHERE.fullmatch(argument)]
     network = f"{base} ({', '.join(kept)})" if kept else base
     if record.cost is not None:
         width, height = record.cost.map_size

@@ -24,11 +24,11 @@ from wsol.results.repeats import Run
 from wsol.results.report_data import (
     AXES,
     Gallery,
-    to_base64,
     chosen_images,
     expected_size,
     model_data,
     run_data,
+    to_base64,
 )
 from wsol.results.sources import Source
 
@@ -139,9 +139,7 @@ def write_report(
     return path
 
 
-def render(
-    template: str, style: str, scripts: Sequence[str], data: object, **values: Any
-) -> str:
+def render(template: str, style: str, scripts: Sequence[str], data: object, **values: Any) -> str:
     """A page of a template that runs only its own scripts and loads nothing.
 
     Args:

@@ -13,13 +13,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from wsol.boxes.geometry import to_xywh
-from wsol.datasets.loading import open_image
 from wsol.errors import InputError
 from wsol.records.outcomes import OutcomeInfo, OutcomeRow, read_outcomes, to_outcomes
 from wsol.results.breakdown import break_down
 from wsol.results.columns import column_values, frame, metric_columns
 from wsol.results.escaping import printable
-from wsol.results.examples import find_photograph, jpeg_uri, missing_photograph, spread
+from wsol.results.examples import (
+    find_photograph,
+    jpeg_uri,
+    missing_photograph,
+    open_photograph,
+    spread,
+)
 from wsol.results.image_facts import facts_of, read_facts
 from wsol.results.repeats import Run
 from wsol.results.sources import Source
@@ -79,7 +84,7 @@ class Gallery:
             self.missing.append(missing_photograph(outcome.image_id, outcome.path, self.root))
         else:
             try:
-                photograph = open_image(path)
+                photograph = open_photograph(path, outcome.size)
                 size, source = photograph.size, jpeg_uri(photograph, PHOTOGRAPH_SIDE)
             except InputError as error:
                 self.missing.append(str(error))
@@ -209,8 +214,7 @@ def _by_class(table: pa.Table, info: OutcomeInfo, gallery: Gallery) -> dict[str,
         "images": [group.images for group in groups],
         "metrics": {
             name: [
-                round(group.metrics[name], 2) if name in group.metrics else None
-                for group in groups
+                round(group.metrics[name], 2) if name in group.metrics else None for group in groups
             ]
             for name in names
         },

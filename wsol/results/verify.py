@@ -70,9 +70,7 @@ def verify(path: Path) -> Verified:
     recomputed = tuple(contributions(run.facts))
     taken = tuple(name for name in metric_columns([run.record]) if name not in recomputed)
     annotations = _annotations(table, run.record, outcomes, notes)
-    return Verified(
-        run.record, annotations, recomputed, taken, truth is not None, tuple(notes)
-    )
+    return Verified(run.record, annotations, recomputed, taken, truth is not None, tuple(notes))
 
 
 def annotations_of(table: pa.Table) -> Iterator[Annotation] | None:
@@ -95,9 +93,7 @@ def _check_images(table: pa.Table, record: ResultRecord, path: Path) -> None:
     if len(set(ids)) != len(ids):
         raise InputError(f"{path}: an image has two rows; evaluate again with --per-image.")
     if len(ids) != record.num_images:
-        raise InputError(
-            f"{path}: has {len(ids):,} images, the record says {record.num_images:,}."
-        )
+        raise InputError(f"{path}: has {len(ids):,} images, the record says {record.num_images:,}.")
 
 
 def _check_rows(table: pa.Table, info: OutcomeInfo, truth: Truth | None, path: Path) -> None:
@@ -168,9 +164,7 @@ def _check_switches(
         )
 
 
-def _annotations(
-    table: pa.Table, record: ResultRecord, path: Path, notes: list[str]
-) -> str | None:
+def _annotations(table: pa.Table, record: ResultRecord, path: Path, notes: list[str]) -> str | None:
     """The source of the known annotations that the images have.
 
     Raises:

@@ -1,7 +1,6 @@
 """Training images: labels and pixels, cropped and mirrored at random, reproducibly."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from wsol.datasets.base import Dataset
+from wsol.datasets.base import Dataset, ImageFile
 from wsol.datasets.loading import open_image
 from wsol.errors import InputError
 from wsol.maps.framing import fit
@@ -51,7 +50,7 @@ class TrainingImages(TorchDataset[tuple[Tensor, int]]):
             raise InputError(
                 f"{dataset.name}, split {dataset.split}: there is nothing to train on."
             )
-        self._items: list[tuple[Path, int]] = []
+        self._items: list[tuple[ImageFile, int]] = []
         for sample in dataset.samples:
             if sample.path is None:
                 raise InputError(
