@@ -116,9 +116,9 @@ def annotations(dataset, size=None):
     ("layout", "root", "split", "name"),
     [
         ("protocol", "wsol-metadata/ILSVRC/test", None, ("ILSVRC", "test")),
-        ("protocol", "wsol-metadata/ILSVRC/val", None, ("ILSVRC", "val")),
+        ("protocol", "wsol-metadata/ILSVRC/val", None, ("ILSVRC", "train-fullsup")),
         ("protocol", "wsol-metadata/CUB/test", None, ("CUB", "test")),
-        ("protocol", "wsol-metadata/CUB/val", None, ("CUB", "val")),
+        ("protocol", "wsol-metadata/CUB/val", None, ("CUB", "train-fullsup")),
         ("tiny-imagenet", "tiny-imagenet-200", "val", ("Tiny ImageNet", "val")),
     ],
 )

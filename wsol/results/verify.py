@@ -170,23 +170,23 @@ def _annotations(table: pa.Table, record: ResultRecord, path: Path, notes: list[
     Raises:
         InputError: when a known data set has other annotations.
     """
-    known = [k for k in known_contents() if k.is_called(record.dataset, record.split)]
-    if not known:
-        notes.append(f"The annotations of {record.dataset} {record.split} are not known here.")
-        return None
-    if all(len(table) != one.images for one in known):
-        counts = " or ".join(f"{one.images:,}" for one in known)
-        notes.append(f"{len(table):,} of {counts} images: not the whole set, so not comparable.")
-        return None
     annotations = annotations_of(table)
-    if annotations is None:
-        notes.append("Image sizes are not in the file: the annotations cannot be recognized.")
-        return None
-    digest = content_fingerprint(annotations)
-    for one in known:
+    digest = None if annotations is None else content_fingerprint(annotations)
+    for one in known_contents():
         if one.digest == digest:
             return one.source
-    raise InputError(
-        f"{path}: the annotations differ from {known[0].source} ({digest}, not "
-        f"{known[0].digest}): an id, label, size or box is another one."
-    )
+    known = [one for one in known_contents() if one.is_called(record.dataset, record.split)]
+    whole = [one for one in known if one.images == len(table)]
+    if not known:
+        notes.append(f"The annotations of {record.dataset} {record.split} are not known here.")
+    elif not whole:
+        counts = " or ".join(f"{one.images:,}" for one in known)
+        notes.append(f"{len(table):,} of {counts} images: not the whole set, so not comparable.")
+    elif digest is None:
+        notes.append("Image sizes are not in the file: the annotations cannot be recognized.")
+    else:
+        raise InputError(
+            f"{path}: the annotations differ from those of {whole[0].source} ({digest}, not "
+            f"{whole[0].digest}): an id, label, size or box is another one."
+        )
+    return None
