@@ -160,6 +160,8 @@ def test_true_boxes_are_where_they_are_in_a_reduced_photograph(tmp_path):
     write_run(tmp_path, "one", [made])
     figure = grid_figure(read_sources([tmp_path]), GridOptions(count=1))
     corner = figure.axes[0].patches[0]
-    assert (corner.get_x(), corner.get_y()) == (39.5, 19.5)
-    assert (corner.get_width(), corner.get_height()) == (40, 20)
+    assert (corner.get_x(), corner.get_y()) == (79.5, 39.5)
+    assert (corner.get_width(), corner.get_height()) == (80, 40)
+    (picture,) = figure.axes[0].images
+    assert picture.get_array().shape[:2] == (80, 160)
     assert figure.axes[0].get_title() == "cat\n0"

@@ -163,8 +163,8 @@ def write_labels(
 ) -> None:
     """Write each (text, x, y) beside its point and each (text, y) at the end of its line.
 
-    Labels stay within the axes, and clear of each other, of points, lines, `obstacles` (in pixels)
-    and the legend while there is room. A text too wide for the axes loses its middle.
+    Labels stay within the axes, and clear of each other, of points, lines and `obstacles` (in
+    pixels) while there is room. A text too wide for the axes loses its middle.
     """
     figure = axes.get_figure()
     assert isinstance(figure, Figure)
@@ -172,9 +172,6 @@ def write_labels(
     centres = axes.transData.transform([(x, y) for _, x, y in points])
     taken = [Bbox.from_bounds(x - 9, y - 9, 18, 18) for x, y in centres]
     taken += obstacles
-    legend = axes.get_legend()
-    if legend is not None:
-        taken.append(legend.get_window_extent())
     heights = [axes.transData.transform((1, y))[1] for _, y in lines]
     crossed = [Bbox.from_bounds(axes.bbox.x0, at - 1, axes.bbox.width, 2) for at in heights]
     for text, y in sorted(lines, key=lambda line: line[1]):

@@ -61,9 +61,9 @@ def cost_figure(
     if against == "latency" and len(devices) > 1:
         raise InputError(f"Times of {', '.join(map(str, devices))} do not compare in one plot.")
     with matplotlib.rc_context(STYLE):
-        figure = new_figure(5.6, 3.6)
-        axes = figure.subplots()
         families = list(dict.fromkeys(_family(run.record.model) for run, _, _ in networks))
+        figure = new_figure(5.6, 3.6 + 0.17 * -(-len(families) // 4) * (len(families) > 1))
+        axes = figure.subplots()
         ends = [_ends(run, name, y) for run, _, y in networks]
         sizes = [x for _, x, _ in networks]
         _draw_front(axes, sizes, [y for _, _, y in networks], ends)
@@ -91,7 +91,10 @@ def cost_figure(
         set_log_ticks(axes.xaxis, left, right, written, 4.8)
         axes.set_ylabel(f"{column.heading} (%)")
         if len(families) > 1:
-            axes.legend(loc="best", fontsize=8)
+            figure.legend(
+                *axes.get_legend_handles_labels(), loc="outside lower center",
+                ncols=min(4, len(families)), fontsize=8,
+            )  # fmt: skip
         axes.set_title(plain(f"{records[0].dataset} {records[0].split}"), loc="left", fontsize=9)
         figure.draw_without_rendering()
         write_labels(

@@ -110,6 +110,20 @@ def _worth(found: _Found) -> tuple[bool, bool, bool, str]:
 
 
 def _labels(records: Sequence[ResultRecord]) -> list[str]:
+    """Names that differ among the records of the same images."""
+    labels = [""] * len(records)
+    of_images: dict[tuple[str, str, int], list[int]] = {}
+    for place, record in enumerate(records):
+        images = (record.dataset, record.split, record.num_images)
+        of_images.setdefault(images, []).append(place)
+    for places in of_images.values():
+        names = _different([records[place] for place in places])
+        for place, name in zip(places, names, strict=True):
+            labels[place] = name
+    return labels
+
+
+def _different(records: Sequence[ResultRecord]) -> list[str]:
     """Names that differ: by method, weights, seed or convention where they do, else by number."""
     names = [record.model for record in records]
     data = frame(records)
