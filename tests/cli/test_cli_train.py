@@ -27,10 +27,10 @@ def train(shapes, out, *more, model="resnet50"):
     app(arguments, standalone_mode=False)
 
 
-def evaluate(shapes, folder, *more, model="resnet50"):
+def evaluate(shapes, folder, *more, model="resnet50", checkpoint="final.pt"):
     file = folder / "record.json"
     arguments = [
-        "evaluate", model, "--weights", str(folder / "best.pt"), "--data", "shapes", "--root",
+        "evaluate", model, "--weights", str(folder / checkpoint), "--data", "shapes", "--root",
         str(shapes), "--device", "cpu", "--no-coco", "--json", str(file), *map(str, more),
     ]  # fmt: skip
     app(arguments, standalone_mode=False)
@@ -55,7 +55,7 @@ def test_no_box_and_no_mask_is_read(shapes, tmp_path):
     with pytest.raises(InputError):
         read_shapes(blind, "train")
     train(blind, tmp_path / "out", "--precision", "fp16")
-    assert (tmp_path / "out" / "best.pt").exists()
+    assert (tmp_path / "out" / "final.pt").exists()
 
 
 def test_selection_and_chosen_thresholds(shapes, tmp_path, capsys):
@@ -126,11 +126,11 @@ def test_bad_input_is_said_before_anything_is_written(shapes, tmp_path, more, me
 
 def test_a_checkpoint_of_another_model_or_number_of_classes_is_refused(shapes, tmp_path):
     train(shapes, tmp_path / "first")
-    best = tmp_path / "first" / "best.pt"
+    final = tmp_path / "first" / "final.pt"
     with pytest.raises(InputError, match=r"is a checkpoint of resnet50 .* not of vgg16_gap"):
-        train(shapes, tmp_path / "out", "--weights", best, model="vgg16_gap")
+        train(shapes, tmp_path / "out", "--weights", final, model="vgg16_gap")
     with pytest.raises(InputError, match="method adl"):
-        train(shapes, tmp_path / "out", "--weights", best, "--wsol-method", "adl")
+        train(shapes, tmp_path / "out", "--weights", final, "--wsol-method", "adl")
     with pytest.raises(InputError, match="is the state of a training run"):
         train(shapes, tmp_path / "out", "--weights", tmp_path / "first" / "last.pt")
     assert not (tmp_path / "out").exists()

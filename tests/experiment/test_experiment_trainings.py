@@ -79,7 +79,7 @@ def test_networks_are_trained_once_and_then_evaluated(run, tmp_path, shapes):
     (other,) = (tmp_path / "checkpoints").glob("resnet18*has*/train.json")
     assert read_training_record(other).settings["learning_rate"] == 0.02
     alone = evaluate(
-        load_classifier("resnet18", str(tmp_path / "checkpoints" / "Narrow" / "best.pt")),
+        load_classifier("resnet18", str(tmp_path / "checkpoints" / "Narrow" / "final.pt")),
         first[0].task.dataset,
         EvaluationOptions(protocol=first[0].task.options.protocol),
     )
@@ -347,7 +347,7 @@ def test_seeds_repeat_a_training_as_one_row(run, tmp_path):
     assert [record.settings.get("training_seed") for record in records] == [0, 3, 0, None]
     first, second = (record.settings["weights_fingerprint"] for record in records[:2])
     assert first != second
-    assert (tmp_path / "checkpoints" / "Narrow-seed-3" / "best.pt").exists()
+    assert (tmp_path / "checkpoints" / "Narrow-seed-3" / "final.pt").exists()
     write_outputs(results, read_experiment(tmp_path / "experiment.yaml"), tmp_path / "out")
     table = (tmp_path / "out" / "table.md").read_text()
     assert table.count("Narrow") == 1 and "standard deviation over 2 seeds" in table
@@ -356,13 +356,13 @@ def test_seeds_repeat_a_training_as_one_row(run, tmp_path):
 
 
 def test_seeds_reach_the_weights_to_start_from(tmp_path):
-    text = EXPERIMENT.replace("train: {}", 'train: {weights: "runs/{seed}/best.pt"}')
+    text = EXPERIMENT.replace("train: {}", 'train: {weights: "runs/{seed}/final.pt"}')
     (tmp_path / "e.yaml").write_text(text.replace("cache: true", "seeds: [1, 2]"))
     experiment = read_experiment(tmp_path / "e.yaml")
     recipe = experiment.recipe_of(experiment.models[0])
     made = [recipe.with_seed(seed) for seed in recipe.all_seeds]
     assert [one.weights for one in made] == [
-        str(tmp_path / "runs" / str(seed) / "best.pt") for seed in (1, 2)
+        str(tmp_path / "runs" / str(seed) / "final.pt") for seed in (1, 2)
     ]
     # A model's own seed takes the place of the experiment's seeds.
     (tmp_path / "e.yaml").write_text(

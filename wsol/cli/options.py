@@ -18,6 +18,10 @@ JsonOption = Annotated[
     str | None,
     typer.Option("--json", metavar="FILE|-", help="Write the record(s) as JSON; - is stdout."),
 ]
+ShownJsonOption = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE|-", help="Write what is shown as JSON; - is stdout."),
+]
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="Folder for a record a model and the table.")
 ]

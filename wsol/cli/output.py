@@ -1,6 +1,7 @@
 """Where results go: the terminal, JSON files, folders; and where progress is kept meanwhile."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -19,8 +20,19 @@ if TYPE_CHECKING:
     from wsol.records.record import ResultRecord
     from wsol.results.cells import Layout
 
-# A file or a pipe has no width of its own: there, no table is squeezed.
-OUTPUT = Console(width=None if sys.stdout.isatty() else 180)
+OUTPUT = Console()
+
+
+def fit_output() -> None:
+    """Make tables as wide as the terminal, or as the variable COLUMNS says.
+
+    A file or a pipe has no width of its own: there, no table is squeezed without being told so.
+    """
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns) > 0:
+        OUTPUT.width = int(columns)
+    elif not sys.stdout.isatty():
+        OUTPUT.width = 180
 
 
 def progress_folder(
