@@ -18,7 +18,7 @@ from wsol.evaluation.judging import Classification, prepare
 from wsol.evaluation.network import _largest_box, fixed_foreground
 from wsol.evaluation.one_box import BoxJudge
 from wsol.evaluation.protocol import Protocol
-from wsol.maps.automatic import POLICIES
+from wsol.maps.policies import POLICIES
 from wsol.records.record import Metrics
 
 from support.conventions import bilinear, iou, minmax, restated

@@ -25,6 +25,8 @@ _MAP_FILES = (".npy", ".npz", ".h5", ".hdf5")
 `wsol boxes cat.jpg dog.jpg --model timm:convnext_tiny --threshold otsu --format voc --out boxes`
 
 `wsol boxes scoremaps/ --images photographs/ --threshold 0.35 --format coco --out boxes.json`
+
+`wsol boxes scoremaps/ --box-pixels fractions --out boxes.csv`
 """
 )
 def boxes(
@@ -93,6 +95,14 @@ def boxes(
         Literal["csv", "coco", "voc"],
         typer.Option("--format", help="csv, coco (a results file), or voc (an XML file an image)."),
     ] = "csv",
+    box_pixels: Annotated[
+        Literal["photograph", "fractions"],
+        typer.Option(
+            "--box-pixels",
+            help="Of CSV: pixels of the photograph, or fractions of its sides to the outer edges, "
+            "which hold for a copy of another size.",
+        ),
+    ] = "photograph",
     out: Annotated[
         Path | None,
         typer.Option("--out", help="The file, of voc the folder; default: the terminal."),
@@ -111,6 +121,9 @@ def boxes(
     from wsol.evaluation.protocol import parsed_threshold
     from wsol.files import require_writable, require_writable_folder
 
+    fractions = box_pixels == "fractions"
+    if fractions and file_format != "csv":
+        raise InputError(f"--box-pixels fractions: {file_format} has none; use --format csv.")
     if out is None and file_format == "voc":
         raise InputError("--format voc writes a file an image; name their folder with --out.")
     if out is not None:
@@ -126,7 +139,7 @@ def boxes(
             raise InputError(f"{sources[1]}: score maps are of one folder or file at a time.")
         from wsol.evaluation.found_boxes import boxes_of_maps
 
-        found = list(boxes_of_maps(sources[0], images, chosen, contours))
+        found = list(boxes_of_maps(sources[0], images, chosen, contours, at_least_grid=fractions))
     else:
         if images is not None:
             raise InputError("--images: goes with score maps; these are photographs themselves.")
@@ -141,7 +154,7 @@ def boxes(
                 layer, resize_mode, device, skip_bad,
             )
         )  # fmt: skip
-    _write(found, file_format, out)
+    _write(found, "fractions" if fractions else file_format, out)
 
 
 def _are_maps(sources: list[Path]) -> bool:

@@ -150,7 +150,7 @@ def deliver(records: "list[ResultRecord]", json_file: str | None, out: Path | No
     if json_file != "-":
         OUTPUT.print(terminal_table(records, layout))
         for record in records:
-            if record.metrics.loc_at:
+            if record.metrics.loc_at or record.metrics.max_box_acc_v2_chosen is not None:
                 OUTPUT.print(thresholds_table(record))
     for record in records:
         if record.skipped:

@@ -8,23 +8,17 @@ A COCO results file is a JSON list of `{"image_id", "category_id", "bbox": [x, y
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsol.datasets.base import ROUNDING, Dataset
 from wsol.errors import InputError
+from wsol.evaluation.box_corners import BoxCorners, BoxPixels
 from wsol.evaluation.box_writing import HEADER
 from wsol.evaluation.naming import ClassNames, ImageNames
 from wsol.reading import number, quoted, read_json, read_rows
-
-BoxCorners = Literal["inclusive", "exclusive"]
-"""Whether the far corner of a box is its last pixel, or one beyond it."""
-BoxPixels = Literal["photograph", "fractions", "grid"]
-"""What boxes are counted in: pixels of the photograph, fractions of its sides, or the pixels of the
-convention's own grid, with that convention's corners."""
-BOX_CORNERS, BOX_PIXELS = get_args(BoxCorners), get_args(BoxPixels)
 
 _WHAT = "boxes: CSV with the header image_id,x0,y0,x1,y1[,score[,class]], or COCO results JSON"
 
@@ -71,7 +65,8 @@ class GivenBoxes:
             place = int(outside.argmax())
             raise InputError(
                 f"{self.where[place]}: the box {_told(self.boxes[place])} lies outside its image "
-                f"of {size[0]}x{size[1]} pixels; see --box-pixels and --box-corners."
+                f"of {size[0]}x{size[1]} pixels; see --box-pixels and --box-corners, or write "
+                "fractions where the photographs are copies of another size."
             )
         inside: NDArray[np.float64] = edges - np.array([0, 0, 1, 1])
         return inside

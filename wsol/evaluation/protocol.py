@@ -14,7 +14,7 @@ from wsol.evaluation.conventions import (
     View,
     thresholds_told,
 )
-from wsol.maps.automatic import POLICIES
+from wsol.maps.policies import POLICIES
 from wsol.options import Options, one_of
 from wsol.reading import number
 
@@ -50,7 +50,7 @@ def parsed_threshold(value: Any) -> float | str:
 
 
 Threshold = Annotated[float | str, BeforeValidator(parsed_threshold)]
-"""In units that the convention has, or one of `wsol.maps.automatic.POLICIES`, by which each map
+"""In units that the convention has, or one of `wsol.maps.policies.POLICIES`, by which each map
 chooses its own."""
 
 
@@ -84,7 +84,7 @@ class Protocol(Options):
             has tight boxes, `>=` thresholds on the unquantized map and ground truth that is scaled
             without truncation.
         threshold: of GT-known, Top-1 and Top-5 Loc: a number, or one of
-            `wsol.maps.automatic.POLICIES`, by which each map chooses its own and no box has a part
+            `wsol.maps.policies.POLICIES`, by which each map chooses its own and no box has a part
             in it; None takes the convention's own.
         also_at: further thresholds to report accuracies at beside those: policies, and `best`, the
             threshold of MaxBoxAcc, for Top-1 and Top-5 Loc.
