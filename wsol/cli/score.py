@@ -12,6 +12,8 @@ from wsol.cli.output import (
     add_to_store,
     clear,
     deliver,
+    outcome_files,
+    print_records,
     progress_folder,
     require_targets,
     resume_hint,
@@ -71,7 +73,9 @@ def score(
     folder = progress_folder(None, json_file, resume, options.per_image)
     places = places_of(folder, "score", options.protocol.convention, resume=resume)
     with joined("cpu") as (processes, _), resume_hint(folder if processes.is_first else None):
-        processes.of_first(partial(require_targets, None, json_file, folder))
+        beside = outcome_files(json_file, ["score"])
+        targets = partial(require_targets, None, json_file, folder, store, outcomes=beside)
+        processes.of_first(targets)
         dataset = processes.together(data.whole)
         part = limited(dataset, data.limit)
         shown = track if processes.is_first else logged(processes.rank)
@@ -94,3 +98,4 @@ def score(
         if folder is not None and json_file is not None:
             settle_outcomes(folder, [place.name for place in kept], json_file, options.per_image)
             clear(folder)
+        print_records([record], json_file)

@@ -107,6 +107,9 @@ class SelectionOptions(Options):
     select_images: Place | None = Field(default=None, description="Its image root.")
     select_masks: Place | None = Field(default=None, description="Its mask root.")
     select_split: str | None = Field(default=None, description="Its split; default: the layout's.")
+    select_skip_bad_annotations: bool = Field(
+        default=False, description="Leave boxes out that are wrong, as for a test."
+    )
     pseudo_boxes: bool = Field(
         default=False,
         description="Its boxes are machine-made, so that no true box has a part in the choice; "
@@ -131,6 +134,7 @@ class SelectionOptions(Options):
             images=self.select_images,
             masks=self.select_masks,
             split=self.select_split,
+            skip_bad_annotations=self.select_skip_bad_annotations,
         ).whole()
 
 

@@ -25,7 +25,7 @@ from wsol.evaluation.judging import (
 from wsol.evaluation.options import ScoreOptions
 from wsol.evaluation.predictions import read_map_classes
 from wsol.evaluation.protocol import Protocol
-from wsol.evaluation.provenance import mask_files
+from wsol.evaluation.provenance import mask_files, photograph_file
 from wsol.evaluation.rows import outcome_row, row_of
 from wsol.maps.files import ScoreMaps
 from wsol.metrics.iou import iou_matrix
@@ -108,12 +108,15 @@ class GivenMaps:
         return settings
 
     def files(self, part: Dataset) -> Iterator[tuple[str, Path]]:
-        """The maps, the masks that they are compared with, and the file of their classes."""
+        """The maps, the masks that they are compared with, photographs that say which size boxes
+        are in, and the file of the maps' classes."""
         yield from self._maps.files
         if self._class_file is not None:
             yield "map classes", self._class_file
         for sample in part.samples:
             yield from mask_files(sample)
+            if sample.size is None:
+                yield from photograph_file(sample)
 
     def account_for(self, part: Dataset, skip_bad: bool) -> list[SkippedImage]:
         """Refuse missing and extra maps and classes before any work is done, or list them."""
@@ -266,8 +269,11 @@ class BoxesGiven:
         return kept | {"threshold_policy": {"gt_known_loc": "none: boxes were given"}}
 
     def files(self, part: Dataset) -> Iterator[tuple[str, Path]]:
-        """The file of boxes."""
+        """The file of boxes, and photographs that say which size they are in."""
         yield self._path.name, self._path
+        for sample in part.samples:
+            if sample.size is None:
+                yield from photograph_file(sample)
 
     def account_for(self, part: Dataset, skip_bad: bool) -> list[SkippedImage]:
         """Refuse images without any box before any work is done, or list them."""

@@ -66,6 +66,9 @@ class Watched:
     outputs: dict[str, tuple[Tensor, int]]
 
 
+_TURNED = ("T", "mT", "H", "mH")  # the attributes of a tensor that are moved copies of it
+
+
 class Calls(TorchFunctionMode):
     """Numbers the calls of torch functions; the same pass has the same numbers.
 
@@ -85,7 +88,7 @@ class Calls(TorchFunctionMode):
     ) -> Any:
         if func is torch._C._set_grad_enabled:
             return None
-        if name_of(func) == "__get__":
+        if name_of(func) == "__get__" and func.__self__.__name__ not in _TURNED:
             return func(*args, **(kwargs or {}))
         self.number += 1
         if name_of(func) == "detach":

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wsol.errors import InputError
-from wsol.files import write_text
+from wsol.files import exists, is_folder, write_text
 from wsol.reading import read_json
 
 SCHEMA = "wsol.record/2"
@@ -265,7 +265,7 @@ def record_files(paths: Iterable[Path]) -> list[Path]:
     files: dict[Path, Path] = {}  # by where they really are, so that none is read twice
     for path in map(Path, paths):
         found = [path]
-        if path.is_dir():
+        if is_folder(path):
             found = [file for file in _json_files(path) if _holds_records(file)]
             if not found:
                 raise InputError(f"{path}: has no record in it; expected JSON files of wsol.")
@@ -288,7 +288,7 @@ def write_order(files: Sequence[Path]) -> None:
 
 
 def _order(path: Path) -> list[str]:
-    names = _read_json(path) if path.exists() else []
+    names = _read_json(path) if exists(path) else []
     return list(map(str, names)) if isinstance(names, list) else []
 
 
