@@ -128,7 +128,7 @@ def evaluate(
         resume_hint(folder if processes.is_first else None),
     ):
         targets = partial(require_targets, out, json_file, folder, store, options.save_scoremaps)
-        beside = outcome_files(json_file, file_names(requests))
+        beside = outcome_files(json_file, record_names(requests, options))
         processes.of_first(partial(targets, outcomes=beside))
         if processes.count > 1:
             options = options.replaced(device=own_device)

@@ -66,14 +66,15 @@ def score(
     counts; boxes without a class are of any.
     """
     from wsol.datasets.base import limited
-    from wsol.evaluation.lifecycle import places_of
+    from wsol.evaluation.lifecycle import names_of, places_of
     from wsol.evaluation.precomputed import score_each
     from wsol.processes import joined
 
     folder = progress_folder(None, json_file, resume, options.per_image)
     places = places_of(folder, "score", options.protocol.convention, resume=resume)
     with joined("cpu") as (processes, _), resume_hint(folder if processes.is_first else None):
-        beside = outcome_files(json_file, ["score"])
+        names = names_of("score", options.protocol.convention)
+        beside = outcome_files(json_file, names)
         targets = partial(require_targets, None, json_file, folder, store, outcomes=beside)
         processes.of_first(targets)
         dataset = processes.together(data.whole)
@@ -98,4 +99,4 @@ def score(
         if folder is not None and json_file is not None:
             settle_outcomes(folder, [place.name for place in kept], json_file, options.per_image)
             clear(folder)
-        print_records([record], json_file)
+        print_records(records, json_file)
