@@ -110,7 +110,7 @@ def test_what_is_wrong_is_said(place):
 
 def test_training_chooses_on_machine_made_boxes(place):
     command(place, "train", "resnet18", "--width", "0.0625", "--data", "shapes", "--root", "shapes",
-            *SELECT, "--pseudo-boxes", "--epochs", "1", "--size", "32", "--workers", "0",
+            *SELECT, "--pseudo-boxes", "--epochs", "1", "--size", "64", "--workers", "0",
             "--batch-size", "4", "--out", "run")  # fmt: skip
     record = json.loads((place / "run" / "train.json").read_text())
     assert record["chosen"]["pseudo_boxes"] is True

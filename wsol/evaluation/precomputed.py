@@ -10,7 +10,9 @@ from wsol.datasets.settling import NoBoxLeftError, settle
 from wsol.errors import InputError
 from wsol.evaluation.box_reading import is_box_file
 from wsol.evaluation.evaluator import Evaluator
-from wsol.evaluation.given import BoxesGiven, Given, GivenMaps
+from wsol.evaluation.given import Given
+from wsol.evaluation.given_boxes import BoxesGiven
+from wsol.evaluation.given_maps import MapsGiven
 from wsol.evaluation.lifecycle import (
     Judged,
     Place,
@@ -95,7 +97,7 @@ def score_each(
         given = BoxesGiven(Path(path), dataset, options)
     else:
         _require_one_frame(each)
-        given = GivenMaps(Path(path), dataset, options)
+        given = MapsGiven(Path(path), dataset, options)
     left_out = given.account_for(part, options.skip_bad)
     gone = {item.image_id for item in left_out}
     predictions = None
