@@ -21,7 +21,7 @@ from wsol.datasets.loading import image_size
 from wsol.datasets.settling import Finding
 from wsol.errors import InputError
 from wsol.evaluation.protocol import Protocol
-from wsol.maps.normalize import is_constant, on_grid
+from wsol.maps.normalize import Upsampling, is_constant, on_grid
 from wsol.metrics.box_accuracy import best_iou_per_threshold
 from wsol.metrics.image_mean import AnnotatedMap
 from wsol.metrics.iou import iou_matrix
@@ -115,15 +115,17 @@ def validate_map(score_map: NDArray[Any]) -> NDArray[Any]:
     return score_map
 
 
-def to_grid(score_map: NDArray[Any], grid: tuple[int, int]) -> NDArray[Any]:
+def to_grid(
+    score_map: NDArray[Any], grid: tuple[int, int], upsampling: Upsampling = "bicubic"
+) -> NDArray[Any]:
     """A valid map on the evaluation grid (width, height).
 
     A map that already has that size is returned as it is, but for a constant one, which is a map
-    of zeros at any size. Any other is upsampled or reduced bicubically (a = -0.75, pixel centres
-    aligned) and min-max normalized afterwards, because bicubic interpolation overshoots; this is
-    the order of the published protocol.
+    of zeros at any size. Any other is upsampled or reduced, by the published protocol bicubically
+    (a = -0.75, pixel centres aligned), and min-max normalized afterwards, because bicubic
+    interpolation overshoots; this is the order of the published protocol.
     """
-    return on_grid(score_map, grid, "bicubic", "if-resized")
+    return on_grid(score_map, grid, upsampling, "if-resized")
 
 
 def is_dim(score_map: NDArray[Any], grid: tuple[int, int]) -> bool:
@@ -173,7 +175,7 @@ def prepare(score_map: NDArray[Any], protocol: Protocol) -> PreparedMap:
 def ground_truth_on_grid(boxes: Boxes, size: tuple[int, int], protocol: Protocol) -> Boxes:
     """True boxes (n, 4) of an image of `size` (width, height) on the protocol's grid."""
     scale = protocol_ground_truth if protocol.engine == "choe2020" else exact_ground_truth
-    return np.asarray(scale(boxes, size, protocol.grid), dtype=np.float64)
+    return np.asarray(scale(boxes, size, protocol.map_grid), dtype=np.float64)
 
 
 def prepare_map(
@@ -194,8 +196,9 @@ def prepare_map(
         valid = validate_map(score_map)
     except ValueError as error:
         raise InputError(f"{where(image_id)}: {error}.") from error
-    prepared = prepare(to_grid(valid, protocol.grid), protocol)
-    return replace(prepared, is_dim=is_dim(valid, protocol.grid))
+    grid, upsampling = protocol.map_grid, protocol.rules.upsampling
+    prepared = prepare(to_grid(valid, grid, upsampling), protocol)
+    return replace(prepared, is_dim=is_dim(valid, grid))
 
 
 def judge_map(
@@ -247,7 +250,7 @@ def judge(
         fixed_iou = float(iou_matrix(fixed_boxes, truth).max()) if len(fixed_boxes) else 0.0
     pixels, mask = None, None
     if sample.mask is not None:
-        mask = load_mask(sample.mask, protocol.grid)
+        mask = load_mask(sample.mask, protocol.map_grid)
         pixels = pixel_histograms(prepared.score_map, mask, protocol.thresholds)
     values: dict[str, float | None] = {}
     if protocol.metric:

@@ -90,7 +90,7 @@ def score_each(
     """
     options, part = each[0], evaluated or dataset
     require_images(part)
-    _require_one_frame(each)
+    _require_sense(each)
     maps = ScoreMaps(path, (sample.image_id for sample in dataset.samples))
     left_out = _account_for_maps(maps, part, options.skip_bad)
     evaluators = [Evaluator(part, own.protocol, options.name or "these maps") for own in each]
@@ -139,9 +139,11 @@ def score_each(
     )
 
 
-def _require_one_frame(each: Sequence[ScoreOptions]) -> None:
-    """Refuse conventions whose maps cannot be the same."""
+def _require_sense(each: Sequence[ScoreOptions]) -> None:
+    """Refuse conventions whose maps cannot be the same, and views without a network."""
     first, *others = (options.protocol for options in each)
+    if first.views is not None:
+        raise InputError("--views: is what a network classifies, and there is none; leave it out.")
     for other in others:
         if other.frame_view != first.frame_view:
             raise InputError(
@@ -155,7 +157,7 @@ def _settings(evaluator: Evaluator, path: Path, options: ScoreOptions) -> dict[s
     settings = evaluator.protocol.settings() | data_settings(evaluator.dataset)
     settings |= {"score_maps": path.resolve().name, "skip_bad_images": options.skip_bad}
     if evaluator.box_judge is not None:
-        settings |= box_settings(evaluator.box_judge, classified=False)
+        settings |= box_settings(evaluator.box_judge)
     return settings
 
 
