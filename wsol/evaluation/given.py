@@ -98,7 +98,7 @@ def missed(
 def row_of_box(outcome: Outcome, sample: Sample, evaluator: Evaluator) -> OutcomeRow:
     """The row of an image whose only box stands at every threshold; its map is the box filled."""
     protocol = evaluator.protocol
-    width, height = protocol.grid
+    width, height = protocol.map_grid
     x0, y0, x1, y1 = np.rint(outcome.fixed_box).astype(int).tolist()
     iou = np.nan if outcome.fixed_iou is None else outcome.fixed_iou
     filled = np.zeros((height, width), np.float32)

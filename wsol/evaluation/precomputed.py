@@ -92,12 +92,9 @@ def score_each(
     """
     options, part = each[0], evaluated or dataset
     require_images(part)
-    given: Given
-    if is_box_file(path):
-        given = BoxesGiven(Path(path), dataset, options)
-    else:
-        _require_one_frame(each)
-        given = MapsGiven(Path(path), dataset, options)
+    are_boxes = is_box_file(path)
+    _require_sense(each, one_frame=not are_boxes)
+    given: Given = (BoxesGiven if are_boxes else MapsGiven)(Path(path), dataset, options)
     left_out = given.account_for(part, options.skip_bad)
     gone = {item.image_id for item in left_out}
     predictions = None
@@ -158,11 +155,17 @@ def score_each(
     )
 
 
-def _require_one_frame(each: Sequence[ScoreOptions]) -> None:
-    """Refuse conventions whose maps cannot be the same."""
+def _require_sense(each: Sequence[ScoreOptions], *, one_frame: bool) -> None:
+    """Refuse conventions whose maps cannot be the same, and views without a network.
+
+    Args:
+        one_frame: maps have only one; boxes come onto any.
+    """
     first, *others = (options.protocol for options in each)
+    if first.views is not None:
+        raise InputError("--views: is what a network classifies, and there is none; leave it out.")
     for other in others:
-        if other.frame_view != first.frame_view:
+        if one_frame and other.frame_view != first.frame_view:
             raise InputError(
                 f"convention: maps of {first.rules.name} lie on the {_FRAMES[first.frame_view]}, "
                 f"those of {other.rules.name} on the {_FRAMES[other.frame_view]}; score them apart."
@@ -173,7 +176,7 @@ def _settings(evaluator: Evaluator, given: Given, options: ScoreOptions) -> dict
     """Everything that decides the numbers under one convention, in JSON values."""
     settings = evaluator.protocol.settings()
     if evaluator.box_judge is not None:
-        settings |= box_settings(evaluator.box_judge, classified=False)
+        settings |= box_settings(evaluator.box_judge)
     settings = given.told(settings) | data_settings(evaluator.dataset) | given.settings
     if options.predictions is not None:
         settings["predictions"] = options.predictions.name

@@ -31,7 +31,7 @@ def with_chosen(
     """
     if options.threshold_from is not None:
         raise InputError("--select-data and --threshold-from both choose thresholds; use one.")
-    searching = [protocol for protocol in options.protocol.each() if protocol.rules.searches]
+    searching = [own for own in options.protocol.each() if not own.asks_for_one_box]
     if len(searching) != 1:
         names = ", ".join(options.protocol.convention)
         raise InputError(
