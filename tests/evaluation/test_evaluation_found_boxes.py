@@ -21,7 +21,7 @@ from support.data_files import picture
 
 def components(score_map, share):
     """The components' boxes and sizes by scikit-image, in raster order."""
-    if score_map.max() <= 0:
+    if score_map.max() == score_map.min():
         return []
     foreground = score_map.astype(np.float64) >= share * float(score_map.max())
     return [
@@ -40,10 +40,10 @@ def test_the_boxes_of_a_map_are_those_of_its_components(seed, side, threshold):
     score_map = (rng.integers(0, 5, (side, side + 1)) / 4).astype(np.float32)
     share = threshold
     if isinstance(threshold, str):
-        share = 1.0
+        chosen = float(score_map.max())
         if score_map.min() < score_map.max():
-            chosen = getattr(filters, f"threshold_{threshold}")(score_map)
-            share = float(chosen) / float(score_map.max())
+            chosen = float(getattr(filters, f"threshold_{threshold}")(score_map))
+        share = chosen / (float(score_map.max()) or 1.0)
     expected = components(score_map, share)
     every = boxes_of_map(score_map, threshold, "all").tolist()
     assert sorted(every) == sorted(box for box, _ in expected)

@@ -436,3 +436,15 @@ def test_a_classifier_gates_boxes_without_a_class(tmp_path):
     evaluator = Evaluator(data)
     evaluator.update(np.eye(8), "val/000.jpg", Classification(9, np.array([1]), np.zeros(1), None))
     assert evaluator.compute().top5_cls == 0
+
+
+def test_boxes_of_a_network_of_other_classes(tmp_path):
+    data = annotated(2)
+    rows = [(s.image_id, *s.boxes[0].astype(int), 0.5, "n02105855") for s in data]
+    path = csv_of(tmp_path / "b.csv", rows)
+    with pytest.raises(
+        InputError, match=r"b\.csv:2: 'n02105855' is no class of birds.*--no-box-classes"
+    ):
+        score(path, data, options())
+    record = score(path, data, options(box_classes=False))
+    assert record.metrics.gt_known_loc == 100 and record.settings["box_classes"] is False

@@ -93,12 +93,18 @@ def is_box_file(path: Path) -> bool:
 
 
 def read_boxes(
-    path: Path, dataset: Dataset, corners: BoxCorners, *, skip_bad: bool = False
+    path: Path,
+    dataset: Dataset,
+    corners: BoxCorners,
+    *,
+    with_classes: bool = True,
+    skip_bad: bool = False,
 ) -> BoxFile:
     """The boxes of a file.
 
     Args:
         corners: of a CSV file; COCO's are exclusive.
+        with_classes: take the classes that the file names; otherwise boxes are of none.
         skip_bad: list images that the data set has not, instead of refusing them.
 
     Raises:
@@ -125,7 +131,13 @@ def read_boxes(
             extra.append((row.image, row.where))
             continue
         _require_box(row, corners)
-        label = None if row.name is None else classes.label(row.name, row.where)
+        label = None
+        if row.name is not None and with_classes:
+            try:
+                label = classes.label(row.name, row.where)
+            except InputError as error:
+                told = f"{error} --no-box-classes takes the boxes without their classes."
+                raise InputError(told) from error
         found.setdefault(image_id, []).append((row, label))
     of = {image_id: _gathered(image_id, items) for image_id, items in found.items()}
     return BoxFile(path, of, extra, corners)

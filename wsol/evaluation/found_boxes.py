@@ -23,6 +23,7 @@ from wsol.errors import InputError
 from wsol.evaluation.box_writing import FoundBoxes
 from wsol.evaluation.judging import share_of, to_grid, validate_map
 from wsol.maps.files import ScoreMaps
+from wsol.maps.normalize import is_constant
 
 GRID = (224, 224)
 """(width, height) of a network's maps, on which the published protocol compares boxes."""
@@ -34,9 +35,12 @@ def boxes_of_map(
     """The boxes of a map's components at a threshold, in no order; (n, 4) inclusive corners on it.
 
     Args:
-        score_map: (H, W) finite, not negative. One that is zero everywhere has no box.
+        score_map: (H, W) finite, not negative. A constant one, which says nothing about where the
+            object is, has no box.
         threshold: in units of the map's maximum, or a policy of `wsol.maps.automatic`.
     """
+    if is_constant(score_map):
+        return np.empty((0, 4), np.int32)
     levels = exact_levels(score_map, np.array([share_of(score_map, threshold)]))
     if contours == "largest":
         return largest_box_at(levels, 0, "exact")

@@ -48,13 +48,21 @@ class BoxesGiven:
                 raise InputError(f"{option}: is for score maps; {path} has boxes.")
         self._path = path
         self._pixels = options.box_pixels
-        self._file = read_boxes(path, dataset, options.box_corners, skip_bad=options.skip_bad)
+        self._file = read_boxes(
+            path,
+            dataset,
+            options.box_corners,
+            with_classes=options.box_classes,
+            skip_bad=options.skip_bad,
+        )
         self._without_label = 0
         self.settings: dict[str, Any] = {
             "boxes": path.resolve().name,
             "box_corners": self._file.corners,
             "box_pixels": options.box_pixels,
         }
+        if not options.box_classes:
+            self.settings["box_classes"] = False
 
     def protocol(self, protocol: Protocol) -> Protocol:
         """The same box stands at the two thresholds that are the fewest there can be."""

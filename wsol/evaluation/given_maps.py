@@ -39,6 +39,7 @@ class MapsGiven:
         for option, value, usual in (
             ("--box-corners", options.box_corners, "inclusive"),
             ("--box-pixels", options.box_pixels, "photograph"),
+            ("--no-box-classes", options.box_classes, True),
         ):
             if value != usual:
                 raise InputError(f"{option}: goes with a file of boxes; {path} has score maps.")

@@ -142,6 +142,11 @@ class ScoreOptions(Options):
         ge=1,
         description="Threads that read maps and turn them into boxes; default: all cores.",
     )
+    box_classes: bool = Field(
+        default=True,
+        description="Whether boxes are of the classes that their file names; without, each stands "
+        "for its image's label, as those of a network of other classes.",
+    )
     skip_bad: bool = Field(
         default=False, description="Leave bad, missing and extra maps or boxes out, list them."
     )
