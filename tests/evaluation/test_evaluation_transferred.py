@@ -97,6 +97,7 @@ def test_what_is_wrong_is_said(place):
         (("--select-data", "protocol"), "needs both"),
         ((*SELECT, "--threshold-from", "selection.json"), "both choose thresholds"),
         ((*SELECT, "--convention", "sat"), "choe2020 or exact"),
+        ((*SELECT, "--method", "cam,gradcam"), "cam, gradcam are several"),
         ((*SELECT, "--convention", "choe2020,exact"), "choe2020, exact"),
     ):
         _, err = command(place, "evaluate", "center", *SHAPES, *arguments, code=2)

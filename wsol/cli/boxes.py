@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from wsol.cli.app import app
+from wsol.cli.options import ThresholdText, threshold_of
 from wsol.cli.output import tell
 from wsol.errors import InputError
 from wsol.options import ResizeMode
@@ -59,15 +60,7 @@ def boxes(
             "photograph the most probable.",
         ),
     ] = None,
-    threshold: Annotated[
-        str,
-        typer.Option(
-            "--threshold",
-            metavar="NUMBER|POLICY",
-            help="Times the map's maximum; or otsu, li, yen, triangle, isodata or mean, by which "
-            "each map chooses its own.",
-        ),
-    ] = "0.2",
+    threshold: ThresholdText = "0.2",
     contours: Annotated[
         Literal["largest", "all"],
         typer.Option("--contours", help="One box, of the largest component, or one of each."),
@@ -118,7 +111,6 @@ def boxes(
     reaches the threshold and touches, also at corners; its score is the map's mean inside of its
     box times the class's probability, where a network says one.
     """
-    from wsol.evaluation.protocol import parsed_threshold
     from wsol.files import require_writable, require_writable_folder
 
     fractions = box_pixels == "fractions"
@@ -128,10 +120,7 @@ def boxes(
         raise InputError("--format voc writes a file an image; name their folder with --out.")
     if out is not None:
         (require_writable_folder if file_format == "voc" else require_writable)(out)
-    try:
-        chosen = parsed_threshold(threshold)
-    except ValueError as error:
-        raise InputError(f"--threshold: {error}.") from error
+    chosen = threshold_of(threshold)
     if _are_maps(sources):
         if model is not None:
             raise InputError(f"{sources[0]}: has score maps, for which --model has nothing to do.")

@@ -26,11 +26,16 @@ def with_chosen(
         pseudo_boxes: the set's boxes are machine-made (Murtaza et al., WACV 2025).
 
     Raises:
-        InputError: when thresholds are named already, or not exactly one of the conventions
-            searches them.
+        InputError: when thresholds are named already, there are several methods, whose thresholds
+            nothing tells apart, or not exactly one of the conventions searches them.
     """
     if options.threshold_from is not None:
         raise InputError("--select-data and --threshold-from both choose thresholds; use one.")
+    if len(options.method) > 1:
+        raise InputError(
+            f"--select-data: chooses thresholds of one method's maps; {', '.join(options.method)} "
+            "are several, evaluate them in turn."
+        )
     searching = [own for own in options.protocol.each() if not own.asks_for_one_box]
     if len(searching) != 1:
         names = ", ".join(options.protocol.convention)
