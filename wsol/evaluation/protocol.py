@@ -45,7 +45,10 @@ def parsed_threshold(value: Any) -> float | str:
         try:
             value = number(value)
         except ValueError:
-            return one_of(value, POLICIES)
+            try:
+                return one_of(value, POLICIES)
+            except ValueError as error:
+                raise ValueError(str(error).replace("be ", "be a number or ", 1)) from error
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"should be from 0 to 1, or one of {', '.join(POLICIES)}, not {value!r}")
     return float(value)
