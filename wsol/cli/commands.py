@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 _FIRST_SENTENCES = {
     "evaluate": "Evaluate classifiers and baselines on a data set: localization beside parameters.",
-    "score": "Evaluate score maps that your own method wrote.",
+    "score": "Evaluate score maps or boxes that your own method wrote.",
     "compare": "Run a whole comparison from one file, skipping what the results folder has "
     "already.",
     "train": "Train a classifier from image-level labels alone; no box is read.",
