@@ -98,8 +98,9 @@ def evaluate(
             name = f"{name}-{number}" if number else name
             own = made.replaced(method=(method,))
             places = places_of(folder, name, own.protocol.convention, resume=resume)
-            each = own.each()
-            records += evaluate_model(item, None, dataset, each, places=places, track=no_progress)
+            records += evaluate_model(
+                item, None, dataset, own.each(), places=places, track=no_progress
+            )
     return records if several else records[0]
 
 

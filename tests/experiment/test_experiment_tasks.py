@@ -282,7 +282,26 @@ def test_the_centre_baseline_of_this_project(shared_data, tmp_path, monkeypatch)
     cub = experiment.model_copy(
         update={"data": experiment.data[1:], "models": experiment.models[:1]}
     )
-    (result,) = run_tasks(plan(cub), Store(tmp_path / "store"), modules=tmp_path)
+    (result,) = run_tasks(plan(cub), Store(tmp_path / "store"))
     assert f"{result.record.metrics.box_acc['0.5']:.2f}" == "59.60"
     kept = checkout / "results" / "center-baseline" / "records" / "CUB-center.json"
     assert result.record.metrics == read_records(kept)[0].metrics
+
+
+def test_a_data_set_of_one_s_own_lies_beside_the_experiment(tmp_path, run_experiment):
+    (tmp_path / "beside_the_file.py").write_text(
+        "from dataclasses import replace\n"
+        "from wsol.datasets.registry import open_dataset\n"
+        "def half(root):\n"
+        "    whole = open_dataset('shapes', root)\n"
+        "    return replace(whole, samples=whole.samples[::2])\n"
+    )
+    generate_shapes(tmp_path / "data", train=0, val=0, test=6, size=48, seed=0)
+    (result,) = run_experiment(
+        tmp_path,
+        "name: own\n"
+        "data: {name: 'beside_the_file:half', root: data}\n"
+        "models: [center]\n"
+        "protocol: {threshold_step: 0.1}\n",
+    )
+    assert result.state == "evaluated" and result.record.num_images == 3

@@ -7,8 +7,8 @@ import typer
 from rich.markup import escape
 
 from wsol.cli.app import app
-from wsol.cli.options import JsonOption, takes
-from wsol.cli.output import OUTPUT, write_json
+from wsol.cli.options import ShownJsonOption, takes
+from wsol.cli.output import OUTPUT, require_targets, write_json
 from wsol.datasets.options import DataOptions
 from wsol.datasets.registry import DATASETS, LAYOUTS, require_data_name
 from wsol.errors import InputError
@@ -36,7 +36,7 @@ def check(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Threads; default: all cores.")
     ] = None,
-    json_file: JsonOption = None,
+    json_file: ShownJsonOption = None,
 ) -> None:
     """Verify a copy: counts, missing or undecodable images, everything wrong with annotations.
 
@@ -47,6 +47,7 @@ def check(
     from wsol.datasets.parsing import Problems
     from wsol.pipeline import usable_cores
 
+    require_targets(None, json_file, None)
     problems = Problems()
     dataset = limited(place.whole(problems), place.limit)
     with track(f"checking {dataset.name}", len(dataset)) as advance:

@@ -11,6 +11,8 @@ from wsol.cli.output import (
     add_to_store,
     clear,
     deliver,
+    outcome_files,
+    print_records,
     progress_folder,
     require_targets,
     resume_hint,
@@ -117,7 +119,9 @@ def evaluate(
         joined(usable_device(options.device)) as (processes, own_device),
         resume_hint(folder if processes.is_first else None),
     ):
-        processes.of_first(partial(require_targets, out, json_file, folder))
+        targets = partial(require_targets, out, json_file, folder, store, options.save_scoremaps)
+        beside = outcome_files(json_file, record_names(requests, options))
+        processes.of_first(partial(targets, outcomes=beside))
         if processes.count > 1:
             options = options.replaced(device=own_device)
         dataset = processes.together(lambda: limited(data.whole(), data.limit))
@@ -141,6 +145,7 @@ def evaluate(
         if out is None and folder is not None and json_file is not None:
             settle_outcomes(folder, names, json_file, options.per_image)
             clear(folder)
+        print_records(records, json_file)
 
 
 def _say_nothing(text: str) -> None:

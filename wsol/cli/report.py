@@ -42,16 +42,19 @@ def report(
     The examples need per-image outcomes beside the records: `wsol evaluate ... --per-image
     --out DIR`.
     """
-    from wsol.files import require_folder
+    from wsol.files import require_folder, require_writable_folder
     from wsol.results.report import ReportOptions, write_report
     from wsol.results.sources import read_sources
 
     if images is not None:
         require_folder(images, "the folder of the photographs")
+    require_writable_folder(out)
     path = write_report(
-        read_sources(records),
+        read_sources(records, conventions=True),
         out,
         ReportOptions(title=title, examples=examples, images=images, seed=seed),
         warn=lambda message: MESSAGES.print(f"wsol: {escape(message)}", soft_wrap=True),
+        tell=lambda message: MESSAGES.print(escape(message), soft_wrap=True),
     )
-    OUTPUT.print(f"Written to {escape(str(path))}", soft_wrap=True)
+    size = path.stat().st_size / 1e6
+    OUTPUT.print(f"Written to {escape(str(path))} ({size:.1f} MB)", soft_wrap=True)

@@ -23,7 +23,7 @@ from wsol.evaluation.judging import Outcome
 from wsol.evaluation.provenance import environment, files_fingerprint, fingerprint
 from wsol.evaluation.rows import OutcomeFile
 from wsol.evaluation.shares import OthersFailedError, Share, Tally
-from wsol.files import write_text
+from wsol.files import is_folder, write_text
 from wsol.processes import ALONE, Processes
 from wsol.records.outcomes import OUTCOMES_SUFFIX
 from wsol.records.record import ResultRecord, SkippedImage, Timing, write_record
@@ -70,7 +70,7 @@ class Place:
     def saved(self) -> list[Path]:
         """The progress of any process that has left some, by rank."""
         rank = re.compile(re.escape(f".{self.name}.progress") + r"(?:-(\d+))?\.npz")
-        if not self.folder.is_dir():
+        if not is_folder(self.folder):
             return []
         found = [(rank.fullmatch(path.name), path) for path in self.folder.iterdir()]
         return [

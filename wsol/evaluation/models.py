@@ -16,6 +16,7 @@ from wsol.evaluation.lifecycle import Place, ignore_progress, names_of, places_o
 from wsol.evaluation.loop import evaluate_each, model_cost
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.settings import localizer, run_settings, with_coco
+from wsol.files import exists
 from wsol.maps.baselines import BASELINES
 from wsol.models.classifier import Classifier
 from wsol.models.registry import load_classifier
@@ -96,7 +97,7 @@ def pair_weights(
 
 def _files(weights: str) -> list[str]:
     """The files that a name with `*` stands for, numbers in their order; else the name itself."""
-    if weights in ("default", "none") or "*" not in weights or Path(weights).exists():
+    if weights in ("default", "none") or "*" not in weights or exists(Path(weights)):
         return [weights]
     parts = Path(weights).expanduser().parts
     first = next(number for number, part in enumerate(parts) if "*" in part)
@@ -331,7 +332,7 @@ def weights_name(request: ModelRequest) -> str | None:
 
 
 def _finished(place: Place, settings: dict[str, object], per_image: bool) -> ResultRecord | None:
-    if not place.record.exists() or (per_image and not place.outcomes.exists()):
+    if not exists(place.record) or (per_image and not exists(place.outcomes)):
         return None
     record = read_records(place.record)[0]
     return record if record.settings == settings else None

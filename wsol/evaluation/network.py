@@ -18,7 +18,7 @@ from wsol.datasets.reading_order import in_turns, is_packed, reading_order
 from wsol.errors import InputError
 from wsol.evaluation.conventions import View
 from wsol.evaluation.evaluator import Evaluator
-from wsol.evaluation.judging import Classification, Outcome, judge, prepare, size_of
+from wsol.evaluation.judging import Classification, Outcome, judge, prepare, share_of, size_of
 from wsol.evaluation.lifecycle import Judged, Seconds
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.photographs import Batch, Photographs, collate, own
@@ -30,6 +30,7 @@ from wsol.maps.files import save_score_map
 from wsol.maps.foreground import foreground
 from wsol.maps.framing import maps_on_grid, unfinished_maps
 from wsol.maps.methods.view import View as MethodView
+from wsol.maps.normalize import normalize
 from wsol.models.classifier import Classifier, match_classes
 from wsol.models.device import usable_device
 from wsol.models.fast import sped_up
@@ -330,9 +331,20 @@ def _job(run: NetworkJudging, arrived: "_MapsOnTheWay", index: int) -> Callable[
 
 
 def fixed_foreground(maps: Tensor, protocol: Protocol) -> Tensor:
-    """Where unfinished maps (..., H, W) lie above the fixed threshold, as uint8 0 or 1."""
-    quantized = protocol.engine == "choe2020"
-    return foreground(maps, protocol.fixed_threshold, quantized=quantized)
+    """Where unfinished maps (n, H, W) lie above the threshold, as uint8 0 or 1."""
+    quantized, threshold = protocol.engine == "choe2020", protocol.fixed_threshold
+    if not isinstance(threshold, str):
+        return foreground(maps, threshold, quantized=quantized)
+    # Each chooses its own, for which it has to be finished.
+    finished = normalize(maps).cpu().numpy()
+    shares = [share_of(score_map, threshold) for score_map in finished]
+    masks = [
+        foreground(one, share, quantized=quantized)
+        if share < 1
+        else torch.zeros(one.shape, dtype=torch.uint8, device=one.device)
+        for one, share in zip(maps, shares, strict=True)
+    ]
+    return torch.stack(masks) if masks else maps.to(torch.uint8)
 
 
 def _largest_box(foreground: NDArray[np.uint8], protocol: Protocol) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ class EvaluationOptions(Options):
         default=None,
         min_length=1,
         description="Layer whose output the maps are made of; default: the last spatial "
-        "activation, of a ViT the input of its last attention block.",
+        "activation, of a ViT what its last attention is given.",
     )
     size: int | None = Field(
         default=None,

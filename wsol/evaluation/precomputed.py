@@ -22,7 +22,7 @@ from wsol.evaluation.lifecycle import (
     require_images,
 )
 from wsol.evaluation.options import ScoreOptions
-from wsol.evaluation.provenance import environment, mask_files
+from wsol.evaluation.provenance import environment, mask_files, photograph_file
 from wsol.evaluation.rows import outcome_row
 from wsol.evaluation.settings import box_settings, data_settings, require_usable
 from wsol.evaluation.shares import Share
@@ -162,10 +162,13 @@ def _settings(evaluator: Evaluator, path: Path, options: ScoreOptions) -> dict[s
 
 
 def _files(maps: ScoreMaps, part: Dataset) -> Iterator[tuple[str, Path]]:
-    """Everything that is read: the maps, and the masks that they are compared with."""
+    """Everything that is read: the maps, the masks that they are compared with, and photographs
+    that say which size boxes are in."""
     yield from maps.files
     for sample in part.samples:
         yield from mask_files(sample)
+        if sample.size is None:
+            yield from photograph_file(sample)
 
 
 class _MapJudging:

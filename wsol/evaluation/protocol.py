@@ -16,7 +16,9 @@ from wsol.evaluation.conventions import (
     grid_text,
     thresholds_told,
 )
+from wsol.maps.automatic import POLICIES
 from wsol.options import Options, one_of
+from wsol.reading import number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +29,31 @@ if TYPE_CHECKING:
 ContourChoice = Literal["largest", "all", "both"]
 _USUAL = 0.2
 IouLevel = Annotated[float, Field(gt=0, le=1)]
+
+
+BEST = "best"
+"""The threshold at which most images are right for GT-known Loc: of `also_at`."""
+
+
+def parsed_threshold(value: Any) -> float | str:
+    """A number within [0, 1], or a policy's name.
+
+    Raises:
+        ValueError: when it is neither.
+    """
+    if isinstance(value, str):
+        try:
+            value = number(value)
+        except ValueError:
+            return one_of(value, POLICIES)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"should be from 0 to 1, or one of {', '.join(POLICIES)}, not {value!r}")
+    return float(value)
+
+
+Threshold = Annotated[float | str, BeforeValidator(parsed_threshold)]
+"""In units that the convention has, or one of `wsol.maps.automatic.POLICIES`, by which each map
+chooses its own."""
 
 
 def _listed(value: Any) -> Any:
@@ -73,7 +100,11 @@ class Protocol(Options):
             reproduces the released evaluation of Choe et al. (CVPR 2020) digit for digit; `exact`
             has tight boxes, `>=` thresholds on the unquantized map and ground truth that is scaled
             without truncation.
-        threshold: of GT-known, Top-1 and Top-5 Loc; None takes the convention's own.
+        threshold: of GT-known, Top-1 and Top-5 Loc: a number, or one of
+            `wsol.maps.automatic.POLICIES`, by which each map chooses its own and no box has a part
+            in it; None takes the convention's own.
+        also_at: further thresholds to report accuracies at beside those: policies, and `best`, the
+            threshold of MaxBoxAcc, for Top-1 and Top-5 Loc.
         threshold_step: thresholds are 0, step, 2*step, ... below 1, times the map's maximum.
         iou: an image counts at a level when its IoU reaches it.
         contours: which components the all-threshold metrics look at.
@@ -90,11 +121,16 @@ class Protocol(Options):
         "ts-cam, psol, bas, sat or danet; `wsol conventions` prints the table. Several make a "
         "record each, of one pass through the network for every distinct view of an image.",
     )
-    threshold: float | None = Field(
+    threshold: Threshold | None = Field(
         default=None,
-        ge=0,
-        le=1,
-        description="Of GT-known, Top-1 and Top-5 Loc; default: the convention's own.",
+        description="Of GT-known, Top-1 and Top-5 Loc: a number, or otsu, li, yen, triangle, "
+        "isodata or mean, by which each map chooses its own without a box; default: the "
+        "convention's own.",
+    )
+    also_at: tuple[str, ...] = Field(
+        default=(),
+        description="Also report accuracies at these thresholds, beside the oracle's: otsu, li, "
+        "yen, triangle, isodata, mean, or best (of MaxBoxAcc); separated by commas.",
     )
     threshold_step: float = Field(
         default=0.001,
@@ -150,6 +186,30 @@ class Protocol(Options):
         if len(set(levels)) != len(levels):
             raise ValueError(f"IoU levels must differ from each other: {levels}")
         return levels
+
+    @field_validator("also_at")
+    @classmethod
+    def _are_policies(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) != len(names):
+            raise ValueError(f"names a threshold twice: {', '.join(names)}")
+        return tuple(one_of(name, (*POLICIES, BEST)) for name in names)
+
+    @model_validator(mode="after")
+    def _has_what_best_needs(self) -> "Protocol":
+        without = [name for name in self.convention if not _rules(name, self._replaced_parts).searches]
+        if BEST in self.also_at and without:
+            raise ValueError(
+                f"also_at: best is of a search over all thresholds, which {without[0]} has not; "
+                "use choe2020 or exact"
+            )
+        if BEST in self.also_at and self.contours == "all":
+            raise ValueError("also_at: best is of the largest component; use contours both")
+        return self
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """Those of `also_at` by which each map chooses its own threshold."""
+        return tuple(name for name in self.also_at if name != BEST)
 
     @property
     def thresholds(self) -> "NDArray[np.float64]":
@@ -228,12 +288,12 @@ class Protocol(Options):
         return grid
 
     @property
-    def fixed_threshold(self) -> float:
+    def fixed_threshold(self) -> float | str:
         """The threshold of GT-known, Top-1 and Top-5 Loc where all are searched; 0.2 as in Zhou
-        et al. 2016."""
+        et al. 2016. A text is a policy."""
         return _USUAL if self.threshold is None else self.threshold
 
-    def asked_thresholds(self, dataset: str, network: str) -> tuple[float, ...]:
+    def asked_thresholds(self, dataset: str, network: str) -> tuple[float | str, ...]:
         """The thresholds of a convention that asks for one box; of several the best is taken.
 
         Raises:
@@ -261,18 +321,29 @@ class Protocol(Options):
         views = {} if self.views is None else {"views": self.views}
         if self.asks_for_one_box:
             policy.clear()
-            return settings | {"convention_parts": self.rules.parts()} | views
-        policy["gt_known_loc"] = f"fixed at {self.fixed_threshold:g}"
+            also = {"also_at": list(self.also_at)} if self.also_at else {}
+            return settings | {"convention_parts": self.rules.parts()} | also | views
+        fixed = self.fixed_threshold
+        policy["gt_known_loc"] = threshold_told(fixed)
         return settings | {
-            "fixed_threshold": self.fixed_threshold,
+            **({"automatic_threshold": fixed} if isinstance(fixed, str) else {}),
+            **({} if isinstance(fixed, str) else {"fixed_threshold": fixed}),
             "threshold_step": self.threshold_step,
             "iou_levels": list(self.iou),
             "contours": self.contours,
             "grid": list(self.map_grid),
             **({"metrics": list(self.metric)} if self.metric else {}),
             **({} if self.rules.name in UNCHANGED else {"convention_parts": self.rules.parts()}),
+            **({"also_at": list(self.also_at)} if self.also_at else {}),
             **views,
         }
+
+
+def threshold_told(threshold: float | str) -> str:
+    """A threshold as a record states it."""
+    if isinstance(threshold, str):
+        return f"{threshold} of each map, without boxes (skimage.filters)"
+    return f"fixed at {threshold:g}"
 
 
 @cache

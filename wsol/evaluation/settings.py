@@ -8,7 +8,7 @@ from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.one_box import BoxJudge
 from wsol.evaluation.options import EvaluationOptions, ScoreOptions
-from wsol.evaluation.protocol import Protocol
+from wsol.evaluation.protocol import Protocol, threshold_told
 from wsol.evaluation.provenance import dataset_fingerprint, weights_fingerprint
 from wsol.maps.methods.localizer import Localizer
 from wsol.models.classifier import Classifier
@@ -77,11 +77,14 @@ def require_usable(each: Sequence[EvaluationOptions] | Sequence[ScoreOptions]) -
 
 def box_settings(judging: BoxJudge) -> dict[str, Any]:
     """What a record says about the thresholds of a convention that asks for one box."""
-    several = len(judging.thresholds) > 1
-    told = ", ".join(f"{threshold:g}" for threshold in judging.thresholds)
-    policy = f"best of {told} on the evaluated split (oracle)" if several else f"fixed at {told}"
+    numbers = [threshold for threshold in judging.thresholds if not isinstance(threshold, str)]
+    asked: list[float | str] = [*numbers] or [judging.thresholds[0]]
+    policy = threshold_told(asked[0])
+    if len(asked) > 1:
+        told = ", ".join(f"{threshold:g}" for threshold in numbers)
+        policy = f"best of {told} on the evaluated split (oracle)"
     return {
-        "thresholds": list(judging.thresholds),
+        "thresholds": asked,
         "threshold_policy": {"gt_known_loc": policy},
     }
 

@@ -10,7 +10,9 @@ from wsol.files import atomic_path, plain, write_text
 from wsol.records.outcomes import OUTCOMES_SUFFIX
 from wsol.records.record import ResultRecord, write_order, write_record
 from wsol.results.cells import GROUPS, Layout, arranged
-from wsol.results.plots import plot_parameters, plot_threshold_curves
+from wsol.results.columns import metric_columns
+from wsol.results.figures import save_figure
+from wsol.results.plots import cost_figure, threshold_figure
 from wsol.results.report import ReportOptions, write_report
 from wsol.results.sources import read_sources
 from wsol.results.table import to_csv, to_html, to_latex, to_markdown
@@ -115,15 +117,7 @@ def _write_run(result: Result, file: Path) -> None:
 
 def _plot(records: list[ResultRecord], out: Path, tail: str) -> None:
     """The plots that these records have something for."""
-    metric = next(
-        (
-            name
-            for name in ("max_box_acc_v2", "max_box_acc")
-            if sum(bool(r.parameters) and getattr(r.metrics, name) is not None for r in records) > 1
-        ),
-        None,
-    )
-    if metric is not None:
-        plot_parameters(records, out / f"parameters{tail}", metric)
+    if sum(bool(record.parameters) for record in records) > 1 and metric_columns(records):
+        save_figure(cost_figure(records), out / f"parameters{tail}")
     if any(record.curves is not None and record.curves.all is not None for record in records):
-        plot_threshold_curves(records, out / f"thresholds{tail}")
+        save_figure(threshold_figure(records), out / f"thresholds{tail}")

@@ -1,7 +1,6 @@
 """Runs an experiment: every model on every data set, skipping what the results folder has."""
 
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -32,6 +31,7 @@ from wsol.experiment.trainings import PlannedTraining, plan_trainings
 from wsol.files import plain
 from wsol.maps.baselines import BASELINES
 from wsol.models.classifier import Classifier
+from wsol.plugin import also_look_in
 from wsol.processes import ALONE, Processes
 from wsol.records.record import ResultRecord
 from wsol.records.store import Added, Entry, Store, run_key
@@ -95,16 +95,21 @@ class Result:
         return record.model_copy(update={"model": self.task.model.name, "settings": settings})
 
 
-def plan(experiment: Experiment, *, limit: int | None = None) -> list[Task]:
+def plan(
+    experiment: Experiment, *, limit: int | None = None, modules: Path | None = None
+) -> list[Task]:
     """Every model, method and convention on every data set, in the file's order; opens the data
     sets.
 
     Args:
         limit: takes the place of the data sets' own, that of training too.
+        modules: a folder of Python modules that `module:callable` may come from too.
 
     Raises:
         InputError: when a data set cannot be opened.
     """
+    if modules is not None:
+        also_look_in(modules)
     trainings = plan_trainings(
         experiment,
         _training_folders(experiment, first_look(_runs(experiment), limit)),
@@ -167,7 +172,6 @@ def run_tasks(
     tasks: list[Task],
     store: Store,
     *,
-    modules: Path,
     dry_run: bool = False,
     fail_fast: bool = False,
     track: Track = no_progress,
@@ -181,14 +185,11 @@ def run_tasks(
     training in the training's.
 
     Args:
-        modules: a folder of Python modules that `module:callable` models may come from.
         dry_run: only say what there is; what is to be trained is built, with its optimizer.
         fail_fast: raise what a model fails with, instead of going on with the next one.
         processes: that share the images of every training and evaluation, each of which calls
             this. A training that fails in one of them is raised, because the others wait for it.
     """
-    if str(modules) not in sys.path:
-        sys.path.insert(0, str(modules))
     to_come = {task.training.checkpoint for task in tasks if task.training is not None}
     for group in _at_once(tasks):
         try:

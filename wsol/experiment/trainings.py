@@ -10,7 +10,7 @@ from wsol.experiment.parts import Experiment, ModelPart, SelectPart
 from wsol.processes import ALONE, Processes
 from wsol.training.methods import make_method
 from wsol.training.options import Recipe
-from wsol.training.run import TrainingRun
+from wsol.training.run import TrainingRun, result_name
 from wsol.training.selection import Selection
 from wsol.training.start import starting_network
 
@@ -33,7 +33,7 @@ class PlannedTraining:
     @property
     def checkpoint(self) -> Path:
         """Where the weights to evaluate are, once it has run."""
-        return self.folder / "best.pt"
+        return self.folder / result_name(self.selection is not None)
 
     @property
     def record(self) -> Path:
