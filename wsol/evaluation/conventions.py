@@ -167,7 +167,7 @@ class Convention:
                          if name in changed)  # fmt: skip
         made = replace(self, name=f"{self.name} ({told})", **changed)  # type: ignore[arg-type]
         made._require_agreement()
-        return made
+        return replace(made, searches=made.engine is not None)
 
     def _require_agreement(self) -> None:
         if self.truth.startswith("original") and self.grid != ORIGINAL:

@@ -199,11 +199,10 @@ class Protocol(Options):
 
     @model_validator(mode="after")
     def _has_what_best_needs(self) -> "Protocol":
-        if BEST not in self.also_at:
-            return self
-        each = [_rules(name, self._replaced_parts) for name in self.convention]
-        without = [rules.name for rules in each if rules.engine is None]
-        if without:
+        without = [
+            name for name in self.convention if not _rules(name, self._replaced_parts).searches
+        ]
+        if BEST in self.also_at and without:
             raise ValueError(
                 f"also_at: best is of a search over all thresholds, which {without[0]} has not; "
                 "use choe2020 or exact"
