@@ -295,3 +295,14 @@ def test_selection_does_not_look_at_training_images(tmp_path, data, root):
         run_of(tmp_path, data, selection=Selection(read_shapes(root, "train"), Options()))
     with pytest.raises(InputError, match="accuracy: nothing to select by; there are top1_cls"):
         Selection(read_shapes(root, "val"), Options(), metric="accuracy")
+
+
+def test_a_wrong_box_of_the_selection_set_is_told_before_anything_is_trained(tmp_path, data, root):
+    whole = read_shapes(root, "val")
+    outside = np.array([[3.0, 4, 90, 40]])  # of a photograph of 48 pixels
+    samples = [dataclasses.replace(s, size=None) for s in whole.samples]
+    samples[5] = dataclasses.replace(samples[5], boxes=outside)
+    bad = dataclasses.replace(whole, samples=samples)
+    with pytest.raises(InputError, match=r"val/000005.png: .*lies outside its image of 48x48"):
+        run_of(tmp_path, data, selection=Selection(bad, Options()))
+    run_of(tmp_path, data, selection=Selection(bad.opened_with("auto", True), Options()))

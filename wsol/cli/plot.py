@@ -78,12 +78,13 @@ def plot(
     iou, reliability and grid need per-image outcomes beside the records: `wsol evaluate ...
     --per-image --out DIR`.
     """
-    from wsol.files import require_folder
+    from wsol.files import require_folder, require_writable
     from wsol.results.example_grid import GridOptions, plot_examples
     from wsol.results.image_plots import plot_iou, plot_reliability
     from wsol.results.plots import plot_parameters, plot_threshold_curves
     from wsol.results.sources import read_sources
 
+    require_writable(out)
     sources = read_sources(records)
     if images is not None:
         require_folder(images, "the folder of the photographs")
