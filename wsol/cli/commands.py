@@ -34,7 +34,8 @@ _FIRST_SENTENCES = {
     "tables.",
     "conventions": "Print the evaluation conventions of the literature: how a map becomes a box, "
     "and is judged.",
-    "models": "List the networks by name: parameters, and whether class activation maps apply.",
+    "models": "List the networks by name, or show one: parameters by part, layers, methods that "
+    "apply.",
     "methods": "List the methods that make maps: paper, what each needs of a network, and what it "
     "costs.",
     "datasets": "Check, download and describe data sets.",
