@@ -18,6 +18,12 @@ def is_plugin(spec: str) -> bool:
     return bool(colon) and dotted and attribute.isidentifier()
 
 
+def also_look_in(folder: Path) -> None:
+    """Look for modules in a folder first, from now on."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
 def load_callable(spec: str) -> Callable[..., Any]:
     """The callable that `package.module:callable` names; the current folder comes first.
 
@@ -25,9 +31,7 @@ def load_callable(spec: str) -> Callable[..., Any]:
         InputError: naming it, when it cannot be imported or there is none.
     """
     module_name, _, attribute = spec.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    also_look_in(Path.cwd())
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # a module's own code may raise anything

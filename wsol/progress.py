@@ -1,4 +1,4 @@
-"""The progress bar of long work, on stderr so that results on stdout stay clean."""
+"""The progress of long work, on stderr so that results on stdout stay clean."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from wsol.records.training import Epoch
 
 MESSAGES = Console(stderr=True)
-_SECONDS_PER_LINE = 30.0
+LINE_EVERY = 30.0
+"""Seconds between two lines on long work in a log file."""
 
 
 def _columns() -> "tuple[ProgressColumn, ...]":
@@ -42,16 +43,12 @@ def _columns() -> "tuple[ProgressColumn, ...]":
 
 @contextmanager
 def track(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar with speed and ETA on stderr."""
-    from rich.progress import Progress
+    """Progress with speed and ETA on stderr; nothing is shown before the first image is done.
 
-    with Progress(*_columns(), console=MESSAGES) as progress:
-        task = progress.add_task(escape(name), total=total)
-
-        def advance(images: int) -> None:
-            progress.advance(task, images)
-
-        yield advance
+    A bar in a terminal; in a file or pipe a plain line every `LINE_EVERY` seconds.
+    """
+    with _shown(name, total, 0, note=False) as advance:
+        yield lambda images: advance(images, "")
 
 
 def logged(rank: int) -> "Callable[[str, int], AbstractContextManager[Callable[[int], None]]]":
@@ -72,7 +69,7 @@ def logged(rank: int) -> "Callable[[str, int], AbstractContextManager[Callable[[
         def advance(images: int) -> None:
             nonlocal done, told
             done += images
-            if time.monotonic() - told >= _SECONDS_PER_LINE:
+            if time.monotonic() - told >= LINE_EVERY:
                 told = time.monotonic()
                 say()
 
@@ -84,17 +81,84 @@ def logged(rank: int) -> "Callable[[str, int], AbstractContextManager[Callable[[
 
 @contextmanager
 def track_training(name: str, total: int, done: int) -> Iterator[Callable[[int, str], None]]:
-    """Like `track`, from `done` images on, with a note behind the bar: loss and accuracy."""
+    """Like `track`, from `done` images on, with a note behind it: loss and accuracy."""
+    with _shown(name, total, done, note=True) as advance:
+        yield advance
+
+
+@contextmanager
+def _shown(name: str, total: int, done: int, *, note: bool) -> Iterator[Callable[[int, str], None]]:
+    if not MESSAGES.is_terminal:
+        lines = _Lines(name, total, done)
+        yield lines.advance
+        lines.finish()
+        return
     from rich.progress import Progress, TextColumn
 
-    note = TextColumn("{task.fields[note]}", style="dim")
-    with Progress(*_columns(), note, console=MESSAGES) as progress:
-        task = progress.add_task(escape(name), total=total, completed=done, note="")
+    columns = _columns()
+    if note:
+        columns += (TextColumn("{task.fields[note]}", style="dim"),)
+    progress = Progress(*columns, console=MESSAGES)
+    task = progress.add_task(escape(name), total=total, completed=done, note="", start=False)
+    began = False
 
-        def advance(images: int, text: str) -> None:
-            progress.update(task, advance=images, note=text)
+    def advance(images: int, text: str) -> None:
+        # What fails before the first image fails without a bar.
+        nonlocal began
+        if not began:
+            began = True
+            progress.start()
+        progress.update(task, advance=images, note=text)
 
+    progress.start_task(task)
+    try:
         yield advance
+    finally:
+        if began:
+            progress.stop()
+
+
+class _Lines:
+    """Progress for a log: lines without colours, bars or carriage returns."""
+
+    def __init__(self, name: str, total: int, done: int) -> None:
+        self._name, self._total, self._done, self._before = name, total, done, done
+        self._start = self._told = time.monotonic()
+        self._note, self._last = "", done
+
+    def advance(self, images: int, note: str) -> None:
+        self._done += images
+        self._note = note
+        now = time.monotonic()
+        if now - self._told >= LINE_EVERY:
+            self._told = now
+            self._tell(now - self._start)
+
+    def finish(self) -> None:
+        """A last line, if there was any before it: short work leaves no trace in a log."""
+        if self._told > self._start and self._last < self._done:
+            self._tell(time.monotonic() - self._start)
+
+    def _tell(self, seconds: float) -> None:
+        self._last = self._done
+        made = self._done - self._before
+        speed = made / seconds if seconds else 0.0
+        share = f" ({100 * self._done // self._total} %)" if self._total else ""
+        left = (self._total - self._done) / speed if speed else 0.0
+        told = f", {_clock(left)} left" if left else f" in {_clock(seconds)}"
+        note = f"  {self._note}" if self._note else ""
+        MESSAGES.print(
+            f"{self._name}: {self._done:,}/{self._total:,}{share}, {speed:,.1f}/s{told}{note}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def print_epoch(epoch: "Epoch", is_best: bool) -> None:

@@ -27,10 +27,10 @@ def train(shapes, out, *more, model="resnet50"):
     app(arguments, standalone_mode=False)
 
 
-def evaluate(shapes, folder, *more, model="resnet50"):
+def evaluate(shapes, folder, *more, model="resnet50", checkpoint="final.pt"):
     file = folder / "record.json"
     arguments = [
-        "evaluate", model, "--weights", str(folder / "best.pt"), "--data", "shapes", "--root",
+        "evaluate", model, "--weights", str(folder / checkpoint), "--data", "shapes", "--root",
         str(shapes), "--device", "cpu", "--no-coco", "--json", str(file), *map(str, more),
     ]  # fmt: skip
     app(arguments, standalone_mode=False)
@@ -55,7 +55,7 @@ def test_no_box_and_no_mask_is_read(shapes, tmp_path):
     with pytest.raises(InputError):
         read_shapes(blind, "train")
     train(blind, tmp_path / "out", "--precision", "fp16")
-    assert (tmp_path / "out" / "best.pt").exists()
+    assert (tmp_path / "out" / "final.pt").exists()
 
 
 def test_selection_and_chosen_thresholds(shapes, tmp_path, capsys):
@@ -72,6 +72,32 @@ def test_selection_and_chosen_thresholds(shapes, tmp_path, capsys):
     (tmp_path / "val.json").write_text(json.dumps(val))
     again = evaluate(shapes, tmp_path, "--threshold-from", tmp_path / "val.json")
     assert again["metrics"]["max_box_acc_v2_chosen"] == record["metrics"]["max_box_acc_v2_chosen"]
+
+
+def test_every_epoch_is_kept_and_evaluated_as_a_row_of_its_own(shapes, tmp_path, capsys):
+    train(shapes, tmp_path / "ck", "--epochs", "3", "--lr", "0.1", "--keep-epochs")
+    capsys.readouterr()
+    arguments = [
+        "evaluate", "resnet50", "--weights", str(tmp_path / "ck" / "epoch-*.pt"), "--data",
+        "shapes", "--root", str(shapes), "--device", "cpu", "--no-coco", "--out",
+        str(tmp_path / "out"),
+    ]  # fmt: skip
+    app(arguments, standalone_mode=False)
+    table = capsys.readouterr().out
+    order = json.loads((tmp_path / "out" / "order.json").read_text())
+    records = [json.loads((tmp_path / "out" / name).read_text()) for name in order]
+    names = [f"resnet50 (width 0.0625, epoch-{number})" for number in (1, 2, 3)]
+    assert [record["model"] for record in records] == names
+    assert [table.index(name) for name in names] == sorted(table.index(name) for name in names)
+    assert [record["settings"]["weights"] for record in records] == [
+        f"epoch-{number}.pt" for number in (1, 2, 3)
+    ]
+    prints = [record["settings"]["weights_fingerprint"] for record in records]
+    assert len(set(prints)) == 3
+    # Without a selection set the last one is the best.
+    best = evaluate(shapes, tmp_path / "ck")
+    assert best["settings"]["weights_fingerprint"] == prints[-1]
+    assert best["metrics"] == records[-1]["metrics"]
 
 
 @pytest.mark.parametrize(
@@ -100,11 +126,11 @@ def test_bad_input_is_said_before_anything_is_written(shapes, tmp_path, more, me
 
 def test_a_checkpoint_of_another_model_or_number_of_classes_is_refused(shapes, tmp_path):
     train(shapes, tmp_path / "first")
-    best = tmp_path / "first" / "best.pt"
+    final = tmp_path / "first" / "final.pt"
     with pytest.raises(InputError, match=r"is a checkpoint of resnet50 .* not of vgg16_gap"):
-        train(shapes, tmp_path / "out", "--weights", best, model="vgg16_gap")
+        train(shapes, tmp_path / "out", "--weights", final, model="vgg16_gap")
     with pytest.raises(InputError, match="method adl"):
-        train(shapes, tmp_path / "out", "--weights", best, "--wsol-method", "adl")
+        train(shapes, tmp_path / "out", "--weights", final, "--wsol-method", "adl")
     with pytest.raises(InputError, match="is the state of a training run"):
         train(shapes, tmp_path / "out", "--weights", tmp_path / "first" / "last.pt")
     assert not (tmp_path / "out").exists()

@@ -79,7 +79,7 @@ def test_networks_are_trained_once_and_then_evaluated(run, tmp_path, shapes):
     (other,) = (tmp_path / "checkpoints").glob("resnet18*has*/train.json")
     assert read_training_record(other).settings["learning_rate"] == 0.02
     alone = evaluate(
-        load_classifier("resnet18", str(tmp_path / "checkpoints" / "Narrow" / "best.pt")),
+        load_classifier("resnet18", str(tmp_path / "checkpoints" / "Narrow" / "final.pt")),
         first[0].task.dataset,
         EvaluationOptions(protocol=first[0].task.options.protocol),
     )
@@ -266,9 +266,7 @@ def test_every_network_loader_and_optimizer_of_the_real_thing(
         for network in ("vgg16_gap", "inception_v3", "resnet50")
         for method in ("cam", "has", "acol", "spg", "adl", "cutmix")
     }
-    results = list(
-        run_tasks(tasks, Store(tmp_path / "store"), modules=tmp_path, dry_run=True, fail_fast=True)
-    )
+    results = list(run_tasks(tasks, Store(tmp_path / "store"), dry_run=True, fail_fast=True))
     assert states(results) == ["missing"] * 19
     images = 10 * 32 if name.startswith("ilsvrc") else 50 * 192
     assert results[0].reason == f"after training on {images:,} images"
@@ -335,9 +333,7 @@ def test_the_recipe_for_tiny_imagenet(shared_data, tmp_path, monkeypatch):
     assert all(len(task.dataset) == 10_000 for task in tasks)
     trained = [task.training for task in tasks if task.training is not None]
     assert len(trained) == 6 and all(len(training.dataset) == 20_000 for training in trained)
-    results = list(
-        run_tasks(tasks, Store(tmp_path / "store"), modules=tmp_path, dry_run=True, fail_fast=True)
-    )
+    results = list(run_tasks(tasks, Store(tmp_path / "store"), dry_run=True, fail_fast=True))
     assert states(results) == ["missing"] * 8
     assert sum("begins with" in (result.reason or "") for result in results) == 2
 
@@ -351,7 +347,7 @@ def test_seeds_repeat_a_training_as_one_row(run, tmp_path):
     assert [record.settings.get("training_seed") for record in records] == [0, 3, 0, None]
     first, second = (record.settings["weights_fingerprint"] for record in records[:2])
     assert first != second
-    assert (tmp_path / "checkpoints" / "Narrow-seed-3" / "best.pt").exists()
+    assert (tmp_path / "checkpoints" / "Narrow-seed-3" / "final.pt").exists()
     write_outputs(results, read_experiment(tmp_path / "experiment.yaml"), tmp_path / "out")
     table = (tmp_path / "out" / "table.md").read_text()
     assert table.count("Narrow") == 1 and "standard deviation over 2 seeds" in table
@@ -360,13 +356,13 @@ def test_seeds_repeat_a_training_as_one_row(run, tmp_path):
 
 
 def test_seeds_reach_the_weights_to_start_from(tmp_path):
-    text = EXPERIMENT.replace("train: {}", 'train: {weights: "runs/{seed}/best.pt"}')
+    text = EXPERIMENT.replace("train: {}", 'train: {weights: "runs/{seed}/final.pt"}')
     (tmp_path / "e.yaml").write_text(text.replace("cache: true", "seeds: [1, 2]"))
     experiment = read_experiment(tmp_path / "e.yaml")
     recipe = experiment.recipe_of(experiment.models[0])
     made = [recipe.with_seed(seed) for seed in recipe.all_seeds]
     assert [one.weights for one in made] == [
-        str(tmp_path / "runs" / str(seed) / "best.pt") for seed in (1, 2)
+        str(tmp_path / "runs" / str(seed) / "final.pt") for seed in (1, 2)
     ]
     # A model's own seed takes the place of the experiment's seeds.
     (tmp_path / "e.yaml").write_text(

@@ -1,12 +1,20 @@
-"""Plots of records say what they show."""
+"""Plots of records: what they say, that nothing overprints, and how they look."""
 
-import matplotlib.pyplot as plt
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wsol.errors import InputError
-from wsol.records.record import Curves
-from wsol.results.plots import plot_parameters, plot_threshold_curves
+from wsol.records.record import Cost, Curves
+from wsol.results.figures import plain, save_figure, told_apart
+from wsol.results.plots import AXES, cost_figure, pareto, threshold_figure
 
+from support.pictures import check_picture
 from support.records import make
 
 
@@ -20,48 +28,184 @@ def records():
     return [record.model_copy(update={"curves": curves}) for record in made]
 
 
+def zoo():
+    """Networks with costs and intervals, one of them trained from three seeds; baselines."""
+    made = []
+    for name, millions, giga, side, value in (
+        ("resnet18", 11.7, 3.6, 7, 58.1), ("resnet50", 25.6, 8.2, 7, 63.2),
+        ("vgg16_gap", 20.5, 32.5, 14, 61.0), ("vgg16_gap (width 0.25)", 1.3, 2.1, 14, 57.8),
+    ):  # fmt: skip
+        record = make(name, round(millions * 1e6), max_box_acc_v2=value, gt_known_loc=value + 2)
+        record.cost = Cost(flops=round(giga * 1e9), map_size=(side, side), latency_ms=giga,
+                           latency_device="cpu")  # fmt: skip
+        record.intervals = {"max_box_acc_v2": (value - 1.2, value + 1.1)}
+        made.append(record)
+    for seed, value in enumerate((44.8, 52.0, 59.3)):
+        record = make("resnet50 (width 0.125)", 400_000, max_box_acc_v2=value)
+        record.settings |= {"training_seed": seed, "weights_fingerprint": str(seed)}
+        made.append(record)
+    return [*made, make("center", 0, max_box_acc_v2=56.0), make("full", 0, max_box_acc_v2=50.5)]
+
+
+def texts_of(figure):
+    """The boxes, in pixels, of all texts that are drawn within the axes and along the x axis."""
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    labels = [text.get_window_extent() for text in axes.texts]
+    low, high = axes.get_xlim()
+    ticks = [
+        tick.label1.get_window_extent()
+        for tick in axes.xaxis.get_major_ticks() + axes.xaxis.get_minor_ticks()
+        if tick.label1.get_text() and low <= tick.get_loc() <= high
+    ]
+    return labels, ticks
+
+
+def require_apart(boxes):
+    for i, one in enumerate(boxes):
+        assert not any(one.overlaps(other) for other in boxes[i + 1 :])
+
+
 def test_the_plot_names_its_points_axes_and_baselines(tmp_path):
-    plot_parameters(records(), tmp_path / "a.svg")
+    save_figure(cost_figure(records()), tmp_path / "a.svg")
     text = (tmp_path / "a.svg").read_text()
     for part in ("resnet50", "width 0.25", "vgg16_gap", "center 30.0", "MaxBoxAccV2 (%)",
                  "Parameters"):  # fmt: skip
         assert part in text
-    plot_parameters(records(), tmp_path / "b.svg")
+    save_figure(cost_figure(records()), tmp_path / "b.svg")
     assert (tmp_path / "b.svg").read_text() == text
-    plot_parameters(records(), tmp_path / "a.png")
+    save_figure(cost_figure(records()), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_nothing_to_plot_is_said(tmp_path):
-    with pytest.raises(InputError, match="pxap"):
-        plot_parameters(records(), tmp_path / "a.svg", metric="pxap")
+    with pytest.raises(InputError, match=r"No record has pxap; there are max_box_acc_v2"):
+        cost_figure(records(), "pxap")
+    with pytest.raises(InputError, match="No record of a network has max_box_acc_v2 and latency"):
+        cost_figure(records(), against="latency")
     with pytest.raises(InputError, match="--curves"):
-        plot_threshold_curves([make("a", 1)], tmp_path / "a.svg")
-    assert list(tmp_path.iterdir()) == []
+        threshold_figure([make("a", 1)])
 
 
 def test_threshold_curves(tmp_path):
-    plot_threshold_curves(records(), tmp_path / "a.svg")
+    save_figure(threshold_figure(records()), tmp_path / "a.svg")
     assert "IoU 0.5" in (tmp_path / "a.svg").read_text()
 
 
-def test_labels_do_not_cover_each_other(tmp_path, monkeypatch):
+def test_labels_do_not_cover_each_other():
     crowd = [
         make(f"net{i} (width 0.25)", 1_000_000 + 9_000 * i, max_box_acc_v2=50 + 0.2 * i)
         for i in range(7)
     ]
     crowd += [make(n, 0, max_box_acc_v2=40 + i / 50) for i, n in enumerate(("center", "full"))]
-    drawn = []
-    monkeypatch.setattr("wsol.results.plots.save_figure", lambda figure, path: drawn.append(figure))
-    plot_parameters(crowd, tmp_path / "a.png")
-    boxes = [text.get_window_extent() for text in drawn[0].axes[0].texts]
-    plt.close(drawn[0])
-    assert len(boxes) == 9
-    for i, one in enumerate(boxes):
-        assert not any(one.overlaps(other) for other in boxes[i + 1 :])
+    labels, ticks = texts_of(cost_figure(crowd))
+    assert len(labels) == 9
+    require_apart(labels)
+    require_apart(ticks)
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.tuples(st.integers(1_000, 200_000_000), st.floats(0, 100)), min_size=1, max_size=6),
+    st.text(st.characters(codec="ascii", min_codepoint=32), min_size=1, max_size=60),
+)
+def test_ticks_never_touch_and_labels_stay_inside(points, name):
+    made = [make(f"{name} {i}", size, max_box_acc_v2=y) for i, (size, y) in enumerate(points)]
+    figure = cost_figure(made)
+    labels, ticks = texts_of(figure)
+    require_apart(ticks)
+    assert len(ticks) >= 2
+    area = figure.axes[0].bbox
+    for box in labels:
+        assert area.x0 - 1 <= box.x0 and box.x1 <= area.x1 + 1
+        assert area.y0 - 1 <= box.y0 and box.y1 <= area.y1 + 1
+
+
+def test_two_checkpoints_of_one_size_have_ticks_that_can_be_read():
+    """What came out as "60k70k80k90k0.1M"."""
+    made = [make("a (one)", 76_000, max_box_acc_v2=50.0), make("a (two)", 76_000, pxap=1.0,
+            max_box_acc_v2=52.0)]  # fmt: skip
+    _, ticks = texts_of(cost_figure(made))
+    assert len(ticks) >= 2
+    require_apart(ticks)
+
+
+def test_every_cost_has_its_axis():
+    for against in AXES:
+        axes = cost_figure(zoo(), against=against).axes[0]
+        heading = {"parameters": "Parameters", "flops": "GFLOPs", "latency": "Latency (ms), cpu",
+                   "map-size": "Positions of the map"}[against]  # fmt: skip
+        assert axes.get_xlabel() == heading
+    axes = cost_figure(zoo(), "gt_known_loc").axes[0]
+    assert axes.get_ylabel() == "GT-known Loc (%)"
+    mixed = zoo()
+    mixed[0].cost.latency_device = "cuda"
+    with pytest.raises(InputError, match="do not compare"):
+        cost_figure(mixed, against="latency")
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=12))
+def test_the_front_is_what_nothing_cheaper_beats(points):
+    sizes, values = [x for x, _ in points], [y for _, y in points]
+    front = pareto(sizes, values)
+    kept = {(sizes[i], values[i]) for i in front}
+    assert kept == {
+        (x, y) for x, y in points if not any(a <= x and b >= y and (a, b) != (x, y)
+                                             for a, b in points)
+    }  # fmt: skip
+    assert [sizes[i] for i in front] == sorted({x for x, _ in kept})
+
+
+def test_curves_that_coincide_are_told_apart():
+    line = np.linspace(0, 90, 50)
+    assert told_apart(line, [line + 30], 0.7) == {}
+    once = told_apart(line, [line + 0.1], 0.7)
+    twice = told_apart(line, [line, line + 0.1], 0.7)
+    assert once["ls"] != twice["ls"] and once["ls"][1] == (5, 5)
+    figure = threshold_figure(records())
+    styles = {str(curve.get_linestyle()) for curve in figure.axes[0].lines if len(curve.get_xdata())
+              > 1}  # fmt: skip
+    assert len(styles) > 1
+
+
+def test_long_names_lose_their_middle():
+    short = plain("efficientnet_lite:lite0 at 224 pixels", 21)
+    assert short.startswith("efficient") and short.endswith("pixels") and len(short) <= 21
+    assert plain("$x$") == r"\$x\$"
 
 
 def test_another_format_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"a\.gif: its name must end in \.png, \.svg or \.pdf"):
-        plot_parameters(records(), tmp_path / "a.gif")
+        save_figure(cost_figure(records()), tmp_path / "a.gif")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_backend_of_a_notebook_stays():
+    code = (
+        "import matplotlib; matplotlib.use('svg'); import wsol.results.plots, sys;"
+        "import wsol.results.image_plots, wsol.results.example_grid, wsol.results.overlay_picture;"
+        "assert matplotlib.get_backend() == 'svg' and 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    before = dict(matplotlib.rcParams)
+    cost_figure(records())
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("against", ["parameters", "map-size"])
+def test_cost_looks_as_it_did(tmp_path, against):
+    check_picture(cost_figure(zoo(), against=against), f"cost-{against}", tmp_path)
+
+
+def test_thresholds_look_as_they_did(tmp_path):
+    made = zoo()
+    grid = np.linspace(0, 0.99, 100)
+    for number, record in enumerate(made):
+        peak = 0.3 + 0.05 * number
+        counts = {
+            level: (5000 * scale * np.exp(-((grid - peak) ** 2) / 0.08)).astype(int).tolist()
+            for level, scale in (("0.3", 0.9), ("0.5", 0.7), ("0.7", 0.4))
+        }
+        record.curves = Curves(thresholds=grid.tolist(), all=counts)
+    made[1].curves = made[0].curves
+    check_picture(threshold_figure(made), "thresholds", tmp_path)

@@ -64,7 +64,7 @@ def trained(tmp_path_factory):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("best.pt") == 1  # one of them prints
+    assert done.stdout.count("final.pt") == 1  # one of them prints
     return place
 
 

@@ -1,5 +1,6 @@
 """The command line's root, and how it ends: by result, by message, or by Ctrl-C."""
 
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -33,7 +34,8 @@ def main() -> None:
     try:
         with interruptible() as told:
             try:
-                app(_name_store(_join_iou_levels(_name_weights(_new_names(sys.argv[1:])))))
+                arguments = _name_store(_join_iou_levels(_name_weights(_new_names(sys.argv[1:]))))
+                app(_to_the_front(arguments))
             except InputError:
                 raise
             except BaseException as end:  # typer makes an exit of any interrupt
@@ -45,6 +47,9 @@ def main() -> None:
     except ToldElsewhereError:
         sys.exit(2)
     except InputError as error:
+        if _is_verbose():
+            MESSAGES.quiet = False
+            MESSAGES.print_exception()
         _end(2, f"[bold red]wsol:[/bold red] {escape(str(error))}")
     except Terminated as ended:
         _end(128 + ended.number, f"wsol: ended by {ended.name}.")
@@ -69,6 +74,7 @@ def _open_closed_streams() -> None:
 def _end(code: int, message: str) -> NoReturn:
     """Leave with a message on stderr, even where streams, such as those on a full disk, take no
     more; what they still hold would fail once more, and with a traceback, at the very end."""
+    MESSAGES.quiet = False
     with suppress(OSError):
         MESSAGES.print(message, soft_wrap=True)
     for name in ("stdout", "stderr"):
@@ -77,6 +83,13 @@ def _end(code: int, message: str) -> NoReturn:
         except (OSError, ValueError):
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123
     sys.exit(code)
+
+
+def _to_the_front(arguments: list[str]) -> list[str]:
+    """Let `--quiet` and `--verbose` stand behind the command as well as before it."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    front = [word for word in arguments[:end] if word in ("--quiet", "--verbose")]
+    return [*front, *(word for word in arguments[:end] if word not in front), *arguments[end:]]
 
 
 def _new_names(arguments: list[str]) -> list[str]:
@@ -145,5 +158,28 @@ def _main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="No progress and no notes: results and errors alone.")
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", help="What libraries log, and where in the code an error arose."),
+    ] = False,
 ) -> None:
-    pass
+    if quiet and verbose:
+        raise InputError("--quiet and --verbose contradict each other; use one.")
+    from wsol.cli.output import fit_output
+
+    fit_output()
+    MESSAGES.quiet = quiet
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.INFO if verbose else logging.CRITICAL)
+
+
+# A weights' server that cannot be reached makes them tell of every retry, before our own error.
+_NOISY = ("huggingface_hub", "timm", "urllib3", "httpx")
+
+
+def _is_verbose() -> bool:
+    return logging.getLogger(_NOISY[0]).level == logging.INFO

@@ -25,8 +25,11 @@ _FIRST_SENTENCES = {
     "time.",
     "report": "Make one self-contained page of a table, plots, and examples with a threshold "
     "slider.",
+    "leaderboard": "Make a site of records and published numbers: who localizes best at what size.",
+    "verify": "Check that records follow from the per-image files beside them.",
     "plot": "Draw records for a paper, in colours that any eye tells apart.",
     "show": "See what a network sees in your own photograph: classes, activation map and box.",
+    "boxes": "Write the boxes of photographs or score maps: COCO results, CSV or Pascal VOC.",
     "published": "List the published numbers that `wsol table` compares with or sets in its "
     "tables.",
     "conventions": "Print the evaluation conventions of the literature: how a map becomes a box, "

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from wsol.cli.app import app
-from wsol.cli.options import JsonOption, takes
+from wsol.cli.options import ShownJsonOption, takes
 from wsol.cli.output import OUTPUT, require_targets, write_json
 from wsol.datasets.options import DataOptions
 from wsol.datasets.registry import DATASETS, LAYOUTS, require_data_name
@@ -36,7 +36,7 @@ def check(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, help="Threads; default: all cores.")
     ] = None,
-    json_file: JsonOption = None,
+    json_file: ShownJsonOption = None,
 ) -> None:
     """Verify a copy: counts, missing or undecodable images, everything wrong with annotations.
 

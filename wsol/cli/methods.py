@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from wsol.cli.app import app
-from wsol.cli.options import JsonOption
+from wsol.cli.options import ShownJsonOption
 from wsol.cli.output import OUTPUT, write_json
 
 _NEEDS = {
@@ -22,7 +22,7 @@ _NEEDS = {
 `wsol evaluate vgg16 --method gradcam,layercam --data ilsvrc --root /data/imagenet`
 """
 )
-def methods(json_file: JsonOption = None) -> None:
+def methods(json_file: ShownJsonOption = None) -> None:
     """List the methods that make maps: paper, what each needs of a network, and what it costs."""
     from wsol.maps.methods.catalog import METHODS
 

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from wsol.cli.app import app
-from wsol.cli.options import JsonOption
+from wsol.cli.options import ShownJsonOption
 from wsol.cli.output import OUTPUT, write_json
 from wsol.errors import InputError
 from wsol.progress import track
@@ -17,7 +17,7 @@ from wsol.progress import track
 @app.command()
 def models(
     search: Annotated[str | None, typer.Argument(help="Show only names that contain this.")] = None,
-    json_file: JsonOption = None,
+    json_file: ShownJsonOption = None,
 ) -> None:
     """List the networks by name: parameters, and whether class activation maps apply."""
     from wsol.models.registry import list_models, model_names

@@ -1,6 +1,7 @@
 """Where results go: the terminal, JSON files, folders; and where progress is kept meanwhile."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -17,9 +18,21 @@ from wsol.progress import MESSAGES
 
 if TYPE_CHECKING:
     from wsol.records.record import ResultRecord
+    from wsol.results.cells import Layout
 
-# A file or a pipe has no width of its own: there, no table is squeezed.
-OUTPUT = Console(width=None if sys.stdout.isatty() else 180)
+OUTPUT = Console()
+
+
+def fit_output() -> None:
+    """Make tables as wide as the terminal, or as the variable COLUMNS says.
+
+    A file or a pipe has no width of its own: there, no table is squeezed without being told so.
+    """
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns) > 0:
+        OUTPUT.width = int(columns)
+    elif not sys.stdout.isatty():
+        OUTPUT.width = 180
 
 
 def progress_folder(
@@ -160,9 +173,10 @@ def deliver(records: "list[ResultRecord]", json_file: str | None, out: Path | No
     from wsol.files import write_text
     from wsol.results.table import to_csv, to_markdown
 
+    layout = _layout(records)
     if out is not None:
-        write_text(out / "table.md", to_markdown(records))
-        write_text(out / "table.csv", to_csv(records))
+        write_text(out / "table.md", to_markdown(records, layout))
+        write_text(out / "table.csv", to_csv(records, layout))
     if json_file is not None and json_file != "-":
         write_json(_plain(records), json_file)
 
@@ -170,11 +184,15 @@ def deliver(records: "list[ResultRecord]", json_file: str | None, out: Path | No
 def print_records(records: "list[ResultRecord]", json_file: str | None) -> None:
     """Print finished records; last of all, for a stdout that takes nothing should cost nothing."""
     from wsol.results.table import terminal_table
+    from wsol.results.thresholds_table import thresholds_table
 
     if json_file == "-":
         write_json(_plain(records), json_file)
     else:
-        OUTPUT.print(terminal_table(records))
+        OUTPUT.print(terminal_table(records, _layout(records)))
+        for record in records:
+            if record.metrics.loc_at:
+                OUTPUT.print(thresholds_table(record))
     for record in records:
         if record.skipped:
             first = record.skipped[0]
@@ -200,3 +218,11 @@ def write_json(data: object, target: str) -> None:
         sys.stdout.write(text)
     else:
         write_text(Path(target), text)
+
+
+def _layout(records: "list[ResultRecord]") -> "Layout":
+    """Those of one command differ in nothing but the convention that tables do not mix."""
+    from wsol.results.cells import Layout
+
+    several = len({record.settings.get("convention") for record in records}) > 1
+    return Layout(group_by=("convention",) if several else ())

@@ -16,9 +16,19 @@ class PlotKind(StrEnum):
 
     PARAMETERS = "parameters"
     THRESHOLDS = "thresholds"
+    SIZES = "sizes"
     IOU = "iou"
     RELIABILITY = "reliability"
     GRID = "grid"
+
+
+class AxisName(StrEnum):
+    """What localization is plotted against."""
+
+    PARAMETERS = "parameters"
+    FLOPS = "flops"
+    LATENCY = "latency"
+    MAP_SIZE = "map-size"
 
 
 class OrderName(StrEnum):
@@ -35,6 +45,10 @@ class OrderName(StrEnum):
 
 `wsol plot results/cub --kind parameters --metric max_box_acc_v2 --out parameters.pdf`
 
+`wsol plot results/cub --kind parameters --against flops --out flops.pdf`
+
+`wsol plot results/cub --kind sizes --out sizes.svg`
+
 `wsol plot results/cub --kind iou --out iou.svg`
 
 `wsol plot results/cub/resnet50.json --kind grid --order worst --examples 12 --out worst.png`
@@ -49,15 +63,24 @@ def plot(
         PlotKind,
         typer.Option(
             "--kind",
-            help="Localization against parameters; accuracy against thresholds; distribution of "
-            "iou; reliability: localization where the class is right, wrong, and by confidence; "
-            "grid of examples.",
+            help="Localization against parameters (or another cost, --against); accuracy against "
+            "thresholds; by object sizes; distribution of iou; reliability: localization where "
+            "the class is right, wrong, and by confidence; grid of examples.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="A .svg, .pdf or .png file.")],
     metric: Annotated[
-        str, typer.Option("--metric", help="parameters: any metric of a record.")
-    ] = "max_box_acc_v2",
+        str | None,
+        typer.Option(
+            "--metric",
+            help="parameters, sizes: which one; a wrong name lists them. Default: MaxBoxAccV2, "
+            "and of sizes the share localized at IoU 0.5.",
+        ),
+    ] = None,
+    against: Annotated[
+        AxisName,
+        typer.Option("--against", help="parameters: what is on the other axis."),
+    ] = AxisName.PARAMETERS,
     order: Annotated[OrderName, typer.Option("--order", help="grid.")] = OrderName.RANDOM,
     examples: Annotated[int, typer.Option("--examples", min=1, help="grid: how many.")] = 12,
     class_name: Annotated[
@@ -75,28 +98,34 @@ def plot(
 ) -> None:
     """Draw records for a paper, in colours that any eye tells apart.
 
-    iou, reliability and grid need per-image outcomes beside the records: `wsol evaluate ...
-    --per-image --out DIR`.
+    sizes, iou, reliability and grid need per-image outcomes beside the records: `wsol evaluate ...
+    --per-image --out DIR`. Whiskers are 95 % intervals (`wsol stats --update` writes them into
+    records), or the standard deviation over seeds.
     """
     from wsol.files import require_folder, require_writable
-    from wsol.results.example_grid import GridOptions, plot_examples
-    from wsol.results.image_plots import plot_iou, plot_reliability
-    from wsol.results.plots import plot_parameters, plot_threshold_curves
+    from wsol.results import image_plots, plots
+    from wsol.results.example_grid import GridOptions, grid_figure
+    from wsol.results.figures import require_format, save_figure
     from wsol.results.sources import read_sources
 
+    require_format(out)
     require_writable(out)
-    sources = read_sources(records)
     if images is not None:
         require_folder(images, "the folder of the photographs")
+    sources = read_sources(records)
+    found = [source.record for source in sources]
     if kind is PlotKind.PARAMETERS:
-        plot_parameters([source.record for source in sources], out, metric)
+        figure = plots.cost_figure(found, metric, against.value)
     elif kind is PlotKind.THRESHOLDS:
-        plot_threshold_curves([source.record for source in sources], out)
+        figure = plots.threshold_figure(found)
+    elif kind is PlotKind.SIZES:
+        figure = image_plots.size_figure(sources, metric)
     elif kind is PlotKind.IOU:
-        plot_iou(sources, out)
+        figure = image_plots.iou_figure(sources)
     elif kind is PlotKind.RELIABILITY:
-        plot_reliability(sources, out)
+        figure = image_plots.reliability_figure(sources)
     else:
         grid = GridOptions(order.value, examples, class_name, threshold, images, seed)
-        plot_examples(sources, out, grid)
+        figure = grid_figure(sources, grid)
+    save_figure(figure, out)
     OUTPUT.print(f"Written to {escape(str(out))}", soft_wrap=True)

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wsol.cli.app import app
-from wsol.cli.options import JsonOption
+from wsol.cli.options import ShownJsonOption
 from wsol.cli.output import OUTPUT, write_json
 from wsol.errors import InputError
 
@@ -37,7 +37,7 @@ def published(
     bib: Annotated[
         Path | None, typer.Option("--bib", help="Write the sources as BibTeX to this file.")
     ] = None,
-    json_file: JsonOption = None,
+    json_file: ShownJsonOption = None,
 ) -> None:
     """List the published numbers that `wsol table` compares with or sets in its tables."""
     from wsol.files import write_text

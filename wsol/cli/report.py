@@ -50,9 +50,11 @@ def report(
         require_folder(images, "the folder of the photographs")
     require_writable_folder(out)
     path = write_report(
-        read_sources(records),
+        read_sources(records, conventions=True),
         out,
         ReportOptions(title=title, examples=examples, images=images, seed=seed),
         warn=lambda message: MESSAGES.print(f"wsol: {escape(message)}", soft_wrap=True),
+        tell=lambda message: MESSAGES.print(escape(message), soft_wrap=True),
     )
-    OUTPUT.print(f"Written to {escape(str(path))}", soft_wrap=True)
+    size = path.stat().st_size / 1e6
+    OUTPUT.print(f"Written to {escape(str(path))} ({size:.1f} MB)", soft_wrap=True)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from wsol.cli.app import app
-from wsol.cli.options import JsonOption, StoreOption
+from wsol.cli.options import JsonOption, ShownJsonOption, StoreOption
 from wsol.cli.output import OUTPUT, write_json
 from wsol.errors import InputError
 from wsol.files import is_folder
@@ -57,7 +57,7 @@ def list_results(
         str | None,
         typer.Option("--since", metavar="DATE", help="Only runs since this day (UTC)."),
     ] = None,
-    json_file: JsonOption = None,
+    json_file: ShownJsonOption = None,
 ) -> None:
     """List runs, oldest first."""
     earliest = None if since is None else _day(since)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wsol.cli.app import app
-from wsol.cli.options import JsonOption
+from wsol.cli.options import ShownJsonOption
 from wsol.cli.output import OUTPUT, require_targets, write_json
 from wsol.errors import InputError
 from wsol.files import is_folder
@@ -82,7 +82,7 @@ def stats(
     output_format: Annotated[
         StatsFormat, typer.Option("--format", help="CSV has all numbers at full precision.")
     ] = StatsFormat.TERMINAL,
-    json_file: JsonOption = None,
+    json_file: ShownJsonOption = None,
 ) -> None:
     """How sure are records' numbers: intervals, comparisons with a reference, breakdowns.
 

@@ -35,8 +35,11 @@ if TYPE_CHECKING:
 `torchrun --nproc-per-node 8 -m wsol train resnet50 --data ilsvrc --root imagenet --batch-size 256
 --out imagenet-resnet50`
 
-Afterwards: `wsol evaluate resnet50 --weights cub-resnet50/best.pt --data cub --root CUB_200_2011
---threshold-from cub-resnet50/train.json`
+Afterwards: `wsol evaluate resnet50 --weights cub-resnet50/final.pt --data cub --root CUB_200_2011`
+
+After a training with --select-data: `wsol evaluate resnet50 --weights openimages-resnet50/best.pt
+--threshold-from openimages-resnet50/train.json --data protocol --root metadata/OpenImages/test
+--images OpenImages`
 """
 )
 @takes(data=TrainingDataOptions, recipe=Recipe)
@@ -46,7 +49,12 @@ def train(
     ],
     data: TrainingDataOptions,
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for last.pt, best.pt, final.pt and train.json.")
+        Path,
+        typer.Option(
+            "--out",
+            help="Folder for final.pt, train.json, last.pt to go on from, and with --select-data "
+            "best.pt.",
+        ),
     ],
     recipe: Recipe,
     pretrained: Annotated[
@@ -75,6 +83,12 @@ def train(
     select_split: Annotated[
         str | None, typer.Option("--select-split", help="Its split; default: the layout's.")
     ] = None,
+    select_skip_bad_annotations: Annotated[
+        bool,
+        typer.Option(
+            "--select-skip-bad-annotations", help="Leave boxes out that are wrong, as for a test."
+        ),
+    ] = False,
     select_every: Annotated[
         int, typer.Option("--select-every", min=1, help="Epochs between two measurements.")
     ] = 1,
@@ -116,6 +130,7 @@ def train(
                 images=select_images,
                 masks=select_masks,
                 split=select_split,
+                skip_bad_annotations=select_skip_bad_annotations,
             )
             selection = _selection(selected, select_metric, select_every, recipe)
         elif select_data is not None or select_root is not None:
@@ -166,15 +181,18 @@ def _selection(data: DataOptions, metric: str, every: int, recipe: Recipe) -> "S
 
 
 def _print_result(record: "TrainingRecord", out: Path) -> None:
+    from wsol.training.run import result_name
+
     chosen = record.chosen
     if chosen is None:
-        what = "the checkpoint after the last step"
+        what = "the checkpoint after the last step; without --select-data none is called best"
     else:
         what = (
             f"the checkpoint of epoch {chosen.epoch}, with the best {chosen.metric} "
             f"({chosen.value:.2f}) on {chosen.dataset} {chosen.split}"
         )
-    OUTPUT.print(f"  {escape(str(out / 'best.pt'))}  [dim]{escape(what)}[/dim]", soft_wrap=True)
+    name = result_name(chosen is not None)
+    OUTPUT.print(f"  {escape(str(out / name))}  [dim]{escape(what)}[/dim]", soft_wrap=True)
     OUTPUT.print(
         f"  {escape(str(out / 'train.json'))}  [dim]settings and epochs[/dim]", soft_wrap=True
     )

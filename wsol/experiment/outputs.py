@@ -10,7 +10,9 @@ from wsol.files import atomic_path, plain, write_text
 from wsol.records.outcomes import OUTCOMES_SUFFIX
 from wsol.records.record import ResultRecord, write_order, write_record
 from wsol.results.cells import GROUPS, Layout, arranged
-from wsol.results.plots import plot_parameters, plot_threshold_curves
+from wsol.results.columns import metric_columns
+from wsol.results.figures import save_figure
+from wsol.results.plots import cost_figure, threshold_figure
 from wsol.results.report import ReportOptions, write_report
 from wsol.results.sources import read_sources
 from wsol.results.table import to_csv, to_html, to_latex, to_markdown
@@ -62,11 +64,14 @@ def write_outputs(
 
 
 def _record_files(results: list[Result], folder: Path) -> list[Path]:
-    """A file a record, named by data set and model, and by the seed where there are several."""
+    """A file a record, named by data set and model, and by convention and seed where there are
+    several."""
     files: list[Path] = []
+    conventions = {_convention(result.record) for result in results}
     for result in results:
         record, seed = result.record, result.task.seed
         stem = f"{plain(record.dataset)}-{plain(record.model)}"
+        stem += f"-{plain(_convention(record))}" if len(conventions) > 1 else ""
         stem += "" if seed is None else f"-seed-{seed}"
         path, number = folder / f"{stem}.json", 2
         while path in files:
@@ -75,11 +80,19 @@ def _record_files(results: list[Result], folder: Path) -> list[Path]:
     return files
 
 
+def _convention(record: ResultRecord) -> str:
+    return str(record.settings["convention"])
+
+
 def _tails(groups: list[list[ResultRecord]]) -> list[str]:
     """What tells the plots and pages of records apart that do not compare; nothing for one."""
     if len(groups) == 1:
         return [""]
-    names = [plain(group[0].dataset) for group in groups]
+    several = len({_convention(group[0]) for group in groups}) > 1
+    names = [
+        plain(f"{group[0].dataset} {_convention(group[0])}" if several else group[0].dataset)
+        for group in groups
+    ]
     return [
         f"-{name}" if names.count(name) == 1 else f"-{name}-{number}"
         for number, name in enumerate(names, 1)
@@ -104,15 +117,7 @@ def _write_run(result: Result, file: Path) -> None:
 
 def _plot(records: list[ResultRecord], out: Path, tail: str) -> None:
     """The plots that these records have something for."""
-    metric = next(
-        (
-            name
-            for name in ("max_box_acc_v2", "max_box_acc")
-            if sum(bool(r.parameters) and getattr(r.metrics, name) is not None for r in records) > 1
-        ),
-        None,
-    )
-    if metric is not None:
-        plot_parameters(records, out / f"parameters{tail}", metric)
+    if sum(bool(record.parameters) for record in records) > 1 and metric_columns(records):
+        save_figure(cost_figure(records), out / f"parameters{tail}")
     if any(record.curves is not None and record.curves.all is not None for record in records):
-        plot_threshold_curves(records, out / f"thresholds{tail}")
+        save_figure(threshold_figure(records), out / f"thresholds{tail}")

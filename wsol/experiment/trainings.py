@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsol.datasets.base import Dataset
+from wsol.errors import InputError
 from wsol.evaluation.options import EvaluationOptions
 from wsol.experiment.parts import Experiment, ModelPart, SelectPart
 from wsol.processes import ALONE, Processes
 from wsol.training.methods import make_method
 from wsol.training.options import Recipe
-from wsol.training.run import TrainingRun
+from wsol.training.run import TrainingRun, result_name
 from wsol.training.selection import Selection
 from wsol.training.start import starting_network
 
@@ -32,7 +33,7 @@ class PlannedTraining:
     @property
     def checkpoint(self) -> Path:
         """Where the weights to evaluate are, once it has run."""
-        return self.folder / "best.pt"
+        return self.folder / result_name(self.selection is not None)
 
     @property
     def record(self) -> Path:
@@ -113,8 +114,14 @@ def plan_trainings(
 
 
 def _selection(select: SelectPart, experiment: Experiment) -> Selection:
+    protocol = experiment.protocol_on(select.data)
+    if len(protocol.convention) > 1:
+        raise InputError(
+            f"training.select: by one convention, not {', '.join(protocol.convention)}; name it "
+            "there as `data: {..., protocol: {convention: choe2020}}`."
+        )
     options = EvaluationOptions(
-        protocol=experiment.protocol_on(select.data),
+        protocol=protocol,
         coco=select.metric.startswith("coco"),
         batch_size=experiment.options.batch_size,
         workers=experiment.options.workers,

@@ -138,7 +138,7 @@ def read_checkpoint(path: Path, *, ema: bool = False) -> Checkpoint:
     if isinstance(content, dict) and "wsol_training" in content:
         raise InputError(
             f"{path}: is the state of a training run, to go on from with `wsol train --resume`; "
-            "its checkpoints are best.pt and final.pt beside it."
+            "its checkpoint is best.pt (with a selection set) or final.pt beside it."
         )
     found = find_state_dict(content, path, ema=ema)
     return Checkpoint(found.tensors, info, found)

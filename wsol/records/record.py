@@ -35,7 +35,9 @@ class Metrics(_Part):
     (its "0.5" is MaxBoxAcc). `best_threshold` and `best_threshold_largest` say where.
     `max_box_acc_chosen` and `max_box_acc_v2_chosen` are the same accuracies at thresholds that
     were chosen on another split, as `threshold_policy` in the settings says. `..._class_mean` are
-    means over classes of their accuracies, which some conventions print.
+    means over classes of their accuracies, which some conventions print. `loc_at` has accuracies
+    at further thresholds: by the policy by which each map chose its own without boxes (`otsu`,
+    ...), or `best`, the threshold of MaxBoxAcc, and then by the names of the fields here.
     """
 
     top1_cls: Percentage | None = None
@@ -54,6 +56,7 @@ class Metrics(_Part):
     best_threshold: dict[str, Threshold] | None = None
     box_acc_largest: dict[str, Percentage] | None = None
     best_threshold_largest: dict[str, Threshold] | None = None
+    loc_at: dict[str, dict[str, Percentage]] | None = None
     pxap: Percentage | None = None
     coco_ap: Percentage | None = None
     coco_ap50: Percentage | None = None
@@ -134,6 +137,7 @@ _OPTIONAL_METRICS = (
     "top1_loc_class_mean",
     "top5_loc_class_mean",
     "gt_known_loc_class_mean",
+    "loc_at",
 )
 
 

@@ -210,13 +210,13 @@ def _spread(run: Run, column: Column, layout: Layout) -> tuple[str | None, str |
     if len(run.records) > 1 and column.is_metric:
         deviation = run.spread.get(column.name.removesuffix("_error"))
         if deviation is not None:
-            return _rounded(deviation, digits), (
+            return rounded(deviation, digits), (
                 f"± of repeated trainings: the standard deviation over {len(run.records)} seeds."
             )
     half = half_interval(run, column.name) if layout.intervals else None
     if half is None:
         return None, None
-    return _rounded(half, digits), "± of one run: half of the 95 % interval over images."
+    return rounded(half, digits), "± of one run: half of the 95 % interval over images."
 
 
 def _text(column: Column, value: Any, layout: Layout) -> str:
@@ -227,7 +227,7 @@ def _text(column: Column, value: Any, layout: Layout) -> str:
     if value == 0 and column.name == "parameters":
         return "0"
     digits = layout.digits if column.digits is None else column.digits
-    return _rounded(value / column.scale, digits)
+    return rounded(value / column.scale, digits)
 
 
 def _ranks(column: Column, texts: list[str]) -> list[int | None]:
@@ -245,7 +245,7 @@ def _difference(comparison: Comparison | None, layout: Layout) -> str:
         return DASH
     within = {None: "", True: " in CI", False: " outside CI"}[comparison.within]
     sign = "−" if comparison.difference < 0 else "+"
-    return f"{sign}{_rounded(abs(comparison.difference), layout.digits)}{within}"
+    return f"{sign}{rounded(abs(comparison.difference), layout.digits)}{within}"
 
 
 def _footnote(column: Column, comparison: Comparison) -> str:
@@ -261,7 +261,7 @@ def _footnote(column: Column, comparison: Comparison) -> str:
     )
 
 
-def _rounded(value: float, digits: int) -> str:
+def rounded(value: float, digits: int) -> str:
     """Halves rounded up, as by hand: 52.15 is 52.2, although its binary is a little less."""
     exact = Decimal(str(round(value, 9)))
     return str(exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))

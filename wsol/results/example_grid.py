@@ -2,21 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
+import matplotlib
 import matplotlib.patheffects as effects
-import matplotlib.pyplot as plt
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from wsol.errors import InputError
 from wsol.records.outcomes import OutcomeInfo, OutcomeRow, read_outcomes, to_outcomes
-from wsol.results.escaping import printable
 from wsol.results.examples import (
     box_at,
     find_photograph,
@@ -27,8 +27,8 @@ from wsol.results.examples import (
     overlay,
     spread,
 )
+from wsol.results.figures import STYLE, new_figure, plain
 from wsol.results.image_plots import ious_at
-from wsol.results.plots import STYLE, save_figure
 from wsol.results.sources import Source
 
 Order = Literal["best", "worst", "random", "class"]
@@ -58,12 +58,12 @@ class GridOptions:
     seed: int = 0
 
 
-def plot_examples(sources: Sequence[Source], path: Path, options: GridOptions) -> None:
-    """Draw a grid: each photograph, and beside it every model's map with its boxes.
+def grid_figure(sources: Sequence[Source], options: GridOptions) -> Figure:
+    """A grid: each photograph with its class and id, and every model's map with its boxes.
 
     Raises:
         InputError: when a source has no outcomes, they share no image that fits, or a photograph
-            is missing; then nothing is written.
+            is missing.
     """
     fixed = sources[0].record.settings.get("fixed_threshold", 0.2)
     threshold = fixed if options.threshold is None else options.threshold
@@ -74,22 +74,23 @@ def plot_examples(sources: Sequence[Source], path: Path, options: GridOptions) -
     block = 1 + len(sources)
     across = max(1, _PICTURES_A_ROW // block)
     down = -(-len(chosen) // across)
-    with plt.rc_context(STYLE | {"axes.grid": False}):
-        figure, panels = plt.subplots(
-            down, across * block, squeeze=False, layout="constrained",
-            figsize=(1.25 * across * block, 1.5 * down + 0.5),
-        )  # fmt: skip
+    with matplotlib.rc_context(STYLE | {"axes.grid": False}):
+        figure = new_figure(1.25 * across * block, 1.55 * down + 0.5)
+        panels = figure.subplots(down, across * block, squeeze=False)
         for axes in panels.flat:
             axes.axis("off")
         for number, photograph in enumerate(photographs):
             row, first = number // across, number % across * block
-            truth = answers[0][number].true_boxes
+            told = answers[0][number]
+            size = (photograph.shape[1], photograph.shape[0])
+            # True boxes are in pixels of the photograph as it was annotated.
+            truth = grid_to_photograph(told.true_boxes, told.size or size, size)
             draw_example(panels[row, first], photograph, true_boxes=truth)
-            panels[row, first].set_title(_short(answers[0][number].class_name), fontsize=6.5, pad=3)
+            name = f"{plain(told.class_name, 20)}\n{plain(PurePosixPath(told.image_id).stem, 22)}"
+            panels[row, first].set_title(name, fontsize=6, pad=3)
             for model, outcomes in enumerate(answers):
                 info, outcome = tables[model][1], outcomes[number]
                 box, iou = box_at(outcome, index_at(info.thresholds, threshold))
-                size = (photograph.shape[1], photograph.shape[0])
                 axes = panels[row, first + 1 + model]
                 draw_example(
                     axes,
@@ -97,22 +98,18 @@ def plot_examples(sources: Sequence[Source], path: Path, options: GridOptions) -
                     true_boxes=truth,
                     predicted_boxes=grid_to_photograph(box, info.grid, size),
                 )
-                name = (
-                    f"{_short(sources[model].label, 20, keep_end=True)}\n"
-                    if len(sources) > 1
-                    else ""
-                )
-                axes.set_title(f"{name}IoU {iou:.2f}", fontsize=6.5, pad=3)
+                name = f"{plain(sources[model].label, 22)}\n" if len(sources) > 1 else ""
+                axes.set_title(f"{name}IoU {iou:.2f}", fontsize=6, pad=3)
         handles = [
             Patch(fill=False, edgecolor=TRUE_COLOUR, ls="--", label="true"),
             Patch(fill=False, edgecolor=PREDICTED_COLOUR, label="predicted"),
         ]
-        name = f"{sources[0].label}, t" if len(sources) == 1 else "T"
+        name = f"{plain(sources[0].label, 60)}, t" if len(sources) == 1 else "T"
         figure.legend(
             handles=handles, loc="outside lower center", ncols=2, fontsize=7.5,
             title=f"{name}hreshold {threshold:g}", title_fontsize=7.5,
         )  # fmt: skip
-        save_figure(figure, path)
+    return figure
 
 
 def draw_example(
@@ -183,11 +180,3 @@ def _photograph(outcome: OutcomeRow, root: Path | None) -> NDArray[np.uint8]:
     if path is None:
         raise InputError(missing_photograph(outcome.image_id, outcome.path, root))
     return np.asarray(open_photograph(path, outcome.size))
-
-
-def _short(text: str, length: int = 18, keep_end: bool = False) -> str:
-    """A name that fits above a picture, with `$` as it is and not as mathematics."""
-    text = printable(text)
-    if len(text) > length:
-        text = "…" + text[1 - length :] if keep_end else text[: length - 1] + "…"
-    return text.replace("$", r"\$")

@@ -2,38 +2,46 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from wsol.errors import InputError
 from wsol.records.outcomes import read_outcomes
+from wsol.results.breakdown import Group, break_down
+from wsol.results.columns import columns_of, frame
 from wsol.results.examples import index_at
-from wsol.results.plots import COLOURS, STYLE, save_figure
+from wsol.results.figures import COLOURS, LINES, MARKERS, STYLE, look, new_figure, plain, told_apart
+from wsol.results.image_facts import facts_of, read_facts
 from wsol.results.sources import Source
+from wsol.results.statistics import wilson
 
 _LEVEL = 0.5
 _BINS = 10
 _MIN_IN_BIN = 10
-_LINES = ("-", "--", ":", "-.")
+_QUANTILE = 1.959963984540054  # of the standard normal distribution, for 95 %
 
 
-def plot_iou(sources: Sequence[Source], path: Path) -> None:
+def iou_figure(sources: Sequence[Source]) -> Figure:
     """How many images reach each IoU: at the fixed threshold, and at each model's best one.
 
     The height of a curve at IoU x is the localization accuracy that counts IoU >= x as right; the
-    best threshold is that of MaxBoxAcc, and both panels look at the largest component alone.
+    best threshold is that of MaxBoxAcc, and both panels look at the largest component alone. A
+    curve that lies on an earlier one is drawn in dashes over it.
 
     Raises:
         InputError: when a source has no outcomes, no boxes or no best threshold.
     """
     fixed = sources[0].record.settings.get("fixed_threshold", 0.2)
-    with plt.rc_context(STYLE):
-        figure, panels = plt.subplots(1, 2, figsize=(6.4, 3.1), sharey=True, layout="constrained")
+    with matplotlib.rc_context(STYLE):
+        figure = new_figure(6.4, 3.1 + 0.13 * -(-len(sources) // 3))
+        panels = figure.subplots(1, 2, sharey=True)
+        drawn: tuple[list[NDArray[np.float64]], ...] = ([], [])
         for number, source in enumerate(sources):
             table, info = read_outcomes(
                 source.require_outcomes(), ["fixed_iou", "box_starts", "ious"]
@@ -46,9 +54,9 @@ def plot_iou(sources: Sequence[Source], path: Path) -> None:
                 )
             at_fixed = table["fixed_iou"].to_numpy().astype(np.float64)
             at_best = ious_at(table, index_at(info.thresholds, best))
-            look = {"color": COLOURS[number % 6], "ls": _LINES[number // 6 % 4], "lw": 1.4}
-            _draw_reach(panels[0], at_fixed, source.label, **look)
-            _draw_reach(panels[1], at_best, f"{source.label} ({best:.3g})", **look)
+            name = plain(source.label, 40)
+            _draw_reach(panels[0], at_fixed, name, drawn[0], look(number))
+            _draw_reach(panels[1], at_best, f"{name} ({best:.3g})", drawn[1], look(number))
         for axes, title in zip(
             panels, (f"Threshold fixed at {fixed:g}", "Best threshold of each model"), strict=True
         ):
@@ -63,7 +71,7 @@ def plot_iou(sources: Sequence[Source], path: Path) -> None:
             handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=7.5,
             title="Model (best threshold)", title_fontsize=7.5,
         )  # fmt: skip
-        save_figure(figure, path)
+    return figure
 
 
 def ious_at(table: pa.Table, index: int) -> NDArray[np.float64]:
@@ -81,19 +89,21 @@ def ious_at(table: pa.Table, index: int) -> NDArray[np.float64]:
     return ious[offsets[:-1] + reached - 1].astype(np.float64)
 
 
-def _draw_reach(axes: Axes, ious: NDArray[np.float64], label: str, **look: object) -> None:
+def _draw_reach(
+    axes: Axes,
+    ious: NDArray[np.float64],
+    label: str,
+    earlier: list[NDArray[np.float64]],
+    style: dict[str, Any],
+) -> None:
     values = np.sort(ious[~np.isnan(ious)])
     if len(values) == 0:
         raise InputError(f"{label}: no image has a true box, so there is no IoU to show.")
     # All images reach 0; after each image's IoU there is one less.
     share = 100 * np.arange(len(values), -1, -1) / len(values)
-    axes.step(
-        np.concatenate([[0.0], values]),
-        share,
-        where="post",
-        label=label,
-        **look,  # type: ignore[arg-type]
-    )
+    style = style | told_apart(values, earlier, 0.01)
+    axes.step(np.concatenate([[0.0], values]), share, where="post", label=label, **style)
+    earlier.append(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +123,7 @@ class Answers:
 class Bins:
     """Means over images of similar confidence, lowest first; accuracies in percent."""
 
+    images: NDArray[np.int64]
     confidence: NDArray[np.float64]
     top1_cls: NDArray[np.float64]
     gt_known_loc: NDArray[np.float64]
@@ -143,6 +154,7 @@ def bins_of(answers: Answers) -> Bins:
         return np.array([scale * values[part].mean() for part in parts])
 
     return Bins(
+        np.array([len(part) for part in parts]),
         means(answers.confidence, 1),
         means(answers.classified, 100),
         means(answers.localized, 100),
@@ -150,13 +162,13 @@ def bins_of(answers: Answers) -> Bins:
     )
 
 
-def plot_reliability(sources: Sequence[Source], path: Path) -> None:
+def reliability_figure(sources: Sequence[Source]) -> Figure:
     """Whether a right class means a right box.
 
-    Three panels, all at the fixed threshold and IoU 0.5: GT-known Loc among images whose top-1
-    class is right and wrong, with 95 % Wilson intervals (Wilson 1927); GT-known Loc against the
-    probability of the top-1 class; and Top-1 Loc against Top-1 Cls in the same bins of images,
-    where the diagonal would localize everything that is classified.
+    Three panels, all at the fixed threshold and IoU 0.5, with 95 % Wilson intervals (Wilson 1927):
+    GT-known Loc among images whose top-1 class is right and wrong, with their number; GT-known Loc
+    against the probability of the top-1 class; and Top-1 Loc against Top-1 Cls in the same bins of
+    images, where the diagonal would localize everything that is classified.
 
     Raises:
         InputError: when no source is a classifier's, or one has no outcomes.
@@ -165,58 +177,125 @@ def plot_reliability(sources: Sequence[Source], path: Path) -> None:
     drawn = [(source.label, answers) for source, answers in found if answers is not None]
     if not drawn:
         raise InputError("No record of a classifier on images with boxes; nothing to relate.")
-    with plt.rc_context(STYLE):
-        figure, (bars, lines, relation) = plt.subplots(
-            1, 3, figsize=(8.4, 3.1), layout="constrained"
-        )
+    headings = columns_of(frame([source.record for source in sources]))
+    known, top1_loc, top1_cls = (
+        f"{headings[name].heading} (%)" for name in ("gt_known_loc", "top1_loc", "top1_cls")
+    )
+    with matplotlib.rc_context(STYLE):
+        figure = new_figure(8.4, 3.2 + 0.13 * -(-len(drawn) // 4))
+        bars, lines, relation = figure.subplots(1, 3)
         width = 0.8 / len(drawn)
+        in_bin: set[int] = set()
         for number, (label, answers) in enumerate(drawn):
-            colour, style = COLOURS[number % 6], _LINES[number // 6 % 4]
+            colour, style = COLOURS[number % 6], LINES[number // 6 % 4]
             right = answers.localized[answers.classified]
             wrong = answers.localized[~answers.classified]
             for place, part in enumerate((right, wrong)):
                 if len(part) == 0:
                     continue
-                share, low, high = wilson(int(part.sum()), len(part))
+                at = place + (number - (len(drawn) - 1) / 2) * width
+                share, below, above = _with_interval(100 * float(part.mean()), len(part))
                 bars.bar(
-                    place + (number - (len(drawn) - 1) / 2) * width, share, 0.9 * width,
-                    color=colour, label=label if place == 0 else None, zorder=2,
-                    yerr=[[share - low], [high - share]],
+                    at, share, 0.9 * width, color=colour, zorder=2,
+                    label=plain(label, 40) if place == 0 else None,
+                    yerr=[[below], [above]],
                     error_kw={"lw": 0.9, "capsize": 2, "ecolor": "0.25"},
                 )  # fmt: skip
+                bars.text(
+                    at, 2, f"{len(part):,}", rotation=90, ha="center", va="bottom",
+                    fontsize=min(6.5, 40 * width), color="white", zorder=4,
+                )  # fmt: skip
             bins = bins_of(answers)
-            look = {"color": colour, "ls": style, "marker": "o", "ms": 3.5, "lw": 1.2,
-                    "clip_on": False}  # fmt: skip
-            lines.plot(bins.confidence, bins.gt_known_loc, **look)
-            relation.plot(bins.top1_cls, bins.top1_loc, **look)
+            in_bin |= set(bins.images.tolist())
+            for axes, x, y in (
+                (lines, bins.confidence, bins.gt_known_loc),
+                (relation, bins.top1_cls, bins.top1_loc),
+            ):
+                whiskers = np.array(
+                    [_with_interval(v, n)[1:] for v, n in zip(y, bins.images, strict=True)]
+                ).T
+                axes.errorbar(
+                    x, y, yerr=whiskers, color=colour, ls=style, marker=MARKERS[number % 6],
+                    ms=3.5, lw=1.2, elinewidth=0.7, capsize=1.5, clip_on=False,
+                )  # fmt: skip
         bars.set_xticks([0, 1], ["class right", "class wrong"])
         bars.grid(axis="x", visible=False)
-        bars.set_ylabel("GT-known Loc (%)")
-        bars.set_title("By the top-1 class", loc="left", fontsize=9)
+        bars.set_ylabel(known)
+        bars.set_title("By the top-1 class (images in bars)", loc="left", fontsize=8.5)
         lines.set_xlabel("Probability of the top-1 class")
         lines.set_xlim(0, 1)
-        lines.set_ylabel("GT-known Loc (%)")
-        lines.set_title("By confidence", loc="left", fontsize=9)
+        lines.set_ylabel(known)
+        count = f"{min(in_bin):,}" + (f" to {max(in_bin):,}" if len(in_bin) > 1 else "")
+        lines.set_title(f"By confidence ({count} images a point)", loc="left", fontsize=8.5)
         for axes in (bars, lines):
             axes.set_ylim(0, 100)
         relation.plot([0, 100], [0, 100], color="0.5", lw=0.8, ls=(0, (2, 2)), zorder=0)
         relation.set_xlim(0, 100)
         relation.set_ylim(0, 100)
-        relation.set_xlabel("Top-1 Cls (%)")
-        relation.set_ylabel("Top-1 Loc (%)")
-        relation.set_title("Bins of equal confidence", loc="left", fontsize=9)
+        relation.set_xlabel(top1_cls)
+        relation.set_ylabel(top1_loc)
+        relation.set_title("Bins of equal confidence", loc="left", fontsize=8.5)
         figure.legend(*bars.get_legend_handles_labels(), loc="outside lower center",
                       ncols=min(4, len(drawn)), fontsize=7.5)  # fmt: skip
-        save_figure(figure, path)
+    return figure
 
 
-def wilson(right: int, images: int) -> tuple[float, float, float]:
-    """A share and the ends of its 95 % interval, in percent (Wilson, JASA 1927)."""
-    z = 1.959963984540054
-    share = right / images
-    middle = (share + z * z / (2 * images)) / (1 + z * z / images)
-    half = z * np.sqrt(share * (1 - share) / images + (z / (2 * images)) ** 2)
-    half /= 1 + z * z / images
+def size_figure(sources: Sequence[Source], metric: str | None = None) -> Figure:
+    """Accuracy by object size, the share of the photograph that the largest true box covers.
+
+    Whiskers are 95 % Wilson intervals; box accuracies are at the thresholds that are best over all
+    images.
+
+    Args:
+        metric: a column of `break_down`; None takes the largest component's box accuracy at IoU
+            0.5, else the first there is.
+
+    Raises:
+        InputError: when a source has no outcomes or none of its images has a known size, or for a
+            metric that is not one of groups of images.
+    """
+    groups: list[list[Group]] = []
+    for source in sources:
+        table, info = read_facts(source.require_outcomes())
+        groups.append(break_down(facts_of(table, info), "size"))
+    known = list(dict.fromkeys(name for one in groups for group in one for name in group.metrics))
+    if metric is None:
+        usual = (f"box_acc_largest_{_LEVEL:g}", f"box_acc_{_LEVEL:g}")
+        metric = next((name for name in usual if name in known), known[0])
+    if metric not in known:
+        raise InputError(f"--metric {metric}: sizes have {', '.join(known)}.")
+    names = list(dict.fromkeys(group.name for one in groups for group in one))
+    names.sort(key=[group.name for group in max(groups, key=len)].index)
+    images = {group.name: group.images for one in groups for group in one}
+    with matplotlib.rc_context(STYLE):
+        figure = new_figure(5.8, 3.3 + 0.13 * -(-len(sources) // 3))
+        axes = figure.subplots()
+        for number, (source, own) in enumerate(zip(sources, groups, strict=True)):
+            shown = [group for group in own if metric in group.metrics]
+            at = [names.index(group.name) for group in shown]
+            shift = 0.06 * (number - (len(sources) - 1) / 2)
+            values = [group.metrics[metric] for group in shown]
+            whiskers = np.array([_with_interval(g.metrics[metric], g.images)[1:] for g in shown]).T
+            axes.errorbar(
+                np.array(at) + shift, values, yerr=whiskers, **look(number),
+                marker=MARKERS[number % 6], ms=5, elinewidth=0.9, capsize=2,
+                label=plain(source.label, 40), clip_on=False,
+            )  # fmt: skip
+        texts = [f"{name.replace(' (', chr(10) + '(')}\n{images[name]:,} images" for name in names]
+        axes.set_xticks(range(len(names)), texts)
+        axes.margins(x=0.08)
+        axes.set_ylim(0, 100)
+        axes.grid(axis="x", visible=False)
+        heading = columns_of(frame([source.record for source in sources]))[metric].heading
+        axes.set_ylabel(f"{heading.replace('@', 'Localized at IoU ').replace(' largest', '')} (%)")
+        axes.set_xlabel("Share of the photograph that the largest true box covers")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center",
+                      ncols=min(3, len(sources)), fontsize=7.5)  # fmt: skip
+    return figure
+
+
+def _with_interval(percent: float, images: int) -> tuple[float, float, float]:
+    """A share of images in percent, and how far its 95 % interval reaches below and above it."""
+    low, high = wilson(percent / 100, float(images), _QUANTILE)
     # Rounding may leave an end a hair on the wrong side of the share.
-    low, high = min(share, middle - half), max(share, middle + half)
-    return 100 * share, 100 * low, 100 * high
+    return percent, max(0.0, percent - 100 * low), max(0.0, 100 * high - percent)

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsol.results.escaping import printable
 from wsol.results.example_grid import PREDICTED_COLOUR, draw_example
 from wsol.results.examples import grid_to_photograph, overlay
-from wsol.results.plots import COLOURS, STYLE, save_figure
+from wsol.results.figures import COLOURS, STYLE, new_figure, plain, save_figure
 
 _SIDE = 1000
 _BARS_FROM, _BARS_LENGTH = 0.42, 0.46
@@ -44,16 +43,14 @@ def write_overlay(
     # Pictures of one height beside each other, whatever their shape; the bars below.
     across = 3.2 * min(2.2, max(0.6, width / height))
     down = across * height / width
-    with plt.rc_context(STYLE | {"axes.grid": False}):
-        figure = plt.figure(
-            figsize=(2 * across + 0.3, down + 0.5 + 0.24 * len(predictions)), layout="constrained"
-        )
+    with matplotlib.rc_context(STYLE | {"axes.grid": False}):
+        figure = new_figure(2 * across + 0.3, down + 0.5 + 0.24 * len(predictions))
         places = figure.add_gridspec(2, 2, height_ratios=(down, 0.15 + 0.24 * len(predictions)))
         photograph = np.asarray(reduced)
         draw_example(figure.add_subplot(places[0, 0]), photograph)
         axes = figure.add_subplot(places[0, 1])
         draw_example(axes, overlay(photograph, score_map), predicted_boxes=boxes, width=2)
-        figure.suptitle(_plain(title), fontsize=9, x=0.01, ha="left")
+        figure.suptitle(plain(title), fontsize=9, x=0.01, ha="left")
         bars = figure.add_subplot(places[1, :])
         bars.axis("off")
         bars.set_xlim(0, 1)
@@ -63,13 +60,8 @@ def write_overlay(
             corner, length = (_BARS_FROM, row - 0.32), _BARS_LENGTH * probability
             bars.add_patch(Rectangle(corner, length, 0.64, color=colour, lw=0))
             for x, side, text in (
-                (_BARS_FROM - 0.01, "right", _plain(name)),
+                (_BARS_FROM - 0.01, "right", plain(name, 60)),
                 (_BARS_FROM + length + 0.01, "left", f"{100 * probability:.1f} %"),
             ):
                 bars.text(x, row, text, ha=side, va="center", fontsize=8)
         save_figure(figure, path)
-
-
-def _plain(text: str) -> str:
-    """Text in which `$` is no mathematics."""
-    return printable(text).replace("$", r"\$")

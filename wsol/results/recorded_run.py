@@ -61,7 +61,7 @@ def read_run(path: Path) -> RecordedRun:
     outcomes = outcomes_of(path)
     if not exists(outcomes):
         raise InputError(
-            f"{outcomes}: does not exist, and the record alone has no images to resample; "
+            f"{outcomes}: does not exist, and nothing can be computed from the record alone; "
             "evaluate again with --per-image."
         )
     run = RecordedRun(path, records[0], *read_facts(outcomes))
@@ -71,7 +71,7 @@ def read_run(path: Path) -> RecordedRun:
         if not math.isclose(recorded.get(name, math.nan), value, abs_tol=1e-9):
             raise InputError(
                 f"{outcomes}: is of another run than {path.name}: its images make {name} "
-                f"{value:.4f}, the record says {recorded.get(name)}; "
+                f"{value:.9g}, the record says {recorded.get(name, math.nan):.9g}; "
                 "evaluate again with --per-image."
             )
     return run

@@ -12,18 +12,21 @@ from wsol.records.outcomes import OUTCOMES_SUFFIX
 from wsol.records.record import ResultRecord, read_records, record_files
 from wsol.records.store import run_key
 from wsol.results.cells import GROUPS, Layout, sections
+from wsol.results.columns import column_values, frame
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A record, and the file of its per-image outcomes where there is one.
 
-    `label` is the model's name, with what tells two of the same name apart.
+    `label` is the model's name, with what tells two of the same name apart; `path` is the file of
+    the record.
     """
 
     label: str
     record: ResultRecord
     outcomes: Path | None
+    path: Path
 
     def require_outcomes(self) -> Path:
         """The outcomes, for what cannot be drawn without them.
@@ -39,10 +42,13 @@ class Source:
         return self.outcomes
 
 
-def read_sources(paths: Sequence[Path]) -> list[Source]:
+def read_sources(paths: Sequence[Path], *, conventions: bool = False) -> list[Source]:
     """Records of one evaluation's images, from files and folders (see `record_files`).
 
     Outcomes belong to a record by name: `a.outcomes.parquet` to the one record of `a.json`.
+
+    Args:
+        conventions: take records of several conventions.
 
     Raises:
         InputError: for a path without a record, or records that do not compare because their
@@ -50,7 +56,8 @@ def read_sources(paths: Sequence[Path]) -> list[Source]:
     """
     found = find_sources(paths)
     groups = sections([source.record for source in found], Layout(group_by=GROUPS))
-    if len(groups) > 1:
+    images = {group.title.partition(" images")[0] for group in groups}
+    if len(images if conventions else groups) > 1:
         told = "; ".join(group.title for group in groups)
         raise InputError(f"These records do not compare, take those of one group at a time: {told}")
     return found
@@ -65,19 +72,23 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
     Raises:
         InputError: for a path without a record.
     """
-    found: dict[str, list[tuple[ResultRecord, Path | None]]] = {}
+    found: dict[str, list[_Found]] = {}
     for file in record_files(paths):
         records = read_records(file)
         outcomes = file.with_name(file.stem + OUTCOMES_SUFFIX)
         beside = outcomes if len(records) == 1 and is_file(outcomes) else None
         for record in records:
-            found.setdefault(_run(record), []).append((record, beside))
+            found.setdefault(_run(record), []).append((record, beside, file))
     kept = []
     for group in found.values():
-        record, outcomes_of_it = max(group, key=_worth)
-        kept.append((record.model_copy(update={"model": group[0][0].model}), outcomes_of_it))
-    labels = _labels([record for record, _ in kept])
-    return [Source(label, *pair) for label, pair in zip(labels, kept, strict=True)]
+        record, beside, file = max(group, key=_worth)
+        kept.append((record.model_copy(update={"model": group[0][0].model}), beside, file))
+    labels = _labels([record for record, _, _ in kept])
+    return [Source(label, *parts) for label, parts in zip(labels, kept, strict=True)]
+
+
+_Found = tuple[ResultRecord, Path | None, Path]
+"""A record, its outcomes, and its file."""
 
 
 def _run(record: ResultRecord) -> str:
@@ -89,8 +100,8 @@ def _run(record: ResultRecord) -> str:
     return run_key(json.dumps(told), record.parameters, record.dataset, record.split, settings)
 
 
-def _worth(found: tuple[ResultRecord, Path | None]) -> tuple[bool, bool, bool, str]:
-    record, outcomes = found
+def _worth(found: _Found) -> tuple[bool, bool, bool, str]:
+    record, outcomes, _ = found
     return (
         outcomes is not None,
         record.intervals is not None,
@@ -100,21 +111,40 @@ def _worth(found: tuple[ResultRecord, Path | None]) -> tuple[bool, bool, bool, s
 
 
 def _labels(records: Sequence[ResultRecord]) -> list[str]:
-    """Names that differ: by the weights where that is enough, else by number."""
-    names = [record.model for record in records]
-    twice = _repeated(names)
+    """Names that differ among the records of the same images."""
+    labels = [""] * len(records)
+    of_images: dict[tuple[str, str, int], list[int]] = {}
     for place, record in enumerate(records):
-        weights = record.settings.get("weights")
-        if record.model in twice and weights is not None:
-            names[place] = f"{record.model}, {weights}"
-    twice = _repeated(names)
-    seen: Counter[str] = Counter()
+        images = (record.dataset, record.split, record.num_images)
+        of_images.setdefault(images, []).append(place)
+    for places in of_images.values():
+        names = _different([records[place] for place in places])
+        for place, name in zip(places, names, strict=True):
+            labels[place] = name
+    return labels
+
+
+def _different(records: Sequence[ResultRecord]) -> list[str]:
+    """Names that differ: by method, weights, seed or convention where they do, else by number."""
+    names = [record.model for record in records]
+    data = frame(records)
+    seeds = [record.settings.get("training_seed") for record in records]
+    for told in (
+        column_values(data, "method"),
+        column_values(data, "weights"),
+        [None if seed is None else f"seed {seed}" for seed in seeds],
+        column_values(data, "convention"),
+    ):
+        groups: dict[str, set[str | None]] = {}
+        for name, value in zip(names, told, strict=True):
+            groups.setdefault(name, set()).add(value)
+        names = [
+            f"{name}, {value}" if value is not None and len(groups[name]) > 1 else name
+            for name, value in zip(names, told, strict=True)
+        ]
+    count, seen = Counter(names), Counter[str]()
     for place, name in enumerate(names):
-        if name in twice:
+        if count[name] > 1:
             seen[name] += 1
             names[place] = f"{name} #{seen[name]}"
     return names
-
-
-def _repeated(names: Sequence[str]) -> set[str]:
-    return {name for name, count in Counter(names).items() if count > 1}

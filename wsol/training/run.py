@@ -1,7 +1,7 @@
 """A training run in a folder: its state, its checkpoints and its record.
 
 - `last.pt`: the state to go on from; replaced after every epoch and every few minutes;
-- `best.pt`: the checkpoint that was chosen on the selection set, or the final one without any;
+- `best.pt`: the checkpoint that was chosen on the selection set; absent without one;
 - `final.pt`: the checkpoint after the last step;
 - `epoch-01.pt` and so on, where asked for: the checkpoint after every epoch;
 - `train.json`: settings, epochs and the choice.
@@ -72,6 +72,11 @@ def no_progress(
 
 def ignore_epoch(epoch: Epoch, chosen: bool) -> None:
     """The default callback for epochs."""
+
+
+def result_name(selected: bool) -> str:
+    """The checkpoint that a run is for: without a selection set none was found to be the best."""
+    return "best.pt" if selected else "final.pt"
 
 
 class TrainingRun:
@@ -200,10 +205,17 @@ class TrainingRun:
         if record.finished:  # by how many processes is of interest only to those that go on
             settings = settings | {"processes": self._processes.count}
         self._require_same(path, settings)
-        return record.finished and exists(self._folder / "best.pt")
+        return record.finished and exists(self._folder / self.result)
+
+    @property
+    def result(self) -> str:
+        """The name of the checkpoint that the run is for: the chosen one, else the last."""
+        return result_name(self._selection is not None)
 
     def _require_new(self) -> None:
         found = [name for name in _FILES if exists(self._folder / name)]
+        # Those of a longer run would be taken for epochs of this one.
+        found += sorted(path.name for path in self._folder.glob("epoch-*.pt"))[:1]
         if found:
             raise InputError(
                 f"{self._folder}: holds a training run already ({', '.join(found)}); go on with "
@@ -283,8 +295,6 @@ class TrainingRun:
             self._record.finished = True
             epochs = len(self._record.epochs)
             self._write_checkpoint("final.pt", epochs)
-            if self._selection is None:
-                self._write_checkpoint("best.pt", epochs)
             write_training_record(self._record, self._folder / "train.json")
         self._processes.wait()
 

@@ -1,0 +1,137 @@
+"""What `wsol verify` accepts and refuses."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from wsol.boxes.geometry import true_boxes_on
+from wsol.datasets.content import content_fingerprint, known_contents
+from wsol.datasets.registry import open_dataset
+from wsol.errors import InputError
+from wsol.metrics.iou import iou_matrix
+from wsol.records.outcomes import switches_of, write_outcomes
+from wsol.records.record import read_records, write_record
+from wsol.results.verify import verify
+
+from support.records import INFO, TURN, outcome, write_run
+
+
+def honest(number):
+    """An outcome whose IoUs and switches are what its boxes make."""
+    made = outcome(number)
+    true = np.array([[3.0, 2, 39 + number, 19]])
+    placed = true_boxes_on(true, made.size, INFO.grid, "edges", cropped=False)
+    ious = iou_matrix(made.boxes, placed).max(axis=1)
+    correct = {level: np.repeat(ious >= level, [TURN, 100 - TURN]) for level in INFO.iou_levels}
+    return replace(
+        made,
+        true_boxes=true,
+        ious=ious.astype(np.float32),
+        fixed_iou=float(iou_matrix(made.fixed_box[None], placed).max()),
+        switches={
+            f"{kind}@{level:g}": switches_of(correct[level])
+            for kind in INFO.kinds
+            for level in INFO.iou_levels
+        },
+    )
+
+
+def run(folder, rows):
+    """A record with the metrics that its rows make."""
+    right = {level: [row.ious >= level for row in rows] for level in INFO.iou_levels}
+    best = {f"{level:g}": 100 * float(np.mean(right[level], axis=0).max()) for level in right}
+    metrics = {
+        "top1_cls": 100.0, "top5_cls": 100.0,
+        "gt_known_loc": 100 * float(np.mean([row.fixed_iou >= 0.5 for row in rows])),
+        "max_box_acc": best["0.5"], "box_acc": best, "box_acc_largest": best, "pxap": 12.5,
+    }  # fmt: skip
+    metrics["top1_loc"] = metrics["top5_loc"] = metrics["gt_known_loc"]
+    path = write_run(folder, "one", rows, **metrics)
+    record = read_records(path)[0]
+    record.metrics.max_box_acc_v2 = float(np.mean(list(best.values())))
+    write_record(record, path)
+    return path
+
+
+def test_a_record_that_follows_from_its_images(tmp_path):
+    found = verify(run(tmp_path, [honest(n) for n in range(6)]))
+    assert found.ious and {"gt_known_loc", "max_box_acc", "max_box_acc_v2"} <= set(found.recomputed)
+    assert found.taken == ("pxap",) and found.annotations is None
+    assert "annotations of CUB test" in found.notes[0] or "of 5,794 images" in found.notes[0]
+
+
+@pytest.mark.parametrize("metric", ["gt_known_loc", "max_box_acc", "max_box_acc_v2", "top1_loc"])
+def test_the_differing_metric_is_named(tmp_path, metric):
+    path = run(tmp_path, [honest(n) for n in range(6)])
+    data = json.loads(path.read_text())
+    data["metrics"][metric] += 0.01 if data["metrics"][metric] < 50 else -0.01
+    path.write_text(json.dumps(data))
+    with pytest.raises(InputError, match=rf"its images make {metric} "):
+        verify(path)
+
+
+def test_rows_that_contradict_themselves(tmp_path):
+    def refused(message, number=2, **changes):
+        rows = [honest(n) for n in range(6)]
+        path = run(tmp_path, rows)
+        rows[number] = replace(rows[number], **changes)
+        write_outcomes(rows, INFO, tmp_path / "one.outcomes.parquet")
+        with pytest.raises(InputError, match=message):
+            verify(path)
+
+    refused(r"2\.png: the box \[0, 0, 223, 223\] has IoU", ious=np.array([0.9, 1], np.float32))
+    refused(r"2\.png: the box .* has IoU .* the file says 0\.4", fixed_iou=0.4)
+    rows = honest(2)
+    swapped = rows.switches | {"largest@0.5": np.array([TURN + 1], np.uint16)}
+    refused("2.png: largest@0.5 is right at other thresholds", switches=swapped)
+    refused("2.png: boxes, IoUs and thresholds do not pair", box_starts=np.array([3, 50], "u2"))
+    refused("has two rows", image_id="1.png")
+
+
+def test_outcomes_of_fewer_images_are_refused(tmp_path):
+    path = run(tmp_path, [honest(n) for n in range(6)])
+    record = read_records(path)[0]
+    write_record(record.model_copy(update={"num_images": 7}), path)
+    with pytest.raises(InputError, match="has 6 images, the record says 7"):
+        verify(path)
+
+
+def test_no_outcomes_no_verdict(tmp_path):
+    path = run(tmp_path, [honest(0)])
+    (tmp_path / "one.outcomes.parquet").unlink()
+    with pytest.raises(InputError, match="evaluate again with --per-image"):
+        verify(path)
+
+
+def annotations(dataset, size=None):
+    return [
+        (sample.image_id, sample.label, sample.size or size, sample.boxes)
+        for sample in dataset.samples
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layout", "root", "split", "name"),
+    [
+        ("protocol", "wsol-metadata/ILSVRC/test", None, ("ILSVRC", "test")),
+        ("protocol", "wsol-metadata/ILSVRC/val", None, ("ILSVRC", "train-fullsup")),
+        ("protocol", "wsol-metadata/CUB/test", None, ("CUB", "test")),
+        ("protocol", "wsol-metadata/CUB/val", None, ("CUB", "train-fullsup")),
+        ("tiny-imagenet", "tiny-imagenet-200", "val", ("Tiny ImageNet", "val")),
+    ],
+)
+def test_the_known_annotations_are_the_real_ones(shared_data, layout, root, split, name):
+    dataset = open_dataset(layout, shared_data / root, split=split)
+    known = [one for one in known_contents() if one.is_called(*name)]
+    found = annotations(dataset, (64, 64))
+    assert [one.images for one in known] == [len(found)]
+    assert known[0].digest == content_fingerprint(found)
+    # Another order, another folder and another suffix are the same content; another box is not.
+    moved = [(f"elsewhere/{i.rpartition('/')[2].rpartition('.')[0]}.jpg", *rest)
+             for i, *rest in found[::-1]]  # fmt: skip
+    assert content_fingerprint(moved) == known[0].digest
+    image, label, size, boxes = found[7]
+    changed = [*found[:7], (image, label, size, boxes + 1), *found[8:]]
+    assert content_fingerprint(changed) != known[0].digest

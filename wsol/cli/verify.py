@@ -1,0 +1,76 @@
+"""`wsol verify`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wsol.cli.app import app
+from wsol.cli.options import ShownJsonOption
+from wsol.cli.output import OUTPUT, write_json
+from wsol.errors import InputError
+from wsol.progress import MESSAGES
+
+
+@app.command(
+    epilog="""Examples:
+
+`wsol verify cub/resnet50.json`
+
+`wsol verify results/submissions --json -`
+"""
+)
+def verify(
+    records: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RECORDS...",
+            help="Record files made with --per-image, or folders of them.",
+        ),
+    ],
+    json_file: ShownJsonOption = None,
+) -> None:
+    """Check that records follow from the per-image files beside them.
+
+    Of each: the schema; every metric that images add up to, computed again with its best
+    thresholds; right and wrong against IoUs, and IoUs against boxes; and the annotations against
+    the known ones of ILSVRC, CUB and Tiny ImageNet, by their content, whatever reader they came
+    through. Exits with 2 where one does not hold.
+    """
+    from wsol.records.record import record_files
+    from wsol.results.verify import verify as check
+
+    found, failed = [], []
+    for path in record_files(records):
+        try:
+            done = check(path)
+        except InputError as error:
+            failed.append(str(error))
+            found.append({"record": str(path), "holds": False, "reason": str(error)})
+            MESSAGES.print(f"[bold red]refused[/bold red] {path}", soft_wrap=True)
+            continue
+        found.append(
+            {
+                "record": str(path),
+                "holds": True,
+                "model": done.record.model,
+                "annotations": done.annotations,
+                "recomputed": list(done.recomputed),
+                "taken": list(done.taken),
+                "ious_recomputed": done.ious,
+                "notes": list(done.notes),
+            }
+        )
+        if json_file == "-":
+            continue
+        told = f"{path}: holds. {len(done.recomputed)} metrics computed again"
+        told += f"; taken as they are: {', '.join(done.taken)}" if done.taken else ""
+        OUTPUT.print(f"{told}.", markup=False, highlight=False, soft_wrap=True)
+        known = done.annotations or "not recognized"
+        OUTPUT.print(f"  Annotations: {known}", markup=False, highlight=False, soft_wrap=True)
+        for note in done.notes:
+            OUTPUT.print(f"  {note}", markup=False, highlight=False, soft_wrap=True)
+    if json_file is not None:
+        write_json(found, json_file)
+    if failed:
+        raise InputError("\n".join(failed))

@@ -1,0 +1,286 @@
+"""A site of who localizes best at what size: records beside published numbers.
+
+Plain files without a server: a page with a table and a plot of each data set, and a page a run.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wsol.files import plain, write_text
+from wsol.records.record import ResultRecord
+from wsol.results.cells import rounded
+from wsol.results.columns import HEADLINE, Column, columns_of, frame, metric_columns
+from wsol.results.escaping import printable
+from wsol.results.published import Published, convention_of, published_numbers
+from wsol.results.repeats import Run, runs_of
+from wsol.results.report import ReportOptions, render, write_report
+from wsol.results.report_data import AXES, run_data
+from wsol.results.sources import Source
+from wsol.results.verify import verify
+
+REPRODUCED = "reproduced here"
+RECOMPUTED = "recomputed from submitted maps or boxes"
+ALONE = "record alone"
+PUBLISHED = "as published"
+STATUS = {
+    REPRODUCED: "A record with the fingerprints of weights and annotations; its metrics were "
+    "computed again from the per-image file beside it.",
+    RECOMPUTED: "The record of score maps or boxes that somebody's own method wrote; its metrics "
+    "were computed again from the per-image file beside it.",
+    ALONE: "A record without a per-image file: nothing could be computed again.",
+    PUBLISHED: "A number of a paper, under the convention that the paper states or is known to "
+    "have.",
+}
+"""What a row's status means."""
+_SCRIPTS = ("core", "table", "charts", "leaderboard")
+_PRECOMPUTED = "precomputed"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderboardOptions:
+    """What the site shows.
+
+    Attributes:
+        title: heading of the first page.
+        examples: how many images each run's page has at most.
+        images: where the photographs are now, if not where they were evaluated.
+        photographs: show them; without, examples are maps and boxes on an empty ground.
+    """
+
+    title: str = "Weakly supervised object localization"
+    examples: int = 24
+    images: Path | None = None
+    photographs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line: the run as the plots show it, and what the table says."""
+
+    data: dict[str, Any]
+    cells: dict[str, str]
+    status: str
+    href: str | None
+    values: dict[str, float]
+    spreads: dict[str, str]
+
+
+def write_leaderboard(
+    sources: Sequence[Source],
+    out: Path,
+    options: LeaderboardOptions | None = None,
+    *,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Path:
+    """Write the site into `out` and return its first page.
+
+    Args:
+        sources: see `find_sources`; of any data sets and conventions.
+
+    Raises:
+        InputError: for a record that does not follow from its per-image file.
+    """
+    options = options or LeaderboardOptions()
+    for source in sources:
+        if source.outcomes is not None:
+            verify(source.path)
+    numbers = published_numbers()
+    sets = _image_sets([source.record for source in sources], numbers)
+    place = {id(source.record): number for number, source in enumerate(sources)}
+    slugs = _slugs(sources)
+    rows: list[_Row] = []
+    for group, name in enumerate(sets):
+        own = [source.record for source in sources if _set_of(source.record) == name]
+        for run in runs_of(own):
+            members = [sources[place[id(record)]] for record in run.records]
+            rows.append(_record_row(run, members, group, slugs[place[id(run.records[0])]]))
+        rows += [
+            _published_row(lines, group)
+            for lines in _published_lines(numbers)
+            if _told(lines[0].images) == name
+        ]
+    pages = out / "runs"
+    shutil.rmtree(pages, ignore_errors=True)
+    for source, slug in zip(sources, slugs, strict=True):
+        _write_run(source, pages / slug, options, warn)
+    path = out / "index.html"
+    write_text(path, _page(rows, sets, [source.record for source in sources], options))
+    return path
+
+
+def _page(
+    rows: Sequence[_Row],
+    sets: Sequence[str],
+    records: Sequence[ResultRecord],
+    options: LeaderboardOptions,
+) -> str:
+    found = metric_columns(records)
+    headings = {name: column.heading for name, column in found.items()}
+    known = columns_of(frame(records)) if records else {}
+    metrics = [n for n in (*HEADLINE, *headings) if any(n in row.values for row in rows)]
+    metrics = list(dict.fromkeys(metrics))
+    columns = [
+        Column("model", "Model", is_text=True),
+        *(known.get(name) or Column(name, name, "high") for name in metrics),
+        Column("parameters", "Params (M)", "low"),
+        Column("method", "Method", is_text=True),
+        Column("convention", "Convention", is_text=True),
+        Column("threshold", "Threshold", is_text=True),
+        Column("status", "Status", is_text=True),
+    ]
+    for number, row in enumerate(rows):
+        row.data["number"] = number
+    data = {
+        "groups": list(sets),
+        "runs": [row.data for row in rows],
+        "models": [],
+        "metrics": {column.name: column.heading for column in columns if column.name in metrics},
+        "axes": {"flops": "GFLOPs", "latency_ms": "Latency (ms)", "map_area": "Map (positions)"},
+        "levels": ["0.5"],
+        "status": [row.status for row in rows],
+        "conventions": [row.cells["convention"] for row in rows],
+        "thresholds": [row.cells["threshold"] for row in rows],
+        "classes": [], "images": [], "examples": [],
+    }  # fmt: skip
+    return render(
+        "leaderboard.html",
+        "report.css",
+        [f"report/{name}.js" for name in _SCRIPTS],
+        data,
+        title=options.title,
+        sets=[
+            (name, [(n, row) for n, row in enumerate(rows) if row.data["group"] == group])
+            for group, name in enumerate(sets)
+        ],
+        columns=columns,
+        brief=("model", "parameters", "method", "convention", "status", *HEADLINE),
+        status=STATUS,
+        sources=_cited(),
+    )
+
+
+def _record_row(run: Run, members: Sequence[Source], group: int, slug: str) -> _Row:
+    record = run.record
+    label = members[0].label if len(members) == 1 else record.model
+    data = run_data(run, label, group, [])
+    status = ALONE
+    if all(source.outcomes is not None for source in members):
+        status = RECOMPUTED if record.cam_method == _PRECOMPUTED else REPRODUCED
+    policy = record.settings.get("threshold_policy") or {}
+    told = "; ".join(f"{_FAMILIES.get(name, name)}: {text}" for name, text in policy.items())
+    values = {name: value for name, value in data["metrics"].items() if value is not None}
+    spreads = {name: rounded((high - low) / 2, 2) for name, (low, high) in data["ends"].items()}
+    cells = {
+        "model": label,
+        "method": data["method"] or "–",
+        "convention": convention_of(record) or "not stated",
+        "threshold": told or "not stated",
+        "parameters": _millions(record.parameters),
+    }
+    return _Row(data, cells, status, f"runs/{slug}/index.html", values, spreads)
+
+
+# Of which metrics a policy tells, by the first of them.
+_FAMILIES = {
+    "gt_known_loc": "GT-known, Top-1, Top-5 Loc",
+    "max_box_acc": "MaxBoxAcc, MaxBoxAccV2",
+    "max_box_acc_chosen": "with a chosen threshold",
+}
+
+
+def _published_row(lines: Sequence[Published], group: int) -> _Row:
+    first = lines[0]
+    values = {
+        number.metric.removesuffix("_error"): float(
+            number.value_as(number.metric.removesuffix("_error")) or 0.0
+        )
+        for number in lines
+    }
+    name = f"{first.model}, {first.method}" if first.method != "cam" else first.model
+    data = {
+        "name": printable(name),
+        "group": group,
+        "method": first.method,
+        "axes": dict.fromkeys(AXES),
+        "metrics": values,
+        "ends": {},
+        "models": [],
+    }
+    cells = {
+        "model": first.model,
+        "method": first.method,
+        "convention": first.convention or "not stated",
+        "threshold": "; ".join(dict.fromkeys(number.definition for number in lines)),
+        "parameters": "–",
+        "source": f"{first.source.short}, {first.table}",
+    }
+    return _Row(data, cells, PUBLISHED, None, values, {})
+
+
+def _published_lines(numbers: Sequence[Published]) -> list[list[Published]]:
+    """The numbers of each model, method and source on the same images."""
+    lines: dict[tuple[Any, ...], list[Published]] = {}
+    for number in numbers:
+        key = (number.images, number.model, number.method, number.source.key, number.convention)
+        lines.setdefault(key, []).append(number)
+    return [own for own in lines.values() if any(not number.is_classification for number in own)]
+
+
+def _image_sets(records: Sequence[ResultRecord], numbers: Sequence[Published]) -> list[str]:
+    """The names of all sets of images, those of records first."""
+    return list(dict.fromkeys([*map(_set_of, records), *(_told(n.images) for n in numbers)]))
+
+
+def _set_of(record: ResultRecord) -> str:
+    for number in published_numbers():
+        if number.images.holds(record):
+            return _told(number.images)
+    return f"{record.dataset} {record.split}, {record.num_images:,} images"
+
+
+def _told(images: Any) -> str:
+    return f"{images.dataset} {images.split}, {images.images:,} images"
+
+
+def _slugs(sources: Sequence[Source]) -> list[str]:
+    """A folder name a run."""
+    slugs: list[str] = []
+    for source in sources:
+        stem = plain(f"{source.record.dataset}-{source.record.split}-{source.label}").lower()
+        slug, number = stem, 2
+        while slug in slugs:
+            slug, number = f"{stem}-{number}", number + 1
+        slugs.append(slug)
+    return slugs
+
+
+def _write_run(
+    source: Source, folder: Path, options: LeaderboardOptions, warn: Callable[[str], None]
+) -> None:
+    """A run's page with its record beside it."""
+    record = source.record
+    write_report(
+        [source],
+        folder,
+        ReportOptions(
+            title=f"{source.label} on {record.dataset} {record.split}",
+            examples=options.examples,
+            images=options.images,
+            photographs=options.photographs,
+            back="../../index.html",
+        ),
+        warn=warn if options.photographs else lambda message: None,
+    )
+    write_text(folder / "record.json", record.to_json())
+
+
+def _millions(parameters: int | None) -> str:
+    return "–" if parameters is None else "0" if parameters == 0 else rounded(parameters / 1e6, 2)
+
+
+def _cited() -> list[str]:
+    sources = dict.fromkeys(number.source for number in published_numbers())
+    return [f"{source.citation}, {source.url}" for source in sources]

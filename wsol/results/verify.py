@@ -1,0 +1,192 @@
+"""Whether a record's numbers follow from its images, and its images are those everybody knows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from wsol.boxes.geometry import Truth, true_boxes_on
+from wsol.datasets.content import Annotation, content_fingerprint, known_contents
+from wsol.errors import InputError
+from wsol.metrics.iou import iou_matrix
+from wsol.records.outcomes import OutcomeInfo, read_outcomes
+from wsol.records.record import ResultRecord
+from wsol.results.columns import metric_columns
+from wsol.results.image_facts import contributions
+from wsol.results.recorded_run import outcomes_of, read_run
+
+_TRUTHS: dict[str, Truth] = {
+    "wsolevaluation": "truncated",
+    "choe2020": "truncated",
+    "exact": "edges",
+}
+"""Conventions whose IoUs are computed again; of others, what follows from their IoUs is."""
+_TOLERANCE = 2e-6  # of IoUs, which a file of outcomes has in single precision
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found of a record that holds.
+
+    Attributes:
+        annotations: the source of the known annotations that the images have, or None.
+        recomputed: metrics that were computed again from the images and agree.
+        taken: metrics that images do not add up to, by their names; the record's word.
+        ious: whether the IoU of every box was computed again.
+        notes: what could not be held against anything.
+    """
+
+    record: ResultRecord
+    annotations: str | None
+    recomputed: tuple[str, ...]
+    taken: tuple[str, ...]
+    ious: bool
+    notes: tuple[str, ...]
+
+
+def verify(path: Path) -> Verified:
+    """Check a record against the per-image file beside it.
+
+    Its schema; every metric that images add up to, best thresholds included; that right and wrong
+    follow from the IoUs, and, of the conventions that do not crop, the IoUs from the boxes; and
+    the annotations against known ones.
+
+    Raises:
+        InputError: naming the file and the metric, image or annotation that differs.
+    """
+    path = Path(path)
+    run = read_run(path)
+    outcomes = outcomes_of(path)
+    table, info = read_outcomes(outcomes)
+    _check_images(table, run.record, outcomes)
+    notes: list[str] = []
+    truth = _TRUTHS.get(info.convention)
+    if truth is None:
+        notes.append(f"IoUs of the convention {info.convention} are taken as they are.")
+    _check_rows(table, info, truth, outcomes)
+    recomputed = tuple(contributions(run.facts))
+    taken = tuple(name for name in metric_columns([run.record]) if name not in recomputed)
+    annotations = _annotations(table, run.record, outcomes, notes)
+    return Verified(run.record, annotations, recomputed, taken, truth is not None, tuple(notes))
+
+
+def annotations_of(table: pa.Table) -> Iterator[Annotation] | None:
+    """The annotations in a table of outcomes; None where an image's size is not in it."""
+    if table["size"].null_count:
+        return None
+    return (
+        (
+            row["image_id"],
+            row["label"],
+            (row["size"][0], row["size"][1]),
+            np.array(row["true_boxes"], dtype=np.float64).reshape(-1, 4),
+        )
+        for row in table.select(["image_id", "label", "size", "true_boxes"]).to_pylist()
+    )
+
+
+def _check_images(table: pa.Table, record: ResultRecord, path: Path) -> None:
+    ids = table["image_id"].to_pylist()
+    if len(set(ids)) != len(ids):
+        raise InputError(f"{path}: an image has two rows; evaluate again with --per-image.")
+    if len(ids) != record.num_images:
+        raise InputError(f"{path}: has {len(ids):,} images, the record says {record.num_images:,}.")
+
+
+def _check_rows(table: pa.Table, info: OutcomeInfo, truth: Truth | None, path: Path) -> None:
+    """Hold each image's switches against its IoUs, and these against its boxes."""
+    largest = [f"largest@{level:g}" for level in info.iou_levels if "largest" in info.kinds]
+    columns = ["image_id", "size", "true_boxes", "box_starts", "boxes", "ious", "fixed_box",
+               "fixed_iou", *(f"switches {key}" for key in largest)]  # fmt: skip
+    for batch in table.select(columns).to_batches(max_chunksize=2000):
+        for row in batch.to_pylist():
+            image = row["image_id"]
+            boxes = np.array(row["boxes"], dtype=np.float64).reshape(-1, 4)
+            ious = np.array(row["ious"], dtype=np.float64)
+            starts = np.array(row["box_starts"], dtype=np.int64)
+            if not len(starts) == len(ious) == len(boxes) or starts[:1].tolist() != [0]:
+                raise InputError(f"{path}: {image}: boxes, IoUs and thresholds do not pair.")
+            if truth is not None and row["true_boxes"] and row["size"]:
+                size = (row["size"][0], row["size"][1])
+                true = np.array(row["true_boxes"], dtype=np.float64).reshape(-1, 4)
+                placed = true_boxes_on(true, size, info.grid, truth, cropped=False)
+                _check_ious(image, boxes, ious, placed, info, path)
+                fixed = np.array(row["fixed_box"], dtype=np.float64).reshape(1, 4)
+                if fixed.any():
+                    stated = np.array([row["fixed_iou"]], dtype=np.float64)
+                    _check_ious(image, fixed, stated, placed, info, path)
+            if np.isnan(ious).all():
+                continue
+            for key, level in zip(largest, info.iou_levels, strict=False):
+                _check_switches(image, row[f"switches {key}"], starts, ious, level, key, path)
+
+
+def _check_ious(
+    image: str,
+    boxes: NDArray[np.float64],
+    stated: NDArray[np.float64],
+    placed: NDArray[np.float64],
+    info: OutcomeInfo,
+    path: Path,
+) -> None:
+    found = iou_matrix(boxes, placed).max(axis=1)
+    # 0, 0, 0, 0 stands where nothing lies above a threshold, which the exact convention judges 0.
+    empty = ~boxes.any(axis=1) & (info.convention == "exact")
+    off = np.abs(np.where(empty, 0.0, found) - stated)
+    worst = int(off.argmax())
+    if not off[worst] <= _TOLERANCE:
+        raise InputError(
+            f"{path}: {image}: the box {boxes[worst].astype(int).tolist()} has IoU "
+            f"{found[worst]:.4f} with the true boxes, the file says {stated[worst]:.4f}."
+        )
+
+
+def _check_switches(
+    image: str,
+    switches: list[int],
+    starts: NDArray[np.int64],
+    ious: NDArray[np.float64],
+    level: float,
+    key: str,
+    path: Path,
+) -> None:
+    """Whether an image turns right and wrong where its IoU passes the level."""
+    # Beginning with wrong; after an odd number of switches it is right.
+    right = np.searchsorted(np.array(switches, dtype=np.int64), starts, side="right") % 2 == 1
+    clear = np.abs(ious - level) > _TOLERANCE
+    inside = set(switches) <= set(starts.tolist())
+    if not inside or (right != (ious >= level))[clear].any():
+        raise InputError(
+            f"{path}: {image}: {key} is right at other thresholds than its IoUs make it."
+        )
+
+
+def _annotations(table: pa.Table, record: ResultRecord, path: Path, notes: list[str]) -> str | None:
+    """The source of the known annotations that the images have.
+
+    Raises:
+        InputError: when a known data set has other annotations.
+    """
+    annotations = annotations_of(table)
+    digest = None if annotations is None else content_fingerprint(annotations)
+    for one in known_contents():
+        if one.digest == digest:
+            return one.source
+    known = [one for one in known_contents() if one.is_called(record.dataset, record.split)]
+    whole = [one for one in known if one.images == len(table)]
+    if not known:
+        notes.append(f"The annotations of {record.dataset} {record.split} are not known here.")
+    elif not whole:
+        counts = " or ".join(f"{one.images:,}" for one in known)
+        notes.append(f"{len(table):,} of {counts} images: not the whole set, so not comparable.")
+    elif digest is None:
+        notes.append("Image sizes are not in the file: the annotations cannot be recognized.")
+    else:
+        raise InputError(
+            f"{path}: the annotations differ from those of {whole[0].source} ({digest}, not "
+            f"{whole[0].digest}): an id, label, size or box is another one."
+        )
+    return None
