@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, NullLocator
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
@@ -146,7 +147,14 @@ _BESIDE_POINT: tuple[Place, ...] = (
     ((-6, -14), "right", "top"),
     ((0, 18), "center", "bottom"),
     ((0, -18), "center", "top"),
+    ((6, 24), "left", "bottom"),
+    ((6, -24), "left", "top"),
+    ((-6, 24), "right", "bottom"),
+    ((-6, -24), "right", "top"),
+    ((0, 30), "center", "bottom"),
+    ((0, -30), "center", "top"),
 )
+_NEAR = 12  # points; a line leads to a label that is farther away
 _ON_LINE: tuple[Place, ...] = (
     ((-2, 2), "right", "bottom"),
     ((-2, -2), "right", "top"),
@@ -193,11 +201,14 @@ def _write(
     """Write a text at the first of `places` that is free, else where it covers the least."""
     tried = []
     for offset, horizontal, vertical in places:
+        far = coordinates == "data" and max(map(abs, offset)) > _NEAR
         note = axes.annotate(
             plain(text, 40), at, xycoords=coordinates, xytext=offset, textcoords="offset points",
             ha=horizontal, va=vertical, fontsize=7.5, color=colour,
+            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "0.5", "shrinkA": 0, "shrinkB": 3}
+            if far else None,
         )  # fmt: skip
-        box = note.get_window_extent()
+        box = Text.get_window_extent(note)
         outside = not (axes.bbox.contains(*box.min) and axes.bbox.contains(*box.max))
         covered = sum(box.overlaps(other) for other in (*taken, *crossed))
         # Outside of the axes a label may be cut off, which is worse than touching something.
@@ -214,7 +225,7 @@ def _write(
 
 def _keep_inside(axes: Axes, note: Any) -> None:
     """Move a label that no place had room for back into the axes."""
-    box = note.get_window_extent()
+    box = Text.get_window_extent(note)
     right = max(0.0, box.x1 - axes.bbox.x1) - max(0.0, axes.bbox.x0 - box.x0)
     up = max(0.0, box.y1 - axes.bbox.y1) - max(0.0, axes.bbox.y0 - box.y0)
     if right or up:
