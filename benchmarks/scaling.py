@@ -29,7 +29,7 @@ def milliseconds(side: int, thresholds: int) -> float:
         prepared = prepare(score_map, protocol)
         for runs in prepared.runs.values():
             best_iou_per_threshold(
-                runs, np.trunc(truth), prepared.threshold_levels, protocol.convention
+                runs, np.trunc(truth), prepared.threshold_levels, protocol.engine
             )
     return 1e3 * (time.perf_counter() - start) / _REPEATS
 

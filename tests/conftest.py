@@ -36,8 +36,9 @@ def run_experiment():
         path.write_text(text)
         experiment = read_experiment(path)
         alone = experiment.options.replaced(workers=0)
-        tasks = plan(experiment.model_copy(update={"options": alone}), limit=limit)
-        return list(run_tasks(tasks, Store(folder / "store"), modules=folder, **options))
+        wanted = experiment.model_copy(update={"options": alone})
+        tasks = plan(wanted, limit=limit, modules=folder)
+        return list(run_tasks(tasks, Store(folder / "store"), **options))
 
     return run
 

@@ -59,12 +59,12 @@ def evaluate(
             `EvaluationOptions`, `Protocol` and `DataOptions`.
 
     Returns:
-        A record for one model and method, a list for a list of models or methods.
+        A record for one model, method and convention; a list for several of any of them.
 
     Raises:
         InputError: for anything wrong with models, data or options.
     """
-    from wsol.evaluation.lifecycle import Place
+    from wsol.evaluation.lifecycle import places_of
     from wsol.evaluation.models import (
         ModelRequest,
         by_method,
@@ -78,7 +78,8 @@ def evaluate(
     dataset, _, rest = _opened(data, root, options)
     made = _options(EvaluationOptions, rest)
     folder = None if out is None else Path(out)
-    several = isinstance(model, list | tuple) or len(made.method) > 1
+    several = isinstance(model, list | tuple)
+    several = several or len(made.method) > 1 or len(made.protocol.convention) > 1
     models: list[Any] = list(model) if isinstance(model, list | tuple) else [model]
     if not models:
         raise InputError("There is no model to evaluate.")
@@ -93,12 +94,13 @@ def evaluate(
             records += evaluate_models(each, dataset, made, folder=folder, resume=resume)
             continue
         for method in made.method:
-            place = None
-            if folder is not None:
-                name = file_names([ModelRequest(item.name, method=method)])[0]
-                place = Place(folder, f"{name}-{number}" if number else name, resume)
+            name = file_names([ModelRequest(item.name, method=method)])[0]
+            name = f"{name}-{number}" if number else name
             own = made.replaced(method=(method,))
-            records.append(evaluate_model(item, None, dataset, own, place=place, track=no_progress))
+            places = places_of(folder, name, own.protocol.convention, resume=resume)
+            records += evaluate_model(
+                item, None, dataset, own.each(), places=places, track=no_progress
+            )
     return records if several else records[0]
 
 
@@ -107,7 +109,7 @@ def score(
     data: "str | Dataset",
     root: "str | Path | None" = None,
     **options: Any,
-) -> ResultRecord:
+) -> ResultRecord | list[ResultRecord]:
     """Evaluate score maps that were computed elsewhere, as `wsol score` does.
 
     Args:
@@ -117,13 +119,18 @@ def score(
         options: every option of the command under its own name: the fields of `ScoreOptions`,
             `Protocol` and `DataOptions`.
 
+    Returns:
+        A record; a list for several conventions.
+
     Raises:
         InputError: for a missing, extra or bad map, or anything wrong with data or options.
     """
-    from wsol.evaluation.precomputed import score as score_maps
+    from wsol.evaluation.precomputed import score_each
 
     part, whole, rest = _opened(data, root, options)
-    return score_maps(Path(maps), whole, _options(ScoreOptions, rest), evaluated=part)
+    each = _options(ScoreOptions, rest).each()
+    records = score_each(Path(maps), whole, each, evaluated=part, places=[None] * len(each))
+    return records if len(records) > 1 else records[0]
 
 
 def load_model(

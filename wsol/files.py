@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """
     path = Path(path)
     try:
+        _require_no_other_kind(path)
         temporary = _beside(path)
     except (OSError, ValueError) as error:
         raise _unwritable(path, error) from error
@@ -43,19 +45,43 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path`; on success it becomes `path`, which is new or an empty
+    folder, else it is removed with all that is in it. A name that cannot be had is refused before.
+
+    Raises:
+        InputError: naming `path`, whatever the system refuses in the block, too.
+    """
+    path = Path(path)
+    require_writable_folder(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}-", dir=path.parent))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield temporary
+        temporary.chmod(path.parent.stat().st_mode & 0o777)
+        temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def require_writable(path: Path) -> None:
     """Refuse a file that could not be written, before the work whose result is to go there.
 
     Nothing is left behind.
 
     Raises:
-        InputError: when it is a folder, its name is too long, or its folder takes no files.
+        InputError: when it is a folder or device, its name is too long, or its folder takes no
+            files.
     """
     path = Path(path)
     try:
-        with suppress(FileNotFoundError):
-            if stat.S_ISDIR(os.lstat(path).st_mode):
-                raise InputError(f"{path}: cannot be written (is a folder); name a file.")
+        _require_no_other_kind(path)
         _try_beside(path)
     except (OSError, ValueError) as error:
         raise _unwritable(path, error) from error
@@ -69,15 +95,24 @@ def require_writable_folder(folder: Path) -> None:
     """
     folder = Path(folder)
     try:
-        if not folder.is_dir() and os.path.lexists(folder):
+        if not is_folder(folder) and os.path.lexists(folder):
             raise InputError(f"{folder}: is not a folder; name one, or remove the file.")
         _try_beside(folder / "record.json")
     except (OSError, ValueError) as error:
         raise _unwritable(folder, error) from error
 
 
+def _require_no_other_kind(path: Path) -> None:
+    """Refuse to put a file in the place of a folder, a FIFO or a device such as /dev/null."""
+    with suppress(FileNotFoundError):
+        mode = os.stat(path).st_mode  # noqa: PTH116 (of what a link leads to)
+        if not stat.S_ISREG(mode):
+            kind = "is a folder" if stat.S_ISDIR(mode) else "is no regular file"
+            raise InputError(f"{path}: cannot be written ({kind}); name a file.")
+
+
 def _try_beside(path: Path) -> None:
-    missing = [folder for folder in path.parents if not folder.exists()]
+    missing = [folder for folder in path.parents if not exists(folder)]
     try:
         _beside(path).unlink()
     finally:
@@ -101,6 +136,8 @@ def _unwritable(path: Path, error: OSError | ValueError) -> InputError:
     name = str(path)
     shown = name if len(name) <= 500 else name[:497] + "..."
     reason = getattr(error, "strerror", None) or error
+    if isinstance(error, OSError) and error.errno is None:  # NumPy's, of a file written in part
+        reason = f"{reason}; the disk may be full"
     return InputError(f"{shown}: cannot be written ({reason}).")
 
 
@@ -144,6 +181,22 @@ def inside(root: Path, relative: str, source: str) -> Path:
             "use a path relative to the root, with forward slashes and without '..'."
         )
     return Path(root) / pure
+
+
+def is_folder(path: Path | str) -> bool:
+    """Whether there is a folder; unlike `Path.is_dir`, also of what the system refuses to look
+    for, such as a name too long."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: Path | str) -> bool:
+    """Whether there is a regular file, see `is_folder`."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def exists(path: Path | str) -> bool:
+    """Whether there is anything, see `is_folder`."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def require_folder(path: Path, what: str) -> Path:

@@ -18,6 +18,12 @@ def is_plugin(spec: str) -> bool:
     return bool(colon) and dotted and attribute.isidentifier()
 
 
+def also_look_in(folder: Path) -> None:
+    """Look for modules in a folder first, from now on."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
 def load_callable(spec: str) -> Callable[..., Any]:
     """The callable that `package.module:callable` names; the current folder comes first.
 
@@ -25,12 +31,10 @@ def load_callable(spec: str) -> Callable[..., Any]:
         InputError: naming it, when it cannot be imported or there is none.
     """
     module_name, _, attribute = spec.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    also_look_in(Path.cwd())
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # a module's own code may raise anything
+    except (Exception, SystemExit) as error:  # a module's own code may raise anything
         raise InputError(
             f"{spec}: the module {module_name!r} cannot be imported ({_told(error)}); "
             "run in its folder, or install it."
@@ -53,11 +57,11 @@ def call(spec: str, function: Callable[..., Any], *arguments: Any, **named: Any)
         return function(*arguments, **named)
     except InputError:
         raise
-    except Exception as error:  # a user's code may raise anything
+    except (Exception, SystemExit) as error:  # a user's code may raise anything
         raise InputError(f"{spec}: failed ({_told(error)}).") from error
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """Type and text of an error in one line, and the place in the user's code it came from."""
     text = " ".join(str(error).split())[:300]
     frames = traceback.extract_tb(error.__traceback__)

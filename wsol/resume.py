@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.errors import InputError
-from wsol.files import atomic_path
+from wsol.files import atomic_path, exists
 from wsol.reading import reading
 
 
@@ -32,7 +32,7 @@ class SavedProgress:
         Raises:
             InputError: when the file is damaged or belongs to a run with other settings.
         """
-        if not self.path.exists():
+        if not exists(self.path):
             return None
         with (
             reading(self.path, "saved progress", "delete it to start from the beginning"),

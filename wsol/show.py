@@ -7,16 +7,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsol.boxes.levels import exact_levels
-from wsol.boxes.one_level import largest_box_at
 from wsol.datasets.classes import imagenet_classes
 from wsol.errors import InputError
+from wsol.evaluation.found_boxes import GRID, boxes_of_map
 from wsol.maps.framing import fit, maps_on_grid
 from wsol.models.classifier import Classifier
 from wsol.options import ResizeMode
 from wsol.results.examples import grid_to_photograph
-
-_GRID = (224, 224)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +23,8 @@ class Shown:
     Attributes:
         image: (H, W, 3) uint8, the photograph.
         predictions: names and softmax probabilities of the best classes, best first.
-        class_name: whose map `score_map` is, and its probability.
+        label: the class whose map `score_map` is, by its place among the logits.
+        class_name, probability: of that class.
         score_map: (224, 224) float32 within [0, 1], over the whole photograph.
         box: (4,) inclusive corners in the photograph, of the map's largest component at the
             threshold; None where the map is zero everywhere.
@@ -34,6 +32,7 @@ class Shown:
 
     image: NDArray[np.uint8]
     predictions: list[tuple[str, float]]
+    label: int
     class_name: str
     probability: float
     score_map: NDArray[np.float32]
@@ -45,7 +44,7 @@ def look(
     photograph: Image.Image,
     *,
     label: int | None = None,
-    threshold: float = 0.2,
+    threshold: float | str = 0.2,
     top: int = 5,
     resize_mode: ResizeMode = "squash",
     method: str = "cam",
@@ -56,7 +55,8 @@ def look(
     Args:
         photograph: decoded, RGB, turned upright.
         label: the class to localize, an index of logits; None takes the most probable.
-        threshold: of the box, in units of the map's maximum (0.2 in Zhou et al., CVPR 2016).
+        threshold: of the box, in units of the map's maximum (0.2 in Zhou et al., CVPR 2016), or a
+            policy of `wsol.maps.automatic`.
         top: how many predictions to name.
         method, layer: what makes the map, see `wsol.models.classifier.Classifier.localizer`.
 
@@ -89,20 +89,21 @@ def look(
                 f"{classifier.name}: its map has NaN or infinite values; check the weights."
             )
         score_map = maps_on_grid(
-            cams, [photograph.size], preprocessing.size, resize_mode, _GRID
+            cams, [photograph.size], preprocessing.size, resize_mode, GRID
         )[0, 0].cpu().numpy()  # fmt: skip
     names = class_names(classifier)
-    boxes = largest_box_at(exact_levels(score_map, np.array([threshold])), 0, "exact")
+    boxes = boxes_of_map(score_map, threshold)
     return Shown(
         image=np.asarray(photograph),
         predictions=[
             (names[index], value)
             for index, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ],
+        label=label,
         class_name=names[label],
         probability=float(probabilities[label]),
         score_map=score_map,
-        box=grid_to_photograph(boxes, _GRID, photograph.size)[0] if len(boxes) else None,
+        box=grid_to_photograph(boxes, GRID, photograph.size)[0] if len(boxes) else None,
     )
 
 

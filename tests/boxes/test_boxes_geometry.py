@@ -1,10 +1,16 @@
 """Conversions between box conventions, by hand."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsol.boxes.geometry import exact_ground_truth, protocol_ground_truth, to_xywh
+from wsol.boxes.geometry import (
+    exact_ground_truth,
+    protocol_ground_truth,
+    to_xywh,
+    true_boxes_on,
+)
 from wsol.boxes.levels import protocol_levels, protocol_threshold_levels, threshold_grid
 
 
@@ -23,6 +29,36 @@ def test_the_protocol_truncates_what_it_scales(width, height, data):
 def test_exact_scaling_keeps_the_covered_part():
     boxes = exact_ground_truth(np.array([[0, 0, 99, 49]], float), (200, 100), (224, 224))
     np.testing.assert_allclose(boxes, [[0, 0, 111, 111]])
+
+
+@pytest.mark.parametrize(
+    ("truth", "cropped", "expected"),
+    [
+        # 10, 20, 150, 79 in 200 x 80 on a grid of 100 x 100
+        ("original", False, [10, 20, 150, 79]),
+        ("original-cub", False, [10, 20, 149, 78]),
+        ("truncated", False, [5, 25, 75, 98]),
+        ("divided-first", False, [5, 25, 75, 98]),
+        ("real", False, [5, 25, 75, 98.75]),
+        ("edges", False, [5, 25, 74.5, 99]),
+        # the crop begins at 7.142... of a square of 114.285...
+        ("truncated", True, [0, 21, 78, 99]),
+        ("divided-first", True, [0, 21, 78, 99]),
+        ("real", True, [0, 21.428571, 78.571428, 100]),
+        ("edges", True, [0, 21.428571, 78.142857, 99]),
+    ],
+)
+def test_true_boxes_by_hand(truth, cropped, expected):
+    boxes = np.array([[10.0, 20, 150, 79]])
+    found = true_boxes_on(boxes, (200, 80), (100, 100), truth, cropped=cropped)
+    np.testing.assert_allclose(found, [expected], atol=1e-5)
+
+
+def test_dividing_first_stays_within_the_grid_and_truncating_does_not():
+    boxes = np.array([[-3.0, 0, 205, 80]])
+    arguments = (boxes, (200, 80), (100, 100))
+    assert true_boxes_on(*arguments, "divided-first", cropped=False).tolist() == [[0, 0, 99, 99]]
+    assert true_boxes_on(*arguments, "truncated", cropped=False).tolist() == [[-1, 0, 102, 100]]
 
 
 def test_quantization_truncates_in_double_precision():

@@ -74,6 +74,32 @@ def test_selection_and_chosen_thresholds(shapes, tmp_path, capsys):
     assert again["metrics"]["max_box_acc_v2_chosen"] == record["metrics"]["max_box_acc_v2_chosen"]
 
 
+def test_every_epoch_is_kept_and_evaluated_as_a_row_of_its_own(shapes, tmp_path, capsys):
+    train(shapes, tmp_path / "ck", "--epochs", "3", "--lr", "0.1", "--keep-epochs")
+    capsys.readouterr()
+    arguments = [
+        "evaluate", "resnet50", "--weights", str(tmp_path / "ck" / "epoch-*.pt"), "--data",
+        "shapes", "--root", str(shapes), "--device", "cpu", "--no-coco", "--out",
+        str(tmp_path / "out"),
+    ]  # fmt: skip
+    app(arguments, standalone_mode=False)
+    table = capsys.readouterr().out
+    order = json.loads((tmp_path / "out" / "order.json").read_text())
+    records = [json.loads((tmp_path / "out" / name).read_text()) for name in order]
+    names = [f"resnet50 (width 0.0625, epoch-{number})" for number in (1, 2, 3)]
+    assert [record["model"] for record in records] == names
+    assert [table.index(name) for name in names] == sorted(table.index(name) for name in names)
+    assert [record["settings"]["weights"] for record in records] == [
+        f"epoch-{number}.pt" for number in (1, 2, 3)
+    ]
+    prints = [record["settings"]["weights_fingerprint"] for record in records]
+    assert len(set(prints)) == 3
+    # Without a selection set the last one is the best.
+    best = evaluate(shapes, tmp_path / "ck")
+    assert best["settings"]["weights_fingerprint"] == prints[-1]
+    assert best["metrics"] == records[-1]["metrics"]
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -439,8 +439,8 @@ def test_check_lists_what_is_wrong(protocol):
 def test_unknown_layouts_and_options(tmp_path):
     with pytest.raises(InputError, match=r"imagenet: .*did you mean ilsvrc\? There are ilsvrc"):
         open_dataset("imagenet", tmp_path)
-    with pytest.raises(InputError, match="tiny-imagenet: takes no --images"):
-        open_dataset("tiny-imagenet", tmp_path, images=tmp_path)
+    with pytest.raises(InputError, match="shapes: takes no --images"):
+        open_dataset("shapes", tmp_path, images=tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         open_dataset("cub", Path("nowhere"))
 

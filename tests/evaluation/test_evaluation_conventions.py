@@ -141,7 +141,7 @@ def test_the_whole_image_on_all_annotations(shared_data, convention, dataset, ac
 
 def test_old_names_are_understood():
     assert Protocol(convention="wsolevaluation") == Protocol() == Protocol(compat="wsolevaluation")
-    assert Protocol(compat="none").convention == "exact"
+    assert Protocol(compat="none").convention == ("exact",)
     assert Protocol().settings()["convention"] == "choe2020"
     with pytest.raises(InputError, match="did you mean psol"):
         Protocol(convention="psoll")

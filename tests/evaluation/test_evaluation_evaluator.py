@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 
 from wsol.datasets.base import Dataset, Sample
 from wsol.errors import InputError
+from wsol.evaluation.conventions import PRESETS
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.judging import Classification, judge_map, to_grid, validate_map
+from wsol.evaluation.loop import evaluate
+from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.protocol import Protocol
 
 
@@ -222,3 +225,48 @@ def test_protocol_settings_are_checked():
         Protocol(iou=(0.5, 1.5))
     with pytest.raises(InputError, match="differ"):
         Protocol(iou=(0.5, 0.5))
+
+
+@pytest.mark.parametrize("convention", list(PRESETS))
+def test_a_constant_map_of_any_size_is_a_map_of_zeros(convention):
+    protocol = Protocol(convention=convention, threshold=0.3)
+    data = dataset([sample(0, [[0, 0, 100, 223]])])
+    found = []
+    for score_map in (
+        np.zeros((14, 14)),
+        np.full((14, 14), 0.7, np.float32),
+        np.full((224, 224), 0.7, np.float32),
+        np.full((224, 224), 200, np.uint8),
+        np.ones((7, 9)),
+    ):
+        if convention == "zhou2016" and score_map.any():
+            continue  # which is defined on the map itself: a flat one lies above its share
+        evaluator = Evaluator(data, protocol)
+        evaluator.update(score_map, "0.jpg")
+        assert evaluator.notes() == []
+        found.append((evaluator.compute(), evaluator.curves()))
+    assert all(other == found[0] for other in found)
+
+
+def test_maps_that_are_taken_dim_are_counted():
+    planted = square(30, 40, 99, 119)
+    maps = [planted * np.float32(0.01), planted, planted[::2, ::2] * np.float32(0.01)]
+    maps += [(planted * 100).astype(np.uint8), planted.astype(np.float16)]
+    data = dataset([sample(i, [[30, 40, 99, 119]]) for i in range(len(maps))])
+    whole, *shards = (Evaluator(data, Protocol(threshold_step=0.5)) for _ in range(3))
+    for number, score_map in enumerate(maps):
+        whole.update(score_map, f"{number}.jpg")
+        shards[number % 2].update(score_map, f"{number}.jpg")
+    shards[0].merge(shards[1])
+    (note,) = whole.notes()
+    assert note.startswith("2 maps have the evaluation's size and a maximum below 1")
+    assert shards[0].notes() == [note]
+    again = whole.emptied()
+    again.load_state(whole.state())
+    assert again.notes() == [note]
+
+
+def test_full_has_no_map_to_save(tmp_path):
+    data = dataset([sample(0, [[0, 0, 9, 9]])])
+    with pytest.raises(InputError, match="full is the frame's box and has no map"):
+        evaluate("full", data, EvaluationOptions(save_scoremaps=tmp_path))

@@ -16,7 +16,7 @@ from wsol.datasets.shapes import generate_shapes
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.lifecycle import Place, add_states
-from wsol.evaluation.loop import evaluate
+from wsol.evaluation.loop import evaluate, evaluate_each
 from wsol.evaluation.options import EvaluationOptions, ScoreOptions
 from wsol.evaluation.precomputed import score
 from wsol.evaluation.shares import Share
@@ -92,14 +92,28 @@ def test_three_processes_go_on_with_what_one_has_done(place, monkeypatch):
     from wsol.evaluation import models
 
     def interrupted(*arguments, **options):
-        return evaluate(*arguments, **options | {"advance": interrupt})
+        return evaluate_each(*arguments, **options | {"advance": interrupt})
 
-    monkeypatch.setattr(models, "evaluate", interrupted)
+    monkeypatch.setattr(models, "evaluate_each", interrupted)
     wsol(place, *COMMAND, "--json", "3.json", code=130)
     monkeypatch.undo()
     assert list((place / "3.json.progress").glob(".*.progress.npz"))
     in_processes(place, 3, *COMMAND, "--json", "3.json", "--resume")
     np.testing.assert_equal(result(place, "3"), result(place, "1"))
+
+
+def test_two_processes_under_several_conventions(place):
+    command = [*COMMAND, "--convention", "choe2020,ts-cam,psol", "--threshold", "0.3"]
+    command.remove("--per-image")
+    command.remove("--curves")
+    wsol(place, *command, "--json", "c1.json")
+    in_processes(place, 2, *command, "--json", "c2.json")
+    records = [json.loads((place / f"{name}.json").read_text()) for name in ("c1", "c2")]
+    for record in records[0] + records[1]:
+        del record["timing"], record["environment"]
+    assert records[0] == records[1]
+    conventions = [record["settings"]["convention"] for record in records[0]]
+    assert conventions == ["choe2020", "ts-cam", "psol"]
 
 
 @pytest.mark.slow

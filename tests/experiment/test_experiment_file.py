@@ -48,7 +48,7 @@ def test_a_whole_file(write, tmp_path, monkeypatch):
     ]
     assert experiment.models[1].weights == str(tmp_path / "nets" / "cub.pt")
     assert experiment.models[2].weights == "none"
-    shared = {"convention": "exact", "iou": (0.5,), "contours": "largest"}
+    shared = {"convention": ("exact",), "iou": (0.5,), "contours": "largest"}
     assert experiment.protocol_on(cub) == Protocol(threshold_step=0.01, **shared)
     assert experiment.protocol_on(shapes) == Protocol(**shared)
     assert experiment.outputs.out == tmp_path / "out"

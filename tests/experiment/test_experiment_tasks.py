@@ -18,6 +18,7 @@ from wsol.evaluation.protocol import Protocol
 from wsol.experiment.file import read_experiment
 from wsol.experiment.outputs import write_outputs
 from wsol.experiment.tasks import plan, run_tasks
+from wsol.maps.methods.localizer import Localizer
 from wsol.records.outcomes import read_outcomes
 from wsol.records.record import read_records
 from wsol.records.store import Store
@@ -224,6 +225,33 @@ def test_several_data_sets_have_a_section_and_plots_each(run, place):
     assert len(list((place / "out").glob("parameters-shapes-*.png"))) == 3
 
 
+def test_conventions_have_a_record_each_of_one_pass(run, place, monkeypatch):
+    seen, see = [], Localizer.see
+    monkeypatch.setattr(Localizer, "see", lambda own, x: seen.append(len(x)) or see(own, x))
+    plain = EXPERIMENT.replace("  - center\n", "")
+    one = run(plain)
+    assert states(one) == ["evaluated"] * 2 and len(seen) == 2
+    several = plain.replace("{threshold_step: 0.1}",
+        "{threshold_step: 0.1, convention: [choe2020, zhou2016, ts-cam, exact]}")  # fmt: skip
+    results = run(several)
+    # ts-cam states no threshold for these images; what is stored stays in the table.
+    assert states(results) == ["stored", "evaluated", "failed", "evaluated"] * 2
+    assert "states no threshold" in results[2].reason and "under ts-cam" in results[2].task.title
+    assert len(seen) == 4
+    assert states(run(several))[:2] == ["stored", "stored"]
+    write_outputs(results, read_experiment(place / "experiment.yaml"), place / "out")
+    table = (place / "out" / "table.md").read_text()
+    assert [f"images, {name}**" in table for name in ("choe2020", "zhou2016", "exact")] == [
+        True
+    ] * 3
+    names = [path.name for path in (place / "out" / "records").glob("shapes-Wide*")]
+    assert sorted(names) == [
+        "shapes-Wide-choe2020.json", "shapes-Wide-exact.json", "shapes-Wide-zhou2016.json"
+    ]  # fmt: skip
+    alone = run(several.replace("[choe2020, zhou2016, ts-cam, exact]", "zhou2016"))
+    assert [result.record for result in alone] == [results[1].record, results[5].record]
+
+
 def test_the_command(place, monkeypatch):
     monkeypatch.chdir(place)
     text = EXPERIMENT.replace("  - center", "  - compared_networks:broken\n  - center")
@@ -254,7 +282,26 @@ def test_the_centre_baseline_of_this_project(shared_data, tmp_path, monkeypatch)
     cub = experiment.model_copy(
         update={"data": experiment.data[1:], "models": experiment.models[:1]}
     )
-    (result,) = run_tasks(plan(cub), Store(tmp_path / "store"), modules=tmp_path)
+    (result,) = run_tasks(plan(cub), Store(tmp_path / "store"))
     assert f"{result.record.metrics.box_acc['0.5']:.2f}" == "59.60"
     kept = checkout / "results" / "center-baseline" / "records" / "CUB-center.json"
     assert result.record.metrics == read_records(kept)[0].metrics
+
+
+def test_a_data_set_of_one_s_own_lies_beside_the_experiment(tmp_path, run_experiment):
+    (tmp_path / "beside_the_file.py").write_text(
+        "from dataclasses import replace\n"
+        "from wsol.datasets.registry import open_dataset\n"
+        "def half(root):\n"
+        "    whole = open_dataset('shapes', root)\n"
+        "    return replace(whole, samples=whole.samples[::2])\n"
+    )
+    generate_shapes(tmp_path / "data", train=0, val=0, test=6, size=48, seed=0)
+    (result,) = run_experiment(
+        tmp_path,
+        "name: own\n"
+        "data: {name: 'beside_the_file:half', root: data}\n"
+        "models: [center]\n"
+        "protocol: {threshold_step: 0.1}\n",
+    )
+    assert result.state == "evaluated" and result.record.num_images == 3

@@ -266,9 +266,7 @@ def test_every_network_loader_and_optimizer_of_the_real_thing(
         for network in ("vgg16_gap", "inception_v3", "resnet50")
         for method in ("cam", "has", "acol", "spg", "adl", "cutmix")
     }
-    results = list(
-        run_tasks(tasks, Store(tmp_path / "store"), modules=tmp_path, dry_run=True, fail_fast=True)
-    )
+    results = list(run_tasks(tasks, Store(tmp_path / "store"), dry_run=True, fail_fast=True))
     assert states(results) == ["missing"] * 19
     images = 10 * 32 if name.startswith("ilsvrc") else 50 * 192
     assert results[0].reason == f"after training on {images:,} images"
@@ -335,9 +333,7 @@ def test_the_recipe_for_tiny_imagenet(shared_data, tmp_path, monkeypatch):
     assert all(len(task.dataset) == 10_000 for task in tasks)
     trained = [task.training for task in tasks if task.training is not None]
     assert len(trained) == 6 and all(len(training.dataset) == 20_000 for training in trained)
-    results = list(
-        run_tasks(tasks, Store(tmp_path / "store"), modules=tmp_path, dry_run=True, fail_fast=True)
-    )
+    results = list(run_tasks(tasks, Store(tmp_path / "store"), dry_run=True, fail_fast=True))
     assert states(results) == ["missing"] * 8
     assert sum("begins with" in (result.reason or "") for result in results) == 2
 

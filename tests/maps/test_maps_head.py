@@ -113,6 +113,7 @@ SPELLINGS = {
     "scaled in place": lambda net, x: net.fc(x.mean((2, 3))).mul_(3),
     "two heads": lambda net, x: torch.cat([net.fc(x.mean((2, 3))), net.other(x.mean((2, 3)))], 1),
     "tokens": lambda net, x: net.fc(x.flatten(2).transpose(1, 2).mean(1)),
+    "turned tokens": lambda net, x: net.fc(x.flatten(2).mT.mean(1)),
     "channels last": lambda net, x: net.fc(x.permute(0, 2, 3, 1).mean((1, 2))),
     "1x1 filters": lambda net, x: F.conv2d(
         x.mean((2, 3), keepdim=True), net.fc.weight[:, :, None, None], net.fc.bias
@@ -124,7 +125,7 @@ SPELLINGS = {
     "detached": lambda net, x: net.fc(x.detach().mean((2, 3))),
 }
 USUAL = {"two means", "view", "flatten", "sum over count", "pool 1d", "indexed", "window", "tokens",
-         "channels last", "in place", "detached"}  # fmt: skip
+         "turned tokens", "channels last", "in place", "detached"}  # fmt: skip
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)

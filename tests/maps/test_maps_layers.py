@@ -94,18 +94,97 @@ def test_networks_without_a_common_activation_are_told_so():
     assert layer_of(Apart(), wanted="b").grid == (28, 28)
 
 
-def test_of_a_vision_transformer_it_is_the_input_of_the_last_attention():
+def test_of_a_vision_transformer_it_is_what_the_last_attention_is_given():
     network = vit(layers=4)
     layer = layer_of(network, 64)
-    assert (layer.name, layer.grid) == ("encoder.layers.encoder_layer_2", (4, 4))
+    assert (layer.name, layer.grid) == ("encoder.layers.encoder_layer_3.ln_1", (4, 4))
     images = torch.randn(2, 3, 64, 64)
+    given = []
+    block = network.encoder.layers.encoder_layer_3
+    block.self_attention.register_forward_pre_hook(lambda module, args: given.append(args[0]))
     seen = run_through(network, layer, images)
-    assert seen.tensor.shape == (2, 17, 64)
+    assert seen.tensor.shape == (2, 17, 64) and torch.equal(seen.tensor, given[0])
     tokens = layer.layout.features(seen.tensor)
     assert torch.equal(tokens, seen.tensor[:, 1:].mT.unflatten(2, (4, 4)))
     # After the last attention nothing but the class token counts.
     with pytest.raises(InputError, match=r"no logit depends on .*encoder_layer_3"):
         layer_of(network, 64, "encoder.layers.encoder_layer_3")
+
+
+def products_at(network, layer, images):
+    """The sum over channels of features times gradients, and of their absolute values."""
+    seen = run_through(network, layer, images, gradient=True)
+    (gradient,) = torch.autograd.grad(seen.output[:, 1].sum(), seen.tensor)
+    products = layer.layout.features(seen.tensor.detach()) * layer.layout.features(gradient)
+    return products.sum(1).abs().max(), products.abs().sum(1).max()
+
+
+def test_before_a_normalization_features_times_gradients_say_nothing():
+    network = vit(layers=4).double()
+    images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+
+    def at(wanted):
+        return examine(network, images, "network", wanted).layer
+
+    before = products_at(network, at("encoder.layers.encoder_layer_2"), images)
+    after = products_at(network, at(None), images)
+    assert before[0] < 1e-5 * before[1]
+    assert after[0] > 0.1 * after[1]
+
+
+class RootMeanSquare(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(width) + 0.5)
+
+    def forward(self, x):
+        return self.weight * (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6))
+
+
+class ClassReads(nn.Module):
+    """Tokens of 6x6 positions and a class token, which attends to them at last, once or twice."""
+
+    def __init__(self, normalize, times=1):
+        super().__init__()
+        self.patches = nn.Conv2d(3, 16, 4, 4)
+        self.token = nn.Parameter(torch.randn(1, 1, 16))
+        self.mixed, self.normalize = nn.Identity(), normalize
+        self.key, self.value = nn.Linear(16, 16), nn.Linear(16, 16)
+        self.times = times
+        self.fc = nn.Linear(16, 5)
+
+    def forward(self, x):
+        tokens = torch.cat([self.token.expand(len(x), -1, -1), self.patches(x).flatten(2).mT], 1)
+        tokens = self.mixed(tokens + (tokens @ tokens.mT / 16).softmax(-1) @ tokens)
+        token = tokens[:, :1]
+        for _ in range(self.times):
+            given = self.normalize(torch.cat([token, tokens[:, 1:]], 1))
+            scores = given[:, :1] @ self.key(given).mT / 4
+            token = token + scores.softmax(-1) @ self.value(given)
+        return self.fc(token[:, 0])
+
+
+def test_a_layer_moves_to_a_normalization_of_any_spelling_and_to_nothing_else():
+    torch.manual_seed(0)
+    assert layer_of(ClassReads(nn.LayerNorm(16)), 24).name == "normalize"
+    assert layer_of(ClassReads(RootMeanSquare(16)), 24).name == "normalize"
+    by_function = ClassReads(None)
+    by_function.normalize = lambda x: F.normalize(x, dim=-1)
+    assert layer_of(by_function, 24).name == "normalize after mixed"
+    # Features times gradients say something before these.
+    plain = layer_of(ClassReads(nn.Identity()), 24).name
+    assert plain == "add after patches"
+    for other in (nn.GELU(), nn.Linear(16, 16)):
+        assert layer_of(ClassReads(other), 24).name == plain
+    # A normalization for each of two attentions: no one of them has all that the logits know.
+    assert layer_of(ClassReads(nn.LayerNorm(16), times=2), 24).name == plain
+
+
+def test_in_half_precision_it_is_the_same_layer():
+    for dtype in (torch.float64, torch.bfloat16):
+        network = vit(layers=3).to(dtype)
+        layer = examine(network, torch.rand(2, 3, 64, 64, dtype=dtype), "network").layer
+        assert layer.name == "encoder.layers.encoder_layer_2.ln_1"
 
 
 def test_the_part_before_the_layer_runs_without_autograd():
@@ -159,7 +238,7 @@ def test_heads_that_are_born_zero_are_looked_at_with_numbers_and_left_zero():
     network = torchvision.models.VisionTransformer(
         image_size=64, patch_size=16, num_layers=2, num_heads=4, hidden_dim=32, mlp_dim=64
     )
-    assert layer_of(network, 64).name == "encoder.layers.encoder_layer_0"
+    assert layer_of(network, 64).name == "encoder.layers.encoder_layer_1.ln_1"
     assert not network.heads.head.weight.any() and not network.heads.head.bias.any()
 
 
@@ -204,6 +283,7 @@ def assert_gradcam_applies(network, size, grid, name):
     gradients = view.gradients(classes)
     assert (gradients.abs().amax((2, 3, 4)) > 0).all(), "a gradient is zero"
     assert localizer.map_size == (grid, grid)
+    assert localizer.layer.name == LAYERS.get(name, localizer.layer.name)
     maps = localizer.maps(view, classes)
     assert maps.shape == (2, 2, grid, grid) and torch.isfinite(maps).all()
     # SqueezeNet's maps are rectified: one class's may be zero.
@@ -230,6 +310,18 @@ TIMM = {
     "eva02_tiny_patch14_224": (224, 16), "davit_tiny": (224, 7), "efficientformer_l1": (224, 7),
     "coatnet_nano_rw_224": (224, 7), "focalnet_tiny_srf": (224, 7), "gmlp_s16_224": (224, 14),
 }  # fmt: skip
+
+
+LAYERS = {
+    "vit_b_32": "encoder.layers.encoder_layer_11.ln_1", "swin_t": "norm", "swin_v2_t": "norm",
+    "vit_l_32": "encoder.layers.encoder_layer_23.ln_1", "maxvit_t": "blocks.3",
+    "resnet18": "layer4", "vgg16": "features", "convnext_tiny": "features",
+    "vit_tiny_patch16_224": "blocks.11.norm1", "swin_tiny_patch4_window7_224": "norm",
+    "deit_tiny_distilled_patch16_224": "blocks.11.norm1", "convit_tiny": "blocks.11.norm1",
+    "cait_xxs24_224": "blocks", "eva02_tiny_patch14_224": "blocks.11", "resnet10t": "layer4",
+}  # fmt: skip
+"""Where maps are made: of a mean of tokens after the last block, and where two attentions read
+them, before both of these."""
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from wsol.boxes.all_levels import both_box_runs
 from wsol.boxes.levels import protocol_threshold_levels, threshold_grid
 from wsol.errors import InputError
 from wsol.metrics.box_accuracy import BoxAccuracy, best_iou_per_threshold
-from wsol.metrics.iou import iou_matrix
+from wsol.metrics.iou import iou_matrix, iou_of_corners
 
 
 def protocol_iou(a, b):
@@ -32,6 +32,20 @@ def boxes(count):
 def test_iou_is_the_protocols_to_the_last_bit(predicted, true):
     expected = [[protocol_iou(a, b) for b in true] for a in predicted]
     assert iou_matrix(np.array(predicted), np.array(true)).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("plus_one", "expected"),
+    [
+        (True, [[1, 36 / (121 + 121 - 36)], [0, 0], [1 / 121, 0]]),
+        (False, [[1, 25 / (100 + 100 - 25)], [0, 0], [0, 0]]),
+    ],
+)
+def test_iou_of_corners_by_hand(plus_one, expected):
+    predicted = np.array([[0, 0, 10, 10], [30, 30, 40, 40], [0, 0, 0, 0]])
+    true = np.array([[0, 0, 10, 10], [5, 5, 15, 15]])
+    found = iou_of_corners(predicted, true, plus_one=plus_one)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_iou_of_nothing():

@@ -43,8 +43,8 @@ def joint(images):
     return 100 * evaluation.stats[0], 100 * evaluation.stats[1], 100 * evaluation.stats[8]
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_equals_one_joint_run(seed):
+def drawn(seed):
+    """Forty images of eight classes, with boxes about a true one."""
     rng = np.random.default_rng(seed)
     images = []
     for _ in range(40):
@@ -57,10 +57,31 @@ def test_equals_one_joint_run(seed):
             {"true_class": int(rng.integers(6)), "true_boxes": true, "classes": classes,
              "scores": rng.random(5), "boxes": near}
         )  # fmt: skip
+    return images
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_equals_one_joint_run(seed):
+    images = drawn(seed)
     metric = CocoAveragePrecision()
     for number, item in enumerate(images):
         metric.update(number, **item)
     assert metric.compute() == pytest.approx(joint(images), abs=1e-9)
+
+
+def test_parts_merge_in_any_order():
+    whole, parts = CocoAveragePrecision(), [CocoAveragePrecision() for _ in range(3)]
+    for number, item in enumerate(drawn(0)):
+        whole.update(number, **item)
+        parts[number % 3].update(number, **item)
+    merged = CocoAveragePrecision()
+    for part in parts[::-1]:
+        merged.merge(part)
+    assert merged.num_images == whole.num_images == 40
+    assert merged.compute() == whole.compute()
+    kept = CocoAveragePrecision()
+    kept.load_state(merged.state())
+    assert kept.num_images == 40 and kept.compute() == whole.compute()
 
 
 def test_perfect_detections():

@@ -78,6 +78,14 @@ def test_uint8_maps_stand_for_their_255th_part():
     np.testing.assert_array_equal(found, expected)
 
 
+def test_a_map_of_zeros_claims_everything_at_once():
+    metric = PixelAveragePrecision(threshold_grid(0.1))
+    mask = np.zeros((4, 5), np.uint8)
+    mask[:2] = 1
+    metric.update(np.zeros((4, 5)), mask)
+    assert metric.compute() == 50.0
+
+
 def test_without_foreground_it_is_undefined():
     metric = PixelAveragePrecision(threshold_grid(0.1))
     metric.update(np.zeros((2, 2)), np.zeros((2, 2), np.uint8))

@@ -141,4 +141,4 @@ def test_missing_photographs_are_told(tmp_path):
     options = LeaderboardOptions(photographs=True)
     sources = find_sources([three(tmp_path / "records")])
     write_leaderboard(sources, tmp_path / "site", options, warn=told.append)
-    assert len([line for line in told if "the image is not there" in line]) == 2
+    assert len([line for line in told if "name the image folder with --images" in line]) == 2

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.text import Text
 
 from wsol.errors import InputError
 from wsol.records.record import Cost, Curves
@@ -52,7 +51,7 @@ def texts_of(figure):
     """The boxes, in pixels, of all texts that are drawn within the axes and along the x axis."""
     figure.draw_without_rendering()
     axes = figure.axes[0]
-    labels = [Text.get_window_extent(text) for text in axes.texts]
+    labels = [text.get_window_extent() for text in axes.texts]
     low, high = axes.get_xlim()
     ticks = [
         tick.label1.get_window_extent()

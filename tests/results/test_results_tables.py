@@ -30,6 +30,7 @@ from wsol.results.table import (
     to_latex,
     to_markdown,
 )
+from wsol.results.thresholds_table import thresholds_table
 
 from support.records import make
 
@@ -526,3 +527,27 @@ def test_a_published_number_stands_beside_its_reproduction():
     assert "vs. publ." not in to_markdown(costly()[1:2], layout)
     text = to_markdown(records(), Layout(against="published"))
     assert "vs. publ." not in text and "No published number" in text
+
+
+def test_thresholds_side_by_side():
+    record = make(
+        "resnet50", 1, gt_known_loc=58.8, top1_loc=40.0, max_box_acc=65.0, max_box_acc_v2=60.0,
+        max_box_acc_chosen=64.0, max_box_acc_v2_chosen=59.0,
+        loc_at={"otsu": {"gt_known_loc": 61.0, "top1_loc": 44.0, "max_box_acc_v2": 55.0},
+                "best": {"gt_known_loc": 65.0, "top1_loc": 48.0}},
+    )  # fmt: skip
+    record.settings["threshold_policy"] = {
+        "gt_known_loc": "fixed at 0.2",
+        "max_box_acc": "best on the evaluated split (oracle)",
+        "max_box_acc_chosen": "chosen on CUB val (500 images)",
+    }
+    console = Console(width=120, file=io.StringIO())
+    console.print(thresholds_table(record))
+    lines = [re.split(r" {2,}", line.strip()) for line in console.file.getvalue().splitlines()]
+    assert lines[1:] == [
+        ["Threshold", "GT-known Loc", "Top-1 Loc", "MaxBoxAccV2"],
+        ["fixed at 0.2", "58.80", "40.00"],
+        ["best on the evaluated split (oracle)", "65.00", "48.00", "60.00"],
+        ["chosen on CUB val (500 images)", "64.00", "59.00"],
+        ["otsu of each map, without boxes", "61.00", "44.00", "55.00"],
+    ]

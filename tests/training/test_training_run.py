@@ -122,6 +122,14 @@ def test_a_checkpoint_of_every_epoch_is_kept_when_asked_for(tmp_path, data, whol
     assert_equal(tensors(tmp_path / "epoch-3.pt"), tensors(whole / "final.pt"))
     kept = [read_checkpoint(tmp_path / name) for name in epochs]
     assert [checkpoint.info.training["epoch"] for checkpoint in kept] == [1, 2, 3]
+    run_of(tmp_path / "again", data, keep_epochs=True).run()
+    for name in epochs:  # interrupted or not
+        assert (tmp_path / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    assert (tmp_path / "best.pt").read_bytes() == (whole / "best.pt").read_bytes()
+    for name in ("last.pt", "best.pt", "final.pt", "train.json"):
+        (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=r"holds a training run already \(epoch-1.pt"):
+        run_of(tmp_path, data).run()
     assert any(
         not torch.equal(kept[0].tensors[name], value) for name, value in kept[1].tensors.items()
     )
@@ -288,3 +296,14 @@ def test_selection_does_not_look_at_training_images(tmp_path, data, root):
         run_of(tmp_path, data, selection=Selection(read_shapes(root, "train"), Options()))
     with pytest.raises(InputError, match="accuracy: nothing to select by; there are top1_cls"):
         Selection(read_shapes(root, "val"), Options(), metric="accuracy")
+
+
+def test_a_wrong_box_of_the_selection_set_is_told_before_anything_is_trained(tmp_path, data, root):
+    whole = read_shapes(root, "val")
+    outside = np.array([[3.0, 4, 90, 40]])  # of a photograph of 48 pixels
+    samples = [dataclasses.replace(s, size=None) for s in whole.samples]
+    samples[5] = dataclasses.replace(samples[5], boxes=outside)
+    bad = dataclasses.replace(whole, samples=samples)
+    with pytest.raises(InputError, match=r"val/000005.png: .*lies outside its image of 48x48"):
+        run_of(tmp_path, data, selection=Selection(bad, Options()))
+    run_of(tmp_path, data, selection=Selection(bad.opened_with("auto", True), Options()))

@@ -3,7 +3,8 @@
 import logging
 import os
 import sys
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
@@ -25,8 +26,9 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line; bad input exits with 2, Ctrl-C with 130, SIGTERM with 143, SIGHUP
-    with 129, none of them with a traceback."""
+    """Run the command line; bad input, and whatever else the system refuses, exits with 2, Ctrl-C
+    with 130, SIGTERM with 143, SIGHUP with 129, none of them with a traceback."""
+    _open_closed_streams()
     # Else pydantic looks for extensions of it among all packages that are installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
@@ -36,30 +38,51 @@ def main() -> None:
                 app(_to_the_front(arguments))
             except InputError:
                 raise
-            except BaseException:  # typer makes an exit of any interrupt
+            except BaseException as end:  # typer makes an exit of any interrupt
                 if told:
                     raise Terminated(told[0]) from None
+                if isinstance(end, SystemExit) and not end.code:
+                    sys.stdout.flush()  # while it can be told that this fails
                 raise
     except ToldElsewhereError:
         sys.exit(2)
     except InputError as error:
-        MESSAGES.quiet = False
         if _is_verbose():
+            MESSAGES.quiet = False
             MESSAGES.print_exception()
-        MESSAGES.print(f"[bold red]wsol:[/bold red] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2)
+        _end(2, f"[bold red]wsol:[/bold red] {escape(str(error))}")
     except Terminated as ended:
-        MESSAGES.quiet = False
-        MESSAGES.print(f"wsol: ended by {ended.name}.")
-        sys.exit(128 + ended.number)
+        _end(128 + ended.number, f"wsol: ended by {ended.name}.")
     except KeyboardInterrupt:
-        MESSAGES.quiet = False
-        MESSAGES.print("wsol: interrupted.")
-        sys.exit(130)
+        _end(130, "wsol: interrupted.")
     except BrokenPipeError:
         # The reader of our output has gone (`wsol models | head`): nothing left to say.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        where = error.filename if error.filename is not None else "the output"
+        _end(2, f"[bold red]wsol:[/bold red] {escape(str(where))}: {error.strerror or error}.")
+
+
+def _open_closed_streams() -> None:
+    """Let what is printed to a stream that the caller has closed (`>&-`) be lost, not fail."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 (to the very end)
+
+
+def _end(code: int, message: str) -> NoReturn:
+    """Leave with a message on stderr, even where streams, such as those on a full disk, take no
+    more; what they still hold would fail once more, and with a traceback, at the very end."""
+    MESSAGES.quiet = False
+    with suppress(OSError):
+        MESSAGES.print(message, soft_wrap=True)
+    for name in ("stdout", "stderr"):
+        try:
+            getattr(sys, name).flush()
+        except (OSError, ValueError):
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    sys.exit(code)
 
 
 def _to_the_front(arguments: list[str]) -> list[str]:

@@ -29,6 +29,7 @@ _FIRST_SENTENCES = {
     "verify": "Check that records follow from the per-image files beside them.",
     "plot": "Draw records for a paper, in colours that any eye tells apart.",
     "show": "See what a network sees in your own photograph: classes, activation map and box.",
+    "boxes": "Write the boxes of photographs or score maps: COCO results, CSV or Pascal VOC.",
     "published": "List the published numbers that `wsol table` compares with or sets in its "
     "tables.",
     "conventions": "Print the evaluation conventions of the literature: how a map becomes a box, "

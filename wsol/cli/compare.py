@@ -97,14 +97,14 @@ def compare(
     with joined(usable_device(read.options.device), training=trains) as (processes, own_device):
         if not dry_run:
             processes.of_first(partial(require_writable_folder, out))
+            processes.of_first(partial(require_writable_folder, Store(store).folder))
         if processes.count > 1:
             read = read.with_options(device=own_device)
-        tasks = plan(read, limit=limit)
+        tasks = plan(read, limit=limit, modules=experiment.resolve().parent)
         results = []
         for result in run_tasks(
             tasks,
             Store(store),
-            modules=experiment.resolve().parent,
             dry_run=dry_run,
             fail_fast=fail_fast,
             track=track if processes.is_first else logged(processes.rank),

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from wsol.cli.app import app
 from wsol.cli.options import ShownJsonOption, takes
-from wsol.cli.output import OUTPUT, write_json
+from wsol.cli.output import OUTPUT, require_targets, write_json
 from wsol.datasets.options import DataOptions
 from wsol.datasets.registry import DATASETS, LAYOUTS, require_data_name
 from wsol.errors import InputError
@@ -47,6 +47,7 @@ def check(
     from wsol.datasets.parsing import Problems
     from wsol.pipeline import usable_cores
 
+    require_targets(None, json_file, None)
     problems = Problems()
     dataset = limited(place.whole(problems), place.limit)
     with track(f"checking {dataset.name}", len(dataset)) as advance:

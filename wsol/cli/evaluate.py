@@ -11,6 +11,8 @@ from wsol.cli.output import (
     add_to_store,
     clear,
     deliver,
+    outcome_files,
+    print_records,
     progress_folder,
     require_targets,
     resume_hint,
@@ -33,6 +35,8 @@ from wsol.progress import logged, track
 `wsol evaluate resnet50 --weights cub.pt --data cub --root CUB_200_2011 --json resnet50.json`
 
 `wsol evaluate vgg16 vit_b_16 --method gradcam,layercam --data ilsvrc --root /data/imagenet`
+
+`wsol evaluate resnet50 --convention choe2020,psol,sat --data ilsvrc --root /data/imagenet`
 
 `wsol evaluate resnet50 --weights run/best.pt --data cub --root CUB_200_2011
 --threshold-from run/train.json`
@@ -93,8 +97,8 @@ def evaluate(
         by_method,
         evaluate_models,
         expected_passes,
-        file_names,
         pair_weights,
+        record_names,
     )
     from wsol.models.device import usable_device
     from wsol.processes import joined
@@ -115,7 +119,9 @@ def evaluate(
         joined(usable_device(options.device)) as (processes, own_device),
         resume_hint(folder if processes.is_first else None),
     ):
-        processes.of_first(partial(require_targets, out, json_file, folder))
+        targets = partial(require_targets, out, json_file, folder, store, options.save_scoremaps)
+        beside = outcome_files(json_file, record_names(requests, options))
+        processes.of_first(partial(targets, outcomes=beside))
         if processes.count > 1:
             options = options.replaced(device=own_device)
         dataset = processes.together(lambda: limited(data.whole(), data.limit))
@@ -132,13 +138,14 @@ def evaluate(
         if not processes.is_first:
             return
         deliver(records, json_file, out)
-        outcomes = None
+        outcomes, names = None, record_names(requests, options)
         if options.per_image and folder is not None:
-            outcomes = [folder / f"{name}{OUTCOMES_SUFFIX}" for name in file_names(requests)]
+            outcomes = [folder / f"{name}{OUTCOMES_SUFFIX}" for name in names]
         add_to_store(records, outcomes, store)
         if out is None and folder is not None and json_file is not None:
-            settle_outcomes(folder, file_names(requests), json_file, options.per_image)
+            settle_outcomes(folder, names, json_file, options.per_image)
             clear(folder)
+        print_records(records, json_file)
 
 
 def _say_nothing(text: str) -> None:

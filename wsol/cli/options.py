@@ -153,11 +153,15 @@ def _made(options: type[Options], given: dict[str, Any]) -> Options:
 
 
 def _kind(annotation: Any) -> Any:
-    """A field's type without `| None` and without what pydantic adds to it."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        (annotation,) = (part for part in get_args(annotation) if part is not type(None))
+    """A field's type without `| None` and without what pydantic adds to it.
+
+    Of several it is text, which pydantic makes one of them.
+    """
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, types.UnionType):
+        kinds = [part for part in get_args(annotation) if part is not type(None)]
+        return _kind(kinds[0]) if len(kinds) == 1 else str
     return annotation
 
 

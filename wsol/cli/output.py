@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from wsol.errors import InputError, ToldElsewhereError
+from wsol.files import is_file, is_folder
 from wsol.progress import MESSAGES
 
 if TYPE_CHECKING:
     from wsol.records.record import ResultRecord
+    from wsol.results.cells import Layout
 
 OUTPUT = Console()
 
@@ -50,8 +52,18 @@ def progress_folder(
     return None
 
 
-def require_targets(out: Path | None, json_file: str | None, folder: Path | None) -> None:
+def require_targets(
+    out: Path | None,
+    json_file: str | None,
+    folder: Path | None,
+    *others: Path | None,
+    outcomes: Iterable[Path] = (),
+) -> None:
     """Try where results are to go before there are any.
+
+    Args:
+        others: more folders, such as the store.
+        outcomes: files beside the JSON file that will be written or removed.
 
     Raises:
         InputError: naming what cannot be written.
@@ -60,23 +72,36 @@ def require_targets(out: Path | None, json_file: str | None, folder: Path | None
 
     if json_file is not None and json_file != "-":
         require_writable(Path(json_file))
-    for place in {out, folder} - {None}:
+        for path in outcomes:
+            require_writable(path)
+    for place in {out, folder, *others} - {None}:
         assert place is not None
         require_writable_folder(place)
+
+
+def outcome_files(json_file: str | None, names: list[str]) -> list[Path]:
+    """Where each model's outcomes go beside a JSON file.
+
+    `FILE.outcomes.parquet`, or `FILE.<model>.outcomes.parquet` where there are several.
+    """
+    from wsol.records.outcomes import OUTCOMES_SUFFIX
+
+    if json_file is None or json_file == "-":
+        return []
+    path = Path(json_file)
+    stems = [path.stem] if len(names) == 1 else [f"{path.stem}.{name}" for name in names]
+    return [path.with_name(stem + OUTCOMES_SUFFIX) for stem in stems]
 
 
 def settle_outcomes(folder: Path, names: list[str], json_file: str, per_image: bool) -> None:
     """Move each model's outcomes from the progress folder to beside the JSON file.
 
-    `FILE.outcomes.parquet`, or `FILE.<model>.outcomes.parquet` where there are several. Without
-    `per_image` those of an earlier run are removed: they tell other numbers than the new record.
+    Without `per_image` those of an earlier run are removed: they tell other numbers than the new
+    record.
     """
     from wsol.records.outcomes import OUTCOMES_SUFFIX
 
-    path = Path(json_file)
-    for name in names:
-        stem = path.stem if len(names) == 1 else f"{path.stem}.{name}"
-        target = path.with_name(stem + OUTCOMES_SUFFIX)
+    for name, target in zip(names, outcome_files(json_file, names), strict=True):
         if per_image:
             (folder / f"{name}{OUTCOMES_SUFFIX}").replace(target)
         else:
@@ -137,25 +162,37 @@ def resume_hint(folder: Path | None) -> Iterator[None]:
 
 def _keeps_something(folder: Path, started: float) -> bool:
     """Whether a folder has progress, or anything that was written since a run started."""
-    return folder.is_dir() and any(
-        path.is_file() and (path.match(".*.progress*.npz") or path.stat().st_mtime >= started)
+    return is_folder(folder) and any(
+        is_file(path) and (path.match(".*.progress*.npz") or path.stat().st_mtime >= started)
         for path in folder.iterdir()
     )
 
 
 def deliver(records: "list[ResultRecord]", json_file: str | None, out: Path | None) -> None:
-    """Write and print finished records."""
+    """Write finished records, but to stdout; see `print_records`."""
     from wsol.files import write_text
-    from wsol.results.table import terminal_table, to_csv, to_markdown
+    from wsol.results.table import to_csv, to_markdown
 
+    layout = _layout(records)
     if out is not None:
-        write_text(out / "table.md", to_markdown(records))
-        write_text(out / "table.csv", to_csv(records))
-    if json_file is not None:
-        data = [json.loads(record.to_json()) for record in records]
-        write_json(data if len(data) > 1 else data[0], json_file)
-    if json_file != "-":
-        OUTPUT.print(terminal_table(records))
+        write_text(out / "table.md", to_markdown(records, layout))
+        write_text(out / "table.csv", to_csv(records, layout))
+    if json_file is not None and json_file != "-":
+        write_json(_plain(records), json_file)
+
+
+def print_records(records: "list[ResultRecord]", json_file: str | None) -> None:
+    """Print finished records; last of all, for a stdout that takes nothing should cost nothing."""
+    from wsol.results.table import terminal_table
+    from wsol.results.thresholds_table import thresholds_table
+
+    if json_file == "-":
+        write_json(_plain(records), json_file)
+    else:
+        OUTPUT.print(terminal_table(records, _layout(records)))
+        for record in records:
+            if record.metrics.loc_at:
+                OUTPUT.print(thresholds_table(record))
     for record in records:
         if record.skipped:
             first = record.skipped[0]
@@ -167,6 +204,12 @@ def deliver(records: "list[ResultRecord]", json_file: str | None, out: Path | No
             )
 
 
+def _plain(records: "list[ResultRecord]") -> object:
+    """One record, or a list of several, in JSON values."""
+    data = [json.loads(record.to_json()) for record in records]
+    return data if len(data) > 1 else data[0]
+
+
 def write_json(data: object, target: str) -> None:
     from wsol.files import write_text
 
@@ -175,3 +218,11 @@ def write_json(data: object, target: str) -> None:
         sys.stdout.write(text)
     else:
         write_text(Path(target), text)
+
+
+def _layout(records: "list[ResultRecord]") -> "Layout":
+    """Those of one command differ in nothing but the convention that tables do not mix."""
+    from wsol.results.cells import Layout
+
+    several = len({record.settings.get("convention") for record in records}) > 1
+    return Layout(group_by=("convention",) if several else ())

@@ -102,13 +102,14 @@ def plot(
     --per-image --out DIR`. Whiskers are 95 % intervals (`wsol stats --update` writes them into
     records), or the standard deviation over seeds.
     """
-    from wsol.files import require_folder
+    from wsol.files import require_folder, require_writable
     from wsol.results import image_plots, plots
     from wsol.results.example_grid import GridOptions, grid_figure
     from wsol.results.figures import require_format, save_figure
     from wsol.results.sources import read_sources
 
     require_format(out)
+    require_writable(out)
     if images is not None:
         require_folder(images, "the folder of the photographs")
     sources = read_sources(records)

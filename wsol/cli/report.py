@@ -42,12 +42,13 @@ def report(
     The examples need per-image outcomes beside the records: `wsol evaluate ... --per-image
     --out DIR`.
     """
-    from wsol.files import require_folder
+    from wsol.files import require_folder, require_writable_folder
     from wsol.results.report import ReportOptions, write_report
     from wsol.results.sources import read_sources
 
     if images is not None:
         require_folder(images, "the folder of the photographs")
+    require_writable_folder(out)
     path = write_report(
         read_sources(records, conventions=True),
         out,

@@ -13,6 +13,7 @@ from wsol.cli.app import app
 from wsol.cli.options import JsonOption, ShownJsonOption, StoreOption
 from wsol.cli.output import OUTPUT, write_json
 from wsol.errors import InputError
+from wsol.files import is_folder
 from wsol.progress import MESSAGES
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _open(folder: Path | None) -> "Store":
     from wsol.records.store import Store
 
     store = Store(folder)
-    if not store.folder.is_dir():
+    if not is_folder(store.folder):
         raise InputError(
             f"{store.folder}: does not exist; `wsol evaluate ... --store` makes it, "
             "--store DIR or the variable WSOL_RESULTS names another."

@@ -12,6 +12,8 @@ from wsol.cli.output import (
     add_to_store,
     clear,
     deliver,
+    outcome_files,
+    print_records,
     progress_folder,
     require_targets,
     resume_hint,
@@ -28,6 +30,8 @@ from wsol.progress import logged, track
 `wsol score scoremaps/ --data protocol --root wsol-metadata/CUB/test --json cub.json`
 
 `wsol score maps.h5 --data ilsvrc --root /data/imagenet --contours all --curves --json maps.json`
+
+`wsol score crops/ --convention psol,bas,sat --threshold 0.3 --data ilsvrc --root /data/imagenet`
 
 `wsol score scoremaps/ --data protocol --root wsol-metadata/OpenImages/test --masks masks/`
 
@@ -55,37 +59,42 @@ def score(
     bicubically and min-max normalized again.
     """
     from wsol.datasets.base import limited
-    from wsol.evaluation.lifecycle import Place
-    from wsol.evaluation.precomputed import score as score_maps
+    from wsol.evaluation.lifecycle import places_of
+    from wsol.evaluation.precomputed import score_each
     from wsol.files import plain
     from wsol.processes import joined
     from wsol.records.record import write_order
 
     name = options.name or scoremaps.name
     folder = progress_folder(out, json_file, resume, options.per_image)
-    place = None if folder is None else Place(folder, plain(name) if out else "score", resume)
+    stem = plain(name) if out else "score"
+    places = places_of(folder, stem, options.protocol.convention, resume=resume)
+    kept = [place for place in places if place is not None]
     with joined("cpu") as (processes, _), resume_hint(folder if processes.is_first else None):
-        processes.of_first(partial(require_targets, out, json_file, folder))
+        beside = outcome_files(json_file, [place.name for place in kept])
+        targets = partial(require_targets, out, json_file, folder, store, outcomes=beside)
+        processes.of_first(targets)
         dataset = processes.together(data.whole)
         part = limited(dataset, data.limit)
         shown = track if processes.is_first else logged(processes.rank)
         with shown(name, len(part)) as advance:
-            record = score_maps(
+            records = score_each(
                 scoremaps,
                 dataset,
-                options,
+                options.each(),
                 evaluated=part,
-                place=place,
+                places=places,
                 advance=advance,
                 processes=processes,
             )
         if not processes.is_first:
             return
-        deliver([record], json_file, out)
-        if out is not None and place is not None:
-            write_order([place.record])
-        outcomes = [place.outcomes] if place is not None and options.per_image else None
-        add_to_store([record], outcomes, store)
+        deliver(records, json_file, out)
+        if out is not None:
+            write_order([place.record for place in kept])
+        outcomes = [place.outcomes for place in kept] if options.per_image else None
+        add_to_store(records, outcomes, store)
         if out is None and folder is not None and json_file is not None:
-            settle_outcomes(folder, ["score"], json_file, options.per_image)
+            settle_outcomes(folder, [place.name for place in kept], json_file, options.per_image)
             clear(folder)
+        print_records(records, json_file)

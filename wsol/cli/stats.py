@@ -9,8 +9,9 @@ import typer
 
 from wsol.cli.app import app
 from wsol.cli.options import ShownJsonOption
-from wsol.cli.output import OUTPUT, write_json
+from wsol.cli.output import OUTPUT, require_targets, write_json
 from wsol.errors import InputError
+from wsol.files import is_folder
 from wsol.progress import MESSAGES
 
 if TYPE_CHECKING:
@@ -115,12 +116,13 @@ def stats(
         raise InputError("--common belongs to --against.")
     if metric is not None and (update or by is not None):
         raise InputError("--metric chooses rows; leave --update and --by out.")
+    require_targets(None, json_file, None)
     bootstrap = Bootstrap(resamples, seed, level)
     reference = None if against is None else read_run(against)
     runs, left_out = read_runs(records, without=against)
     for path in left_out:
         _tell(f"{path}: has no per-image outcomes and is left out.")
-    several = len(runs) > 1 or any(path.is_dir() for path in records)
+    several = len(runs) > 1 or any(is_folder(path) for path in records)
     first = runs[0]
     if by is not None and several:
         raise InputError("--by shows groups of one run; name one record.")

@@ -83,6 +83,12 @@ def train(
     select_split: Annotated[
         str | None, typer.Option("--select-split", help="Its split; default: the layout's.")
     ] = None,
+    select_skip_bad_annotations: Annotated[
+        bool,
+        typer.Option(
+            "--select-skip-bad-annotations", help="Leave boxes out that are wrong, as for a test."
+        ),
+    ] = False,
     select_every: Annotated[
         int, typer.Option("--select-every", min=1, help="Epochs between two measurements.")
     ] = 1,
@@ -124,6 +130,7 @@ def train(
                 images=select_images,
                 masks=select_masks,
                 split=select_split,
+                skip_bad_annotations=select_skip_bad_annotations,
             )
             selection = _selection(selected, select_metric, select_every, recipe)
         elif select_data is not None or select_root is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.errors import InputError
+from wsol.files import exists
 
 Boxes = NDArray[np.float64]
 """Boxes as an (n, 4) float64 array of x0, y0, x1, y1 in pixels of the original image,
@@ -57,7 +58,7 @@ class Packed:
 
     def exists(self) -> bool:
         """Whether its shard is there and should hold it."""
-        return self.place >= 0 and self.shard.exists()
+        return self.place >= 0 and exists(self.shard)
 
     def absolute(self) -> "Packed":
         """The same with its shard's whole path."""

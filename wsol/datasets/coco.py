@@ -24,7 +24,7 @@ from wsol.datasets.parsing import (
     unique,
 )
 from wsol.errors import InputError
-from wsol.files import require_file
+from wsol.files import is_folder, require_file
 from wsol.reading import quoted, read_json
 
 Key = int | str
@@ -69,14 +69,14 @@ def read_coco(
     problems = problems or Problems(strict=True)
     root = Path(root)
     file = root
-    if root.is_dir():
+    if is_folder(root):
         if split is None:
             found = sorted((root / "annotations").glob("instances_*.json"))
             names = ", ".join(p.stem.removeprefix("instances_") for p in found) or "none found"
             raise InputError(f"{root}: name the split with --split ({names}), or the JSON file.")
         file = root / "annotations" / f"instances_{split}.json"
     require_file(file, "a COCO JSON file")
-    default = root / split if root.is_dir() and split is not None else file.parent
+    default = root / split if is_folder(root) and split is not None else file.parent
     source = image_source(images or default, "the images of the JSON file")
     content = read_coco_file(file, problems)
     source.expect([image.name for image in content.images if image.boxes])

@@ -23,7 +23,7 @@ from wsol.datasets.parsing import (
     whole_number,
 )
 from wsol.errors import InputError
-from wsol.files import require_folder
+from wsol.files import exists, is_folder, require_folder
 from wsol.reading import quoted, read_lines
 
 
@@ -60,7 +60,7 @@ def labelled_images(
         images: the image root, a folder or shards; None takes `root/images`.
     """
     root = require_folder(root, "the folder CUB_200_2011")
-    if not (root / "images.txt").exists() and (root / "CUB_200_2011").is_dir():
+    if not exists(root / "images.txt") and is_folder(root / "CUB_200_2011"):
         root = root / "CUB_200_2011"
     if split not in ("train", "test"):
         raise InputError(f"cub: has no split {split!r}; there are train and test.")
@@ -149,6 +149,8 @@ def _classes(file: Path) -> tuple[str, ...]:
         if whole_number(number, "class number", where) != len(classes) + 1:
             raise InputError(f"{where}: class {quoted(number)[1:-1]} is out of order.")
         classes.append(name)
+    if not classes:
+        raise InputError(f"{file}: is empty; expected class number and name a line.")
     every = tuple(key for key, _ in cub_classes())
     return every if every[: len(classes)] == tuple(classes) else tuple(classes)
 

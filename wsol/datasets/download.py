@@ -8,6 +8,7 @@ from pathlib import Path
 import pooch
 
 from wsol.errors import InputError
+from wsol.files import exists
 
 CUB_URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
 CUB_MD5 = "97eceeb196236b17998738112f37df78"
@@ -24,7 +25,7 @@ def download_cub(root: Path, url: str = CUB_URL, md5: str = CUB_MD5) -> Path:
             unpacked.
     """
     folder = Path(root) / "CUB_200_2011"
-    if (folder / "images.txt").exists():
+    if exists(folder / "images.txt"):
         return folder
     try:
         archive = Path(

@@ -33,7 +33,7 @@ from wsol.datasets.parsing import (
     whole_number,
 )
 from wsol.errors import InputError
-from wsol.files import require_folder
+from wsol.files import is_file, is_folder, require_folder
 from wsol.reading import quoted, read_lines, read_rows, read_xml
 
 _IMAGE_FOLDERS = ("{split}", "ILSVRC/Data/CLS-LOC/{split}", "Data/CLS-LOC/{split}",
@@ -164,7 +164,8 @@ class _Labels:
         self._root = root
         self._split = split
         self._label_of = {wnid: label for label, (wnid, _) in enumerate(imagenet_classes())}
-        self._truth: dict[int, str] | None = None
+        self._truth: dict[int, tuple[str, str]] | None = None
+        self._wnid_of: dict[int, str] = {}
 
     def of(self, relative: str, told: str | None, annotation: _Annotation) -> tuple[int, list[Box]]:
         """The label of an image, and the boxes that are of its class.
@@ -203,9 +204,19 @@ class _Labels:
     def _by_number(self, relative: str, named: list[str], where: str) -> str:
         """The class in the devkit's ground truth of validation images."""
         if self._truth is None:
-            self._truth = _ground_truth(self._root) if self._split == "val" else {}
+            self._truth = {}
+            if self._split == "val":
+                self._truth, self._wnid_of = _ground_truth(self._root)
         number = _NUMBER.search(Path(relative).stem)
-        wnid = self._truth.get(int(number.group(1))) if number else None
+        line, place = self._truth.get(int(number.group(1)), ("", "")) if number else ("", "")
+        wnid = None
+        if place:  # a line that is wrong is wrong about this image alone
+            key = whole_number(line, "class number", place)
+            wnid = self._wnid_of.get(key)
+            if wnid is None:
+                raise AnnotationError(
+                    "foreign label", f"{place}: class {key} is not in the devkit's table."
+                )
         if wnid is None and len(set(named) & self._label_of.keys()) > 1:
             raise AnnotationError(
                 "contradiction",
@@ -221,14 +232,15 @@ def find_images(
     """The image folder, or shards, and (path relative to it, image) of its images, sorted by
     name."""
     if images is not None and means_shards(images):
-        packed = Shards(images).all()
-        return images, sorted(packed, key=lambda item: Path(item[0]).name)  # type: ignore[return-value]
+        packed: list[tuple[str, ImageFile]] = list(Shards(images).all())
+        return images, sorted(packed, key=lambda item: Path(item[0]).name)
     if images is not None:
         places = [require_folder(images, "the ILSVRC images")]
     else:
         places = [root / name.format(split=split) for name in _IMAGE_FOLDERS]
     for place in places:
-        found = sorted(_images_in(place), key=lambda item: Path(item[0]).name)
+        found: list[tuple[str, ImageFile]] = list(_images_in(place))
+        found.sort(key=lambda item: Path(item[0]).name)
         if found:
             return place, found
     looked = ", ".join(str(place) for place in places)
@@ -239,7 +251,7 @@ def find_images(
 
 def _images_in(folder: Path) -> Iterator[tuple[str, Path]]:
     """Images of a folder and of the class folders in it."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         return
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -255,7 +267,7 @@ def _images_in(folder: Path) -> Iterator[tuple[str, Path]]:
 def _boxes_from_csv(root: Path, split: str, problems: Problems) -> dict[str, _Annotation] | None:
     """Annotations by image stem from Kaggle's file: `ImageId`, then `wnid x0 y0 x1 y1 ...`."""
     path = root / f"LOC_{split}_solution.csv"
-    if not path.is_file():
+    if not is_file(path):
         return None
     table: dict[str, _Annotation] = {}
     for row, where in read_rows(path, "Kaggle's table of boxes"):
@@ -290,7 +302,7 @@ def _find_xml(root: Path, split: str, files: list[tuple[str, ImageFile]]) -> dic
     """Annotation files by stem; class folders, and one folder more, may lie between."""
     for name in _XML_FOLDERS:
         place = root / name.format(split=split)
-        if place.is_dir():
+        if is_folder(place):
             found = {
                 file.removesuffix(".xml"): Path(folder, file)
                 for folder, _, names in os.walk(place)
@@ -327,26 +339,21 @@ def _text(element: Element, path: str, where: str) -> str:
     return text.strip()
 
 
-def _ground_truth(root: Path) -> dict[int, str]:
-    """WordNet id by validation image number, from the devkit; empty where it has none."""
+def _ground_truth(root: Path) -> tuple[dict[int, tuple[str, str]], dict[int, str]]:
+    """From the devkit: the line of each validation image, by number, with its place; and WordNet
+    ids by the class numbers in them. Both empty where there is none."""
     for place in _DEVKIT:
         truth = root / place / _TRUTH
-        if truth.is_file():
-            wnid_of = _devkit_classes(truth.parent)
-            labels = {}
-            for number, (line, where) in enumerate(read_lines(truth, "a class number a line"), 1):
-                key = whole_number(line, "class number", where)
-                if key not in wnid_of:
-                    raise InputError(f"{where}: class {key} is not in the devkit's table.")
-                labels[number] = wnid_of[key]
-            return labels
-    return {}
+        if is_file(truth):
+            lines = enumerate(read_lines(truth, "a class number a line"), 1)
+            return dict(lines), _devkit_classes(truth.parent)
+    return {}, {}
 
 
 def _devkit_classes(folder: Path) -> dict[int, str]:
     """WordNet id by the devkit's own class number, from `map_clsloc.txt` if it is there."""
     table = folder / "map_clsloc.txt"
-    if not table.is_file():
+    if not is_file(table):
         return devkit_classes()
     rows = [(fields(line, 3, None, where), where) for line, where in read_lines(table, "classes")]
     return {whole_number(row[1], "class number", where): row[0] for row, where in rows}

@@ -33,7 +33,7 @@ from wsol.datasets.parsing import (
 )
 from wsol.datasets.shards import SUFFIXES
 from wsol.errors import InputError
-from wsol.files import require_folder
+from wsol.files import is_file, is_folder, require_folder
 from wsol.reading import quoted, read_rows
 
 _CORNERS = ("x0", "y0", "x1", "y1")
@@ -68,7 +68,7 @@ def read_imagefolder(
     """
     problems = problems or Problems(strict=True)
     root = Path(root)
-    file = root if root.is_file() else None
+    file = root if is_file(root) else None
     if file is not None:
         root = root.parent
     folder = _folder(root, images, split)
@@ -121,8 +121,8 @@ def read_imagefolder_labels(
     `split` None takes the folder `train`, if there is one.
     """
     root = Path(root)
-    root = root.parent if root.is_file() else root
-    if split is None and images is None and (root / "train").is_dir():
+    root = root.parent if is_file(root) else root
+    if split is None and images is None and is_folder(root / "train"):
         split = "train"
     folder = _folder(root, images, split)
     classes, files = _images(folder)
@@ -185,7 +185,7 @@ def _packed(images: Path) -> tuple[tuple[str, ...], list[tuple[str, ImageFile, i
 
 
 def _is_class(place: Path) -> bool:
-    return place.is_dir() and not place.name.startswith(".")
+    return is_folder(place) and not place.name.startswith(".")
 
 
 def _box_file(root: Path, folder: Path, split: str | None) -> Path:
@@ -194,7 +194,7 @@ def _box_file(root: Path, folder: Path, split: str | None) -> Path:
     places = list(
         dict.fromkeys(Path(f"{s}{suffix}") for s in stems for suffix in (".csv", ".json"))
     )
-    found = [place for place in places if place.is_file()]
+    found = [place for place in places if is_file(place)]
     if len(found) == 1:
         return found[0]
     if found:

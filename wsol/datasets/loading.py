@@ -12,7 +12,7 @@ from PIL import Image
 from wsol.datasets.base import ImageFile, Packed
 from wsol.datasets.shards import read_packed
 from wsol.errors import InputError
-from wsol.files import require_file
+from wsol.files import is_file, require_file
 from wsol.reading import failures_and, told
 
 _FAILURES = failures_and(Image.DecompressionBombError)
@@ -146,7 +146,7 @@ def _highest(image: Image.Image) -> int:
 
 
 def _explained(path: ImageFile, what: str, error: Exception) -> InputError:
-    if isinstance(path, Path) and path.is_file() and path.stat().st_size == 0:
+    if isinstance(path, Path) and is_file(path) and path.stat().st_size == 0:
         return InputError(f"{path}: the {what} file is empty; fetch it again.")
     leave = ", or leave it out with --skip-bad-images" if what == "image" else ""
     return InputError(

@@ -5,9 +5,7 @@ The same folder gives the same bytes, whoever packs it and when.
 
 import gzip
 import os
-import shutil
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import BinaryIO
 
 from wsol.datasets.shards import SUFFIXES
 from wsol.errors import InputError
-from wsol.files import require_folder
+from wsol.files import atomic_folder, exists, is_folder, require_folder
 
 _BLOCK = 512
 _NAME = "images-{:06d}.tar"
@@ -50,10 +48,10 @@ def pack_folder(
     names = images_below(folder)
     if not names:
         raise InputError(f"{folder}: has no images in it to pack.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if exists(out) and (not is_folder(out) or any(out.iterdir())):
         raise InputError(f"{out}: is there already; choose another folder, or remove it.")
-    shards = []
-    with _new_folder(out) as place:
+    shards: list[Path] = []
+    with atomic_folder(out) as place:
         for group in _groups(folder, names, shard_bytes):
             shard = _NAME.format(len(shards)) + (".gz" if zipped else "")
             with (
@@ -110,24 +108,6 @@ def _add(tar: tarfile.TarFile, folder: Path, name: str) -> None:
         raise InputError(
             f"{folder / name}: cannot be packed ({error.strerror or error})."
         ) from error
-
-
-@contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path` that takes its name in the end, or is removed."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
-    try:
-        yield temporary
-        temporary.chmod(path.parent.stat().st_mode & 0o777)
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager

@@ -17,8 +17,6 @@ import hashlib
 import io
 import json
 import multiprocessing
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -42,7 +40,7 @@ from wsol.datasets.parsing import (
     whole_number,
 )
 from wsol.errors import InputError
-from wsol.files import require_folder
+from wsol.files import atomic_folder, exists, is_folder, require_folder
 from wsol.pipeline import begin_worker
 from wsol.reading import quoted, read_json, read_rows, reading
 
@@ -392,7 +390,7 @@ def _is_complete(root: Path, parameters: ShapesParameters) -> bool:
     Raises:
         InputError: when it holds anything else.
     """
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+    if not exists(root) or (is_folder(root) and not any(root.iterdir())):
         return False
     try:
         header = json.loads((root / "shapes.json").read_text(encoding="utf-8"))
@@ -450,19 +448,8 @@ def generate_shapes(
     if _is_complete(root, parameters):
         advance(total)
         return
-    try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    except OSError as error:
-        raise InputError(f"{root}: cannot be written ({error.strerror}).") from error
-    try:
+    with atomic_folder(root) as temporary:
         _write(temporary, parameters, processes, advance)
-        temporary.chmod(root.parent.stat().st_mode & 0o777)
-        temporary.replace(root)
-    except OSError as error:
-        raise InputError(f"{root}: cannot be written ({error.strerror or error}).") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write(

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Protocol
 
 from wsol.datasets.base import ImageFile, Packed
 from wsol.errors import InputError
-from wsol.files import require_file
+from wsol.files import is_file, is_folder, require_file
 from wsol.reading import FAILURES, parsed_json, quoted, reading, told
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
@@ -42,7 +42,7 @@ def means_shards(images: Path) -> bool:
     text = str(images)
     if _BRACES.search(text) or "*" in text or text.lower().endswith(_SHARDS):
         return True
-    return images.is_dir() and any(_is_shard(place) for place in images.iterdir())
+    return is_folder(images) and any(_is_shard(place) for place in images.iterdir())
 
 
 def expanded(images: Path) -> list[Path]:
@@ -61,7 +61,7 @@ def expanded(images: Path) -> list[Path]:
         place = Path("".join(chosen))
         if "*" in place.name:
             shards += sorted(place.parent.glob(place.name))
-        elif place.is_dir():
+        elif is_folder(place):
             shards += sorted(inner for inner in place.iterdir() if _is_shard(inner))
         else:
             shards.append(require_file(place, "a shard: a .tar, .tar.gz or .parquet file"))
@@ -114,7 +114,7 @@ def _tar_index(shard: Path) -> Index:
     try:
         with _tar_stream(shard) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             while (member := tar.next()) is not None:
-                tar.members = []  # which would keep all headers
+                tar.members = []  # type: ignore[attr-defined]  # which would keep all headers
                 last = f"the member {quoted(member.name)[1:-1]}"
                 if not member.isfile() or member.issparse():
                     continue
@@ -301,7 +301,7 @@ def recorded_image(text: str) -> ImageFile:
         InputError: when the shard is damaged.
     """
     match = _RECORDED.match(text)
-    if match is None or not Path(match[1]).is_file():
+    if match is None or not is_file(Path(match[1])):
         return Path(text)
     return _members(Path(match[1])).get(match[2]) or Packed(Path(match[1]), match[2], -1, 0)
 
@@ -327,5 +327,5 @@ def read_packed(packed: Packed) -> bytes:
         raise InputError(f"{packed}: the shards have no such image; check --images.")
     if _local.pid != os.getpid():
         _local.pid, _local.shards = os.getpid(), _OpenShards()
-    with reading(packed, "an image in a shard", _FIX):
+    with reading(str(packed), "an image in a shard", _FIX):
         return _local.shards.read(packed)

@@ -12,6 +12,7 @@ from wsol.boxes.runs import Contours
 from wsol.datasets.base import Dataset
 from wsol.datasets.settling import finding_notes, settle
 from wsol.errors import InputError
+from wsol.evaluation.beside import AlsoAt
 from wsol.evaluation.judging import Classification, Outcome, judge_map
 from wsol.evaluation.one_box import BoxJudge
 from wsol.evaluation.protocol import Protocol
@@ -55,6 +56,7 @@ class Evaluator:
         self._position = {sample.image_id: i for i, sample in enumerate(dataset.samples)}
         self._seen = np.zeros(len(dataset), dtype=bool)
         self._findings = np.zeros(len(dataset), dtype=np.uint8)
+        self._dim = np.zeros(len(dataset), dtype=bool)
         self._boxes = {
             kind: BoxAccuracy(protocol.thresholds, protocol.iou) for kind in protocol.contour_kinds
         }
@@ -62,10 +64,12 @@ class Evaluator:
         if protocol.asks_for_one_box:
             _refuse_what_needs_a_search(protocol)
             asked = protocol.asked_thresholds(dataset.name, network)
-            self.box_judge = BoxJudge(protocol.rules, asked, dataset.name)
-        # One for each threshold of which the best is taken.
-        number = 1 if self.box_judge is None else len(self.box_judge.thresholds)
+            self.box_judge = BoxJudge(protocol.rules, (*asked, *protocol.policies), dataset.name)
+        # One for each threshold of which the best is taken, then one for each that is beside it.
+        self._asked = 1 if self.box_judge is None else len(asked)
+        number = self._asked + len(protocol.policies)
         self._counts = [LocalizationCounts(len(dataset.classes)) for _ in range(number)]
+        self._also = AlsoAt(protocol)
         self._pixels = PixelAveragePrecision(protocol.thresholds)
         self._coco = CocoAveragePrecision()
         self._means = ImageMeans((m.name for m in protocol.image_metrics), len(dataset))
@@ -112,6 +116,7 @@ class Evaluator:
             raise InputError(f"{outcome.image_id}: evaluated twice.")
         self._seen[position] = True
         self._findings[position] = outcome.findings
+        self._dim[position] = outcome.is_dim
         for kind, best_iou in outcome.best_iou.items():
             self._boxes[kind].update(best_iou)
         classification = outcome.classification
@@ -124,18 +129,25 @@ class Evaluator:
             else:
                 right_box = None if outcome.fixed_iou is None else outcome.fixed_iou >= 0.5
                 counts.update(right_box, rank, label=label)
+        if outcome.fixed_iou is not None:
+            self._also.update(outcome)
         self._means.update(position, outcome.values)
         if outcome.pixels is not None:
             self._pixels.update_histograms(*outcome.pixels)
-        if classification is not None and classification.boxes is not None:
+        detected = outcome.detections or classification
+        if detected is not None and detected.boxes is not None:
             self._coco.update(
                 position,
-                classes=classification.classes,
-                scores=classification.scores,
-                boxes=classification.boxes,
+                classes=detected.classes,
+                scores=detected.scores,
+                boxes=detected.boxes,
                 true_class=label,
                 true_boxes=outcome.true_boxes,
             )
+
+    def position_of(self, image_id: str) -> int:
+        """Where an image stands in the data set."""
+        return self._position[image_id]
 
     @property
     def num_images(self) -> int:
@@ -174,19 +186,21 @@ class Evaluator:
             raise InputError(f"{twice}: in both of the shards to merge.")
         self._seen |= other._seen
         self._findings |= other._findings
+        self._dim |= other._dim
         for name, metric in self._parts():
             metric.merge(dict(other._parts())[name])
 
     def compute(self) -> Metrics:
         """The metrics over the images added so far."""
         # At ties the first, as integer counts decide.
-        best_counts = max(self._counts, key=lambda counts: counts.localized)
+        asked = self._counts[: self._asked]
+        best_counts = max(asked, key=lambda counts: counts.localized)
         own = {name: v for name, v in self._means.compute().items() if not is_plugin(name)}
         metrics = Metrics.model_validate(own | best_counts.compute())
         if self.box_judge is not None:
             metrics = metrics.model_copy(update=best_counts.class_means())
-            if len(self._counts) > 1:
-                chosen = self.box_judge.thresholds[self._counts.index(best_counts)]
+            chosen = self.box_judge.thresholds[self._counts.index(best_counts)]
+            if self._asked > 1 and not isinstance(chosen, str):
                 metrics.best_threshold_largest = {"0.5": chosen}
         if "largest" in self._boxes and self._boxes["largest"].num_images:
             best = self._boxes["largest"].compute()
@@ -198,6 +212,8 @@ class Evaluator:
             metrics.box_acc = best.accuracy
             metrics.best_threshold = best.threshold
             metrics.max_box_acc_v2 = best.mean
+        if self.protocol.also_at:
+            metrics.loc_at = self._also.compute(self._counts[self._asked :]) or None
         if self._pixels.num_images:
             metrics.pxap = self._pixels.compute()
         if self._coco.num_images:
@@ -209,8 +225,15 @@ class Evaluator:
         return {name: value for name, value in self._means.compute().items() if is_plugin(name)}
 
     def notes(self) -> list[str]:
-        """What was noticed about the photographs of the images added so far, with counts."""
-        return finding_notes(self._findings)
+        """What was noticed about the photographs and maps added so far, with counts."""
+        notes, dim = finding_notes(self._findings), int(self._dim.sum())
+        if dim:
+            notes.append(
+                f"{dim:,} map{'s have' if dim > 1 else ' has'} the evaluation's size and a maximum "
+                "below 1: taken as given, which is what the released code does. To normalize them, "
+                "subtract a map's minimum and divide by what is then its maximum."
+            )
+        return notes
 
     def curves(self) -> Curves:
         """The number of correct images at every threshold and IoU level."""
@@ -227,7 +250,7 @@ class Evaluator:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything added so far as named arrays, for a file that a later run goes on from."""
-        state = {"seen": self._seen, "findings": self._findings}
+        state = {"seen": self._seen, "findings": self._findings, "dim": self._dim}
         for name, metric in self._parts():
             state |= {f"{name}.{key}": value for key, value in metric.state().items()}
         return state
@@ -238,6 +261,7 @@ class Evaluator:
             raise InputError("The saved state belongs to another data set.")
         self._seen = state["seen"].copy()
         self._findings = state["findings"].copy()
+        self._dim = state.get("dim", np.zeros_like(self._seen)).copy()
         for name, metric in self._parts():
             prefix = f"{name}."
             metric.load_state(
@@ -247,6 +271,7 @@ class Evaluator:
     def _parts(self) -> Iterable[tuple[str, Any]]:
         yield from ((f"boxes_{kind}", metric) for kind, metric in self._boxes.items())
         yield from ((f"counts_{number}", counts) for number, counts in enumerate(self._counts))
+        yield from self._also.parts()
         yield "pixels", self._pixels
         yield "coco", self._coco
         yield "means", self._means
@@ -256,7 +281,7 @@ def _refuse_what_needs_a_search(protocol: Protocol) -> None:
     if protocol.metric:
         raise InputError(
             f"--metric {','.join(protocol.metric)}: is measured under choe2020 and exact, not "
-            f"under {protocol.convention}."
+            f"under {protocol.rules.name}."
         )
 
 

@@ -5,11 +5,10 @@ safe to run on any number of threads. `wsol.evaluation.evaluator` adds up what i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from wsol.boxes.all_levels import both_box_runs, box_runs
@@ -22,7 +21,8 @@ from wsol.datasets.loading import image_size
 from wsol.datasets.settling import Finding
 from wsol.errors import InputError
 from wsol.evaluation.protocol import Protocol
-from wsol.maps.normalize import score_maps
+from wsol.maps.automatic import automatic_share
+from wsol.maps.normalize import is_constant, on_grid
 from wsol.metrics.box_accuracy import best_iou_per_threshold
 from wsol.metrics.image_mean import AnnotatedMap
 from wsol.metrics.iou import iou_matrix
@@ -35,13 +35,17 @@ class PreparedMap:
     """A score map and its boxes at every threshold; independent of any annotation.
 
     `threshold_levels` (T,) says at which level of `runs` each threshold looks; `fixed_boxes`
-    (m, 4) holds the largest component's box at the fixed threshold, m <= 1.
+    (m, 4) holds the largest component's box at the fixed threshold, m <= 1. `policy_boxes` holds
+    for each of the protocol's policies that of the largest component, and those of all. `is_dim`:
+    see `is_dim`.
     """
 
     score_map: NDArray[Any]
     runs: dict[Contours, BoxRuns]
     threshold_levels: NDArray[np.int64]
     fixed_boxes: NDArray[np.int32]
+    policy_boxes: tuple[tuple[NDArray[np.int32], NDArray[np.int32]], ...] = ()
+    is_dim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,13 @@ class Outcome:
     threshold. `fixed_box` is on the protocol's grid, inclusive corners. `true_pixels` and
     `false_pixels` are histograms of the map over foreground and background. `size` (width,
     height) is that of the original image, None where nothing needed it. `classification` is None
-    without a classifier; `decisions` say at each threshold of a convention that asks for one box
-    whether it is right for GT-known and for Top-k Loc; `values` are those of the protocol's further
-    metrics; `row` is what a per-image file says, None where none is written. `findings` are those
-    about its photograph.
+    without a classifier; `decisions` say whether the box is right for GT-known and for Top-k Loc,
+    where that is asked at several thresholds or by a convention that asks for one box; `policy_iou`
+    are the best IoU of any component's box at the threshold of each policy of `also_at`; `values`
+    are those of the protocol's further metrics; `row` is what a per-image file says, None where
+    none is written. `findings` are those about its photograph; `is_dim` says that the map was taken
+    as it is though it does not reach 1. `detections` are the boxes for COCO AP, where they are not
+    those of `classification`.
     """
 
     image_id: str
@@ -85,9 +92,12 @@ class Outcome:
     size: tuple[int, int] | None
     classification: Classification | None = None
     decisions: tuple[tuple[bool, bool], ...] = ()
+    policy_iou: tuple[float, ...] = ()
     values: dict[str, float | None] = field(default_factory=dict)
     row: OutcomeRow | None = None
     findings: Finding = Finding.NONE
+    detections: Classification | None = None
+    is_dim: bool = False
 
 
 def validate_map(score_map: NDArray[Any]) -> NDArray[Any]:
@@ -116,17 +126,22 @@ def validate_map(score_map: NDArray[Any]) -> NDArray[Any]:
 def to_grid(score_map: NDArray[Any], grid: tuple[int, int]) -> NDArray[Any]:
     """A valid map on the evaluation grid (width, height).
 
-    A map that already has that size is returned as it is. Any other is upsampled or reduced
-    bicubically (a = -0.75, pixel centres aligned) and min-max normalized afterwards, because
-    bicubic interpolation overshoots; this is the order of the published protocol.
+    A map that already has that size is returned as it is, but for a constant one, which is a map
+    of zeros at any size. Any other is upsampled or reduced bicubically (a = -0.75, pixel centres
+    aligned) and min-max normalized afterwards, because bicubic interpolation overshoots; this is
+    the order of the published protocol.
     """
-    width, height = grid
-    if score_map.shape == (height, width):
-        return score_map
-    scaled = np.asarray(score_map, dtype=np.float32)
-    if score_map.dtype == np.uint8:
-        scaled /= 255
-    return score_maps(torch.from_numpy(np.ascontiguousarray(scaled)), (height, width)).numpy()
+    return on_grid(score_map, grid, "bicubic", "if-resized")
+
+
+def is_dim(score_map: NDArray[Any], grid: tuple[int, int]) -> bool:
+    """Whether `to_grid` takes a valid map as it is although its maximum is below 1 (or 255).
+
+    The released code quantizes such a map to fewer levels than there are, down to none.
+    """
+    top = 255 if score_map.dtype == np.uint8 else 1
+    taken = score_map.shape == grid[::-1] and not is_constant(score_map)
+    return bool(taken and score_map.max() < top)
 
 
 def map_levels(score_map: NDArray[Any], protocol: Protocol) -> NDArray[Any]:
@@ -139,28 +154,39 @@ def map_levels(score_map: NDArray[Any], protocol: Protocol) -> NDArray[Any]:
 def prepare(score_map: NDArray[Any], protocol: Protocol) -> PreparedMap:
     """Find the boxes of a valid map on the protocol's grid (see `validate_map`, `to_grid`)."""
     levels = map_levels(score_map, protocol)
-    fixed_levels: NDArray[Any]
+    fixed = share_of(score_map, protocol.fixed_threshold)
     if protocol.engine == "choe2020":
-        fixed_levels = levels
-        asked = np.append(protocol.thresholds, protocol.fixed_threshold)
-        asked_levels = protocol_threshold_levels(asked, int(levels.max()))
-        threshold_levels, fixed = asked_levels[:-1], int(asked_levels[-1])
+        threshold_levels = protocol_threshold_levels(protocol.thresholds, int(levels.max()))
     else:
         threshold_levels = np.arange(len(protocol.thresholds))
-        fixed_levels = exact_levels(score_map, np.array([protocol.fixed_threshold]))
-        fixed = 0
     # The fixed threshold asks for the largest component whatever the others ask for.
     if protocol.contours == "largest":
         found: dict[Contours, BoxRuns] = {"largest": box_runs(levels, "largest", protocol.engine)}
     else:
         largest, every = both_box_runs(levels, protocol.engine)
         found = {"largest": largest, "all": every}
-    if fixed_levels is levels:
-        fixed_boxes = found["largest"].at(fixed)
-    else:
-        fixed_boxes = largest_box_at(fixed_levels, fixed, protocol.engine)
     runs = {kind: found[kind] for kind in protocol.contour_kinds}
-    return PreparedMap(score_map, runs, threshold_levels, fixed_boxes)
+    policies = [share_of(score_map, name) for name in protocol.policies]
+    if protocol.engine == "choe2020":
+        asked = np.array([fixed, *policies])
+        at = protocol_threshold_levels(asked, int(levels.max())).tolist()
+        every = found.get("all", found["largest"])
+        others = [(found["largest"].at(level), every.at(level)) for level in at[1:]]
+        return PreparedMap(
+            score_map, runs, threshold_levels, found["largest"].at(at[0]), tuple(others)
+        )
+    fixed_boxes = largest_box_at(exact_levels(score_map, np.array([fixed])), 0, "exact")
+    alone = [exact_levels(score_map, np.array([share])) for share in policies]
+    others = [
+        (largest_box_at(level, 0, "exact"), box_runs(level, "all", "exact").at(0))
+        for level in alone
+    ]
+    return PreparedMap(score_map, runs, threshold_levels, fixed_boxes, tuple(others))
+
+
+def share_of(score_map: NDArray[Any], threshold: float | str) -> float:
+    """A threshold in units of a map's maximum: a number, or what a policy chooses for the map."""
+    return automatic_share(score_map, threshold) if isinstance(threshold, str) else threshold
 
 
 def ground_truth_on_grid(boxes: Boxes, size: tuple[int, int], protocol: Protocol) -> Boxes:
@@ -187,7 +213,8 @@ def prepare_map(
         valid = validate_map(score_map)
     except ValueError as error:
         raise InputError(f"{where(image_id)}: {error}.") from error
-    return prepare(to_grid(valid, protocol.grid), protocol)
+    prepared = prepare(to_grid(valid, protocol.grid), protocol)
+    return replace(prepared, is_dim=is_dim(valid, protocol.grid))
 
 
 def judge_map(
@@ -224,6 +251,8 @@ def judge(
     size = sample.size or size
     best_iou: dict[Contours, NDArray[np.float64]] = {}
     fixed_iou = None
+    decisions: tuple[tuple[bool, bool], ...] = ()
+    policy_iou: tuple[float, ...] = ()
     truth = np.zeros((0, 4))
     no_box = [[0, 0, 0, 0]]  # what the published protocol predicts where nothing is above
     fixed_boxes = prepared.fixed_boxes
@@ -237,6 +266,7 @@ def judge(
                 runs, truth, prepared.threshold_levels, protocol.engine
             )
         fixed_iou = float(iou_matrix(fixed_boxes, truth).max()) if len(fixed_boxes) else 0.0
+        decisions, policy_iou = _at_policies(prepared, fixed_iou, truth, protocol)
     pixels, mask = None, None
     if sample.mask is not None:
         mask = load_mask(sample.mask, protocol.grid)
@@ -257,8 +287,28 @@ def judge(
         pixels,
         size,
         classification,
+        decisions=decisions,
+        policy_iou=policy_iou,
         values=values,
+        is_dim=prepared.is_dim,
     )
+
+
+def _at_policies(
+    prepared: PreparedMap, fixed_iou: float, truth: Boxes, protocol: Protocol
+) -> tuple[tuple[tuple[bool, bool], ...], tuple[float, ...]]:
+    """`decisions` and `policy_iou` of `Outcome`; nothing where nothing else is asked."""
+    if not prepared.policy_boxes:
+        return (), ()
+    nowhere = 0.0
+    if protocol.engine == "choe2020":
+        nowhere = float(iou_matrix(np.zeros((1, 4)), truth).max())
+    ious = [
+        [float(iou_matrix(boxes, truth).max()) if len(boxes) else nowhere for boxes in pair]
+        for pair in prepared.policy_boxes
+    ]
+    right = [fixed_iou >= 0.5, *(largest >= 0.5 for largest, _ in ious)]
+    return tuple((hit, hit) for hit in right), tuple(best for _, best in ious)
 
 
 def size_of(sample: Sample, size: tuple[int, int] | None = None) -> tuple[int, int]:

@@ -1,10 +1,14 @@
-"""The life of one evaluation, whoever judges the images: progress, rows, resuming, finishing."""
+"""The life of an evaluation, whoever judges the images: progress, rows, resuming, finishing.
+
+A `Run` is what one convention adds up. Where several are asked for, `add_all` gives each the
+outcomes of one pass over the images; each keeps a progress of its own.
+"""
 
 import re
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +23,7 @@ from wsol.evaluation.judging import Outcome
 from wsol.evaluation.provenance import environment, files_fingerprint, fingerprint
 from wsol.evaluation.rows import OutcomeFile
 from wsol.evaluation.shares import OthersFailedError, Share, Tally
-from wsol.files import write_text
+from wsol.files import is_folder, write_text
 from wsol.processes import ALONE, Processes
 from wsol.records.outcomes import OUTCOMES_SUFFIX
 from wsol.records.record import ResultRecord, SkippedImage, Timing, write_record
@@ -66,12 +70,27 @@ class Place:
     def saved(self) -> list[Path]:
         """The progress of any process that has left some, by rank."""
         rank = re.compile(re.escape(f".{self.name}.progress") + r"(?:-(\d+))?\.npz")
-        if not self.folder.is_dir():
+        if not is_folder(self.folder):
             return []
         found = [(rank.fullmatch(path.name), path) for path in self.folder.iterdir()]
         return [
             path for _, path in sorted((int(m[1] or 0), path) for m, path in found if m is not None)
         ]
+
+
+def names_of(name: str, conventions: Sequence[str]) -> list[str]:
+    """The names of the records of a run under each of its conventions."""
+    return [name] if len(conventions) == 1 else [f"{name}-{own}" for own in conventions]
+
+
+def places_of(
+    folder: Path | None, name: str, conventions: Sequence[str], *, resume: bool
+) -> list[Place | None]:
+    """Where the record of each convention is kept; None where none is."""
+    return [
+        None if folder is None else Place(folder, own, resume)
+        for own in names_of(name, conventions)
+    ]
 
 
 @dataclass(slots=True)
@@ -83,13 +102,17 @@ class Seconds:
     localization: float = 0.0
 
 
+Judged = tuple[Outcome, ...] | SkippedImage
+"""An image's outcome for each of the evaluators, or why it was left out."""
+
+
 class Judging(Protocol):
-    """Judges an evaluator's images."""
+    """Judges images, for one evaluator or several of the same data set."""
 
     seconds: Seconds
 
-    def judged(self, share: Share) -> Iterator[Outcome | SkippedImage]:
-        """The outcome of each image of a share, or why it was left out."""
+    def judged(self, share: Share) -> Iterator[Judged]:
+        """What is said of each image of a share."""
 
 
 def ignore_progress(images: int) -> None:
@@ -97,10 +120,14 @@ def ignore_progress(images: int) -> None:
 
 
 class Run:
-    """One evaluation: what has been added up, and where it is kept.
+    """One evaluation under one convention: what has been added up, and where it is kept.
 
     Where several processes are at it, each makes one and adds its share of the images. After that
     the first has what all have added, and it alone makes and writes the record.
+
+    Attributes:
+        done: (n,) bool, the images that an earlier run has added.
+        name: of the run among its processes.
     """
 
     def __init__(
@@ -129,7 +156,7 @@ class Run:
         self._start = time.perf_counter()
         self.evaluator = evaluator
         self._place = place
-        self._processes = processes
+        self.processes = processes
         self._saved: SavedProgress | None = None
         self._rows: OutcomeFile | None = None
         self._seconds: list[Seconds] = []
@@ -152,8 +179,7 @@ class Run:
                 self._rows = OutcomeFile(
                     place.outcomes, evaluator.dataset, evaluator.protocol, processes.rank
                 )
-        done, self._name = processes.of_first(lambda: self._taken_up(identity))
-        self.share = Share(done, processes)
+        self.done, self.name = processes.of_first(lambda: self._taken_up(identity))
 
     def _taken_up(self, identity: str) -> tuple[NDArray[np.bool_], str]:
         """What any process of an earlier run has done is the first one's from here on.
@@ -179,62 +205,24 @@ class Run:
         done[evaluator.evaluated()] = True
         return done, secrets.token_hex(8)
 
-    def add_all(
-        self, judging: Judging, advance: Callable[[int], None] = ignore_progress
-    ) -> list[SkippedImage]:
-        """Add this process's share; on any exception, what has been added is saved first.
+    def add(self, outcome: Outcome) -> None:
+        """Add an image, unless an earlier run has."""
+        if self.done[self.evaluator.position_of(outcome.image_id)]:
+            return
+        with unbroken():
+            self.evaluator.add(outcome)
+            if self._rows is not None and outcome.row is not None:
+                self._rows.add(outcome.row)
 
-        Args:
-            advance: called with the number of images finished since the last call, at first with
-                those of the run that this one goes on from; in the first process those of all.
+    def save_if_due(self) -> None:
+        """Save what has been added, where enough time has passed since the last time."""
+        if self._saved is not None and self._saved.due():
+            self.save()
 
-        Returns:
-            The images that were left out, of all processes in the first.
-
-        Raises:
-            InputError: also when that of another process ended it.
-        """
-        skipped: list[SkippedImage] = []
-        tally = Tally(self._processes, self._name, advance, int(self.share.done.sum()))
-        failure: Exception | None = None
-        try:
-            for item in judging.judged(self.share):
-                if isinstance(item, SkippedImage):
-                    skipped.append(item)
-                else:
-                    with unbroken():
-                        self.evaluator.add(item)
-                        if self._rows is not None and item.row is not None:
-                            self._rows.add(item.row)
-                tally.add()
-                if self._saved is not None and self._saved.due():
-                    self._save()
-        except OthersFailedError:
-            pass
-        except BaseException as error:
-            self._save()
-            if self._processes.count == 1 or not isinstance(error, Exception):
-                raise
-            failure = error
-            tally.fail()
-        if self._processes.count > 1:
-            self._save()
-            tally.look()
-            self._processes.wait(tally.look)
-            tally.look()
-            self._processes.raise_any(failure)
-            skipped = self._collect(skipped, judging.seconds)
-        else:
-            self._seconds = [judging.seconds]
-        return skipped
-
-    def _collect(self, skipped: list[SkippedImage], seconds: Seconds) -> list[SkippedImage]:
-        """Add up in the first process what all have done."""
-        own = self.evaluator.state() if not self._processes.is_first else {}
-        collected = self._processes.collected((own, skipped, seconds))
-        add_states(self.evaluator, [state for state, _, _ in collected if state])
-        self._seconds = [spent for _, _, spent in collected]
-        return [item for _, items, _ in collected for item in items]
+    def collect(self, states: Iterable[Mapping[str, NDArray[Any]]], seconds: list[Seconds]) -> None:
+        """Add what the other processes have added, and take what all of them spent."""
+        add_states(self.evaluator, states)
+        self._seconds = seconds
 
     def timing(self) -> Timing:
         """The seconds of a record, up to now: those of all processes, and by the clock."""
@@ -266,7 +254,7 @@ class Run:
         if self._rows is not None:
             self._rows.discard_parts()
 
-    def _save(self) -> None:
+    def save(self) -> None:
         """Save what has been evaluated, its rows first; a signal waits until that is done."""
         if self._saved is None or not self.evaluator.num_images:
             return
@@ -274,6 +262,66 @@ class Run:
             if self._rows is not None:
                 self._rows.flush()
             self._saved.save(self.evaluator.state())
+
+
+def add_all(
+    runs: Sequence[Run], judging: Judging, advance: Callable[[int], None] = ignore_progress
+) -> list[SkippedImage]:
+    """Add this process's share of the images to each run that it is not in.
+
+    On any exception, what has been added is saved first.
+
+    Args:
+        runs: one for each of the evaluators that `judging` judges for, in their order.
+        advance: called with the number of images finished since the last call, at first with
+            those of the runs that these go on from; in the first process those of all.
+
+    Returns:
+        The images that were left out, of all processes in the first.
+
+    Raises:
+        InputError: also when that of another process ended it.
+    """
+    processes = runs[0].processes
+    share = Share(np.logical_and.reduce([run.done for run in runs]), processes)
+    skipped: list[SkippedImage] = []
+    tally = Tally(processes, runs[0].name, advance, int(share.done.sum()))
+    failure: Exception | None = None
+    try:
+        for item in judging.judged(share):
+            if isinstance(item, SkippedImage):
+                skipped.append(item)
+            else:
+                for run, outcome in zip(runs, item, strict=True):
+                    run.add(outcome)
+            tally.add()
+            for run in runs:
+                run.save_if_due()
+    except OthersFailedError:
+        pass
+    except BaseException as error:
+        _save(runs)
+        if processes.count == 1 or not isinstance(error, Exception):
+            raise
+        failure = error
+        tally.fail()
+    if processes.count > 1:
+        _save(runs)
+        tally.look()
+        processes.wait(tally.look)
+        tally.look()
+        processes.raise_any(failure)
+    own = [] if processes.is_first else [run.evaluator.state() for run in runs]
+    collected = processes.collected((own, skipped, judging.seconds))
+    for number, run in enumerate(runs):
+        states = [states[number] for states, _, _ in collected if states]
+        run.collect(states, [spent for _, _, spent in collected])
+    return [item for _, items, _ in collected for item in items]
+
+
+def _save(runs: Iterable[Run]) -> None:
+    for run in runs:
+        run.save()
 
 
 def add_states(evaluator: Evaluator, states: Iterable[Mapping[str, NDArray[Any]]]) -> None:

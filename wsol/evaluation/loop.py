@@ -1,7 +1,10 @@
-"""Evaluating one model: whoever judges its images, what they add up to becomes a record."""
+"""Evaluating one model: whoever judges its images, what they add up to becomes a record.
+
+Under several conventions each has a record of its own, of one pass over the images.
+"""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +16,14 @@ from wsol.datasets.base import Dataset, Sample
 from wsol.datasets.settling import NoBoxLeftError, settle
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
-from wsol.evaluation.judging import Outcome, judge, prepare, size_of
+from wsol.evaluation.judging import Outcome, PreparedMap, judge, prepare, size_of
 from wsol.evaluation.lifecycle import (
+    Judged,
     Judging,
     Place,
     Run,
     Seconds,
+    add_all,
     ignore_progress,
     in_order,
     require_images,
@@ -32,7 +37,7 @@ from wsol.evaluation.settings import (
     chosen_thresholds,
     input_size,
     localizer,
-    require_one_box,
+    require_usable,
     run_settings,
 )
 from wsol.evaluation.shares import Share
@@ -69,32 +74,70 @@ def evaluate(
         InputError: for anything wrong with the data set, an image or the model's classes.
     """
     options = options or EvaluationOptions()
-    require_images(dataset)
-    network = model if isinstance(model, str) else model.name
-    evaluator = Evaluator(dataset, options.protocol, network)
-    if evaluator.box_judge is not None:
-        require_one_box(options)
-    settings = run_settings(model, dataset, options, weights)
-    run = Run(
-        evaluator,
-        settings,
-        place,
-        files=() if isinstance(model, str) else sample_files(dataset),
-        per_image=options.per_image,
-        save_every=options.save_every,
+    (record,) = evaluate_each(
+        model,
+        dataset,
+        [options],
+        weights=weights,
+        places=[place],
+        advance=advance,
         processes=processes,
     )
+    return record
+
+
+def evaluate_each(
+    model: Classifier | str,
+    dataset: Dataset,
+    each: Sequence[EvaluationOptions],
+    *,
+    weights: str | None = None,
+    places: Sequence[Place | None],
+    advance: Callable[[int], None] = ignore_progress,
+    processes: Processes = ALONE,
+) -> list[ResultRecord]:
+    """Evaluate a model under several conventions at once, see `evaluate`.
+
+    A photograph goes through the network once for every distinct view of it. The records are those
+    of an evaluation under each convention alone, but for the time that they took.
+
+    Args:
+        each: options with one convention each, and otherwise the same.
+        places: where to keep the record of each.
+    """
+    require_images(dataset)
+    options = each[0]
+    if options.save_scoremaps is not None and len(each) > 1:
+        raise InputError("--save-scoremaps takes one convention at a time.")
+    network = model if isinstance(model, str) else model.name
+    evaluators = [Evaluator(dataset, own.protocol, network) for own in each]
+    require_usable(each)
+    all_settings = [run_settings(model, dataset, own, weights) for own in each]
+    runs = [
+        Run(
+            evaluator,
+            settings,
+            place,
+            files=() if isinstance(model, str) else sample_files(dataset),
+            per_image=options.per_image,
+            save_every=options.save_every,
+            processes=processes,
+        )
+        for evaluator, settings, place in zip(evaluators, all_settings, places, strict=True)
+    ]
     judging: Judging
     if isinstance(model, str):
-        judging = _BaselineJudging(model, evaluator, options)
+        judging = _BaselineJudging(model, evaluators, options)
     else:
-        judging = NetworkJudging(model, evaluator, options)
-    skipped = run.add_all(judging, advance)
+        judging = NetworkJudging(model, evaluators, options)
+    skipped = add_all(runs, judging, advance)
 
-    def finished() -> ResultRecord:
-        record = _record(model, run, options, settings, skipped)
-        run.finish(record)
-        return record
+    def finished() -> list[ResultRecord]:
+        records, cost = [], model_cost(model, options)
+        for run, own, settings in zip(runs, each, all_settings, strict=True):
+            records.append(_record(model, run, own, settings, skipped, cost))
+            run.finish(records[-1])
+        return records
 
     return processes.of_first(finished)
 
@@ -105,6 +148,7 @@ def _record(
     options: EvaluationOptions,
     settings: dict[str, Any],
     skipped: list[SkippedImage],
+    cost: Cost | None,
 ) -> ResultRecord:
     evaluator, dataset = run.evaluator, run.evaluator.dataset
     if evaluator.num_images == 0:
@@ -132,8 +176,8 @@ def _record(
             *evaluator.notes(),
             *(() if isinstance(model, str) else model.notes),
         ],
-        cost=model_cost(model, options),
-        curves=evaluator.curves() if options.curves else None,
+        cost=cost,
+        curves=evaluator.curves() if options.curves and evaluator.box_judge is None else None,
         plugin_metrics=evaluator.plugin_metrics() or None,
     )
 
@@ -159,22 +203,24 @@ def model_cost(model: Classifier | str, options: EvaluationOptions) -> Cost | No
 class _BaselineJudging:
     """Compares one map, whose boxes are found once, with every image."""
 
-    def __init__(self, name: str, evaluator: Evaluator, options: EvaluationOptions) -> None:
+    def __init__(
+        self, name: str, evaluators: Sequence[Evaluator], options: EvaluationOptions
+    ) -> None:
         if name not in BASELINES:
             raise InputError(f"{name}: not a baseline; there are {', '.join(BASELINES)}.")
-        self._name = name
-        self._map = baseline_map(name, options.protocol.grid)
-        self._boxes: dict[tuple[int, int], NDArray[np.float64]] = {}
-        self._evaluator = evaluator
+        if name == "full" and options.save_scoremaps is not None:
+            raise InputError(
+                "--save-scoremaps: full is the frame's box and has no map; a constant one, saved "
+                "and scored, would be a map of zeros."
+            )
         self._options = options
+        self._dataset = evaluators[0].dataset
+        self._baselines = [_Baseline(name, evaluator, options) for evaluator in evaluators]
         self.seconds = Seconds()
 
-    def judged(self, share: Share) -> Iterator[Outcome | SkippedImage]:
-        """Each image's outcome; see `wsol.evaluation.lifecycle.Judging`."""
-        options, dataset = self._options, self._evaluator.dataset
-        prepared = None
-        if self._evaluator.box_judge is None:
-            prepared = prepare(self._map, options.protocol)
+    def judged(self, share: Share) -> Iterator[Judged]:
+        """Each image's outcomes; see `wsol.evaluation.lifecycle.Judging`."""
+        options, dataset = self._options, self._dataset
         start = time.thread_time()
         for position in share.positions():
             sample = dataset.samples[position]
@@ -184,24 +230,42 @@ class _BaselineJudging:
                     exif=dataset.exif,
                     skip_bad_annotations=dataset.skip_bad_annotations,
                 )
-                sample = settled.sample
-                if prepared is None:
-                    outcome = self._judge_box(sample)
-                else:
-                    outcome = judge(prepared, sample, options.protocol)
-                outcome = replace(outcome, findings=settled.findings)
+                yield tuple(
+                    replace(baseline.judged(settled.sample), findings=settled.findings)
+                    for baseline in self._baselines
+                )
             except InputError as error:
                 if not (options.skip_bad_images or isinstance(error, NoBoxLeftError)):
                     raise
                 yield SkippedImage(image_id=sample.image_id, reason=str(error))
-                continue
-            if options.save_scoremaps is not None:
-                save_score_map(options.save_scoremaps, sample.image_id, self._map)
-            if options.per_image and prepared is not None:
-                row = outcome_row(prepared, outcome, sample, dataset, options.protocol)
-                outcome = replace(outcome, row=row)
-            yield outcome
         self.seconds.localization = time.thread_time() - start
+
+
+class _Baseline:
+    """A baseline under one convention."""
+
+    def __init__(self, name: str, evaluator: Evaluator, options: EvaluationOptions) -> None:
+        self._name = name
+        self._evaluator = evaluator
+        self._options = options
+        self._map = baseline_map(name, evaluator.protocol.grid)
+        self._boxes: dict[tuple[int, int], NDArray[np.float64]] = {}
+        self._prepared: PreparedMap | None = None
+        if evaluator.box_judge is None:
+            self._prepared = prepare(self._map, evaluator.protocol)
+
+    def judged(self, sample: Sample) -> Outcome:
+        """The outcome of one image, whose map is saved where that is asked for."""
+        options, protocol, prepared = self._options, self._evaluator.protocol, self._prepared
+        if prepared is None:
+            return self._judge_box(sample)
+        outcome = judge(prepared, sample, protocol)
+        if options.save_scoremaps is not None:
+            save_score_map(options.save_scoremaps, sample.image_id, self._map)
+        if not options.per_image:
+            return outcome
+        row = outcome_row(prepared, outcome, sample, self._evaluator.dataset, protocol)
+        return replace(outcome, row=row)
 
     def _judge_box(self, sample: Sample) -> Outcome:
         """Under a convention that asks for one box: of the frame, or of the map on it."""

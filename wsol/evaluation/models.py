@@ -11,10 +11,12 @@ from typing import Any
 
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
-from wsol.evaluation.lifecycle import Place, ignore_progress
-from wsol.evaluation.loop import evaluate, model_cost
+from wsol.evaluation.conventions import View
+from wsol.evaluation.lifecycle import Place, ignore_progress, names_of, places_of
+from wsol.evaluation.loop import evaluate_each, model_cost
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.settings import localizer, run_settings, with_coco
+from wsol.files import exists
 from wsol.maps.baselines import BASELINES
 from wsol.models.classifier import Classifier
 from wsol.models.registry import load_classifier
@@ -95,7 +97,7 @@ def pair_weights(
 
 def _files(weights: str) -> list[str]:
     """The files that a name with `*` stands for, numbers in their order; else the name itself."""
-    if weights in ("default", "none") or "*" not in weights or Path(weights).exists():
+    if weights in ("default", "none") or "*" not in weights or exists(Path(weights)):
         return [weights]
     parts = Path(weights).expanduser().parts
     first = next(number for number, part in enumerate(parts) if "*" in part)
@@ -153,7 +155,7 @@ def evaluate_models(
     tell: Callable[[str], None] = lambda text: None,
     processes: Processes = ALONE,
 ) -> list[ResultRecord]:
-    """Evaluate each model in turn, with the method of its request.
+    """Evaluate each model in turn, with the method of its request, under each convention at once.
 
     Args:
         requests: of `by_method`, where the options name methods.
@@ -177,27 +179,33 @@ def evaluate_models(
             for request, _ in runs:
                 tell(_passes(model, request, dataset, options))
         for request, name in runs:
-            place = None if folder is None else Place(folder, name, resume)
             own = options.replaced(method=(request.method,))
+            places = places_of(folder, name, own.protocol.convention, resume=resume)
             weights = weights_name(request)
-            records.append(_evaluated(model, weights, dataset, own, place, track, processes))
+            records += _evaluated(model, weights, dataset, own.each(), places, track, processes)
     if folder is not None and processes.is_first:
-        write_order([folder / f"{name}.json" for name in names])
+        write_order([folder / f"{name}.json" for name in record_names(requests, options)])
     return records
+
+
+def record_names(requests: list[ModelRequest], options: EvaluationOptions) -> list[str]:
+    """The names of all records of an evaluation, in their order."""
+    conventions = options.protocol.convention
+    return [own for name in file_names(requests) for own in names_of(name, conventions)]
 
 
 def _evaluated(
     model: Classifier | str,
     weights: str | None,
     dataset: Dataset,
-    options: EvaluationOptions,
-    place: Place | None,
+    each: Sequence[EvaluationOptions],
+    places: Sequence[Place | None],
     track: Track,
     processes: Processes,
-) -> ResultRecord:
-    """The record of a run that has finished before, or now."""
+) -> list[ResultRecord]:
+    """The records of a run, one a convention, of which some may have finished before."""
 
-    def kept(place: Place) -> ResultRecord | None:
+    def kept(options: EvaluationOptions, place: Place) -> ResultRecord | None:
         settings = run_settings(model, dataset, options, weights)
         record = _finished(place, settings, options.per_image)
         if record is not None and options.latency and not _is_timed(record):
@@ -205,12 +213,27 @@ def _evaluated(
             write_record(record, place.record)
         return record
 
-    record = None
-    if place is not None and place.resume:
-        record = processes.of_first(partial(kept, place))
-    return record or evaluate_model(
-        model, weights, dataset, options, place=place, track=track, processes=processes
-    )
+    found: list[ResultRecord | None] = [
+        processes.of_first(partial(kept, options, place))
+        if place is not None and place.resume
+        else None
+        for options, place in zip(each, places, strict=True)
+    ]
+    left = [number for number, record in enumerate(found) if record is None]
+    made: Iterator[ResultRecord] = iter(())
+    if left:
+        made = iter(
+            evaluate_model(
+                model,
+                weights,
+                dataset,
+                [each[number] for number in left],
+                places=[places[number] for number in left],
+                track=track,
+                processes=processes,
+            )
+        )
+    return [record or next(made) for record in found]
 
 
 def _loaded(request: ModelRequest, dataset: Dataset, processes: Processes) -> Classifier | str:
@@ -238,32 +261,37 @@ def _passes(
 
 def passes_of(model: Classifier, dataset: Dataset, options: EvaluationOptions) -> str:
     """How many forward passes the maps of a run need, in words."""
-    classes = 1 + (min(5, len(dataset.classes)) if with_coco(model, options) else 0)
-    count = localizer(model, options).passes(classes)
-    if count is None:
-        return "as many forward passes as the method makes"
-    each = "1 forward pass" if count == 1 else f"{count:,} forward passes"
-    return f"{each} an image, {count * len(dataset):,} in all"
+    counts: dict[View, int] = {}
+    for own in options.each():
+        classes = 1 + (min(5, len(dataset.classes)) if with_coco(model, own) else 0)
+        count = localizer(model, own).passes(classes)
+        if count is None:
+            return "as many forward passes as the method makes"
+        frame = own.protocol.frame_view
+        counts[frame] = max(count, counts.get(frame, 0))
+    passes = sum(counts.values())
+    each = "1 forward pass" if passes == 1 else f"{passes:,} forward passes"
+    return f"{each} an image, {passes * len(dataset):,} in all"
 
 
 def evaluate_model(
     model: Classifier | str,
     weights: str | None,
     dataset: Dataset,
-    options: EvaluationOptions,
+    each: Sequence[EvaluationOptions],
     *,
-    place: Place | None,
+    places: Sequence[Place | None],
     track: Track,
     processes: Processes = ALONE,
-) -> ResultRecord:
-    """Evaluate one model, with its progress shown; see `evaluate_models`."""
+) -> list[ResultRecord]:
+    """Evaluate one model, with its progress shown; see `evaluate_each`, `evaluate_models`."""
     with track(model if isinstance(model, str) else model.name, len(dataset)) as advance:
-        return evaluate(
+        return evaluate_each(
             model,
             dataset,
-            options,
+            each,
             weights=weights,
-            place=place,
+            places=places,
             advance=advance,
             processes=processes,
         )
@@ -300,7 +328,7 @@ def weights_name(request: ModelRequest) -> str | None:
 
 
 def _finished(place: Place, settings: dict[str, object], per_image: bool) -> ResultRecord | None:
-    if not place.record.exists() or (per_image and not place.outcomes.exists()):
+    if not exists(place.record) or (per_image and not exists(place.outcomes)):
         return None
     record = read_records(place.record)[0]
     return record if record.settings == settings else None

@@ -1,7 +1,7 @@
 """Photographs through a network, and its maps through the threads that find boxes."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,25 +12,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
 from wsol.boxes.one_level import largest_box_at
-from wsol.datasets.base import Dataset, Sample
 from wsol.datasets.reading_order import in_turns, is_packed, reading_order
-from wsol.datasets.settling import Finding, NoBoxLeftError, settle
 from wsol.errors import InputError
+from wsol.evaluation.conventions import View
 from wsol.evaluation.evaluator import Evaluator
-from wsol.evaluation.judging import Classification, Outcome, judge, prepare, size_of
-from wsol.evaluation.lifecycle import Seconds
+from wsol.evaluation.judging import Classification, Outcome, judge, prepare, share_of, size_of
+from wsol.evaluation.lifecycle import Judged, Seconds
 from wsol.evaluation.options import EvaluationOptions
+from wsol.evaluation.photographs import Batch, Photographs, collate, own
 from wsol.evaluation.protocol import Protocol
 from wsol.evaluation.rows import outcome_row
 from wsol.evaluation.settings import input_size, localizer, with_coco
 from wsol.evaluation.shares import Share
 from wsol.maps.files import save_score_map
 from wsol.maps.foreground import foreground
-from wsol.maps.framing import fit, maps_on_grid, unfinished_maps
-from wsol.models.classifier import Classifier, Preprocessing, match_classes
+from wsol.maps.framing import maps_on_grid, unfinished_maps
+from wsol.maps.methods.view import View as MethodView
+from wsol.maps.normalize import normalize
+from wsol.models.classifier import Classifier, match_classes
 from wsol.models.device import usable_device
 from wsol.models.fast import sped_up
 from wsol.models.precision import autocast
@@ -38,6 +39,26 @@ from wsol.pipeline import Pipeline, begin_worker, loader_processes, usable_cores
 from wsol.records.record import SkippedImage
 
 _PREDICTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What one convention needs of the network.
+
+    Attributes:
+        frame: the view that its maps lie on; `view`: what is classified.
+        coco: whether the maps of predicted classes are made as well.
+    """
+
+    evaluator: Evaluator
+    frame: View
+    view: View
+    coco: bool
+
+    @property
+    def source(self) -> tuple[View, View | None]:
+        """What tells its maps from those of other plans."""
+        return self.frame, self.view if self.coco else None
 
 
 class NetworkJudging:
@@ -48,16 +69,22 @@ class NetworkJudging:
     """
 
     def __init__(
-        self, classifier: Classifier, evaluator: Evaluator, options: EvaluationOptions
+        self, classifier: Classifier, evaluators: Sequence[Evaluator], options: EvaluationOptions
     ) -> None:
-        dataset = evaluator.dataset
+        """
+        Args:
+            evaluators: of one data set, a convention each; a photograph goes through the network
+                once a distinct view, however many conventions look at it.
+            options: whose protocol does not count, but the evaluators'.
+        """
+        dataset = evaluators[0].dataset
         without = next((s.image_id for s in dataset.samples if s.path is None), None)
         if without is not None:
             raise InputError(
                 f"{dataset.name}: {classifier.name} needs pixels, but the data set was opened "
                 f"without images (first: {without}); name the image folder with --images."
             )
-        self._evaluator = evaluator
+        self._dataset = dataset
         self._options = options
         device = usable_device(options.device)
         self._device = torch.device(device)
@@ -70,7 +97,15 @@ class NetworkJudging:
             layers = [] if options.layer is None else options.layer.split(",")
             self._network = sped_up(classifier, self._size, [name.strip() for name in layers])
             self._localizer = localizer(self._network, options)
-        self._coco = with_coco(classifier, options)
+        self._plans = [
+            _Plan(
+                evaluator,
+                frame=evaluator.protocol.frame_view,
+                view=evaluator.protocol.frame_view,
+                coco=with_coco(classifier, options.replaced(protocol=evaluator.protocol)),
+            )
+            for evaluator in evaluators
+        ]
         self._subset = match_classes(
             classifier.classes,
             dataset.classes,
@@ -80,30 +115,31 @@ class NetworkJudging:
         self._predicted = min(_PREDICTED, int((self._subset >= 0).sum()))
         self.seconds = Seconds()
 
-    def judged(self, share: Share) -> Iterator[Outcome | SkippedImage]:
-        """Each image's outcome; see `wsol.evaluation.lifecycle.Judging`.
+    def judged(self, share: Share) -> Iterator[Judged]:
+        """Each image's outcomes; see `wsol.evaluation.lifecycle.Judging`.
 
         All batches have one size, because with another one a network's outputs differ in their
         last digits. What fills one up is judged by whoever has it as its own, or by nobody.
         """
-        options, dataset = self._options, self._evaluator.dataset
+        options, dataset = self._options, self._dataset
         size = min(options.batch_size, len(dataset))
         order = reading_order(dataset.samples)
         ordered = Share(share.done[order], share.processes)
         shared = [order[batch].tolist() for batch in ordered.batches(size)]
         if is_packed(dataset.samples):
             shared = in_turns(shared, self._workers)
+        views = sorted({view for plan in self._plans for view in (plan.frame, plan.view)})
         loader = DataLoader(
-            _Photographs(dataset, self._network.preprocessing, self._size, options),
+            Photographs(dataset, self._network.preprocessing, self._size, views, options),
             batch_sampler=shared,
             num_workers=min(self._workers, size * len(shared)),
-            collate_fn=partial(_collate, size=size),
+            collate_fn=partial(collate, size=size),
             pin_memory=self._device.type == "cuda",
             persistent_workers=False,
             worker_init_fn=begin_worker,
         )
-        batches = map(_own, loader, (share.done[batch] for batch in shared))
-        with Pipeline[Outcome | SkippedImage](self._threads, 2 * options.batch_size) as pipeline:
+        batches = map(own, loader, (share.done[batch] for batch in shared))
+        with Pipeline[Judged](self._threads, 2 * options.batch_size) as pipeline:
             waiting: _MapsOnTheWay | None = None
             while True:
                 start = time.perf_counter()
@@ -131,7 +167,7 @@ class NetworkJudging:
             yield from pipeline.drain()
             self.seconds.localization = pipeline.busy
 
-    def _within_memory(self, batch: "_Batch") -> "_MapsOnTheWay":
+    def _within_memory(self, batch: Batch) -> "_MapsOnTheWay":
         try:
             return self._forward(batch)
         except (RuntimeError, MemoryError) as error:
@@ -142,55 +178,84 @@ class NetworkJudging:
                 f"{len(batch.samples)} images of {self._size} pixels at once; lower --batch-size."
             ) from error
 
-    def _forward(self, batch: "_Batch") -> "_MapsOnTheWay":
-        """Run the network and start bringing its maps to the host."""
-        options, device = self._options, self._device
-        pixels = batch.pixels.to(device, non_blocking=True)
+    def _forward(self, batch: Batch) -> "_MapsOnTheWay":
+        """Run the network on every view and start bringing its maps to the host."""
+        device = self._device
         labels = torch.tensor([sample.label for sample in batch.samples], device=device)
         subset = self._subset.to(device)
-        images = self._network.normalize(pixels)
+        found: dict[Hashable, Tensor] = {}
         with torch.inference_mode():
-            with autocast(device, options.precision):
-                view = self._localizer.see(images)
-            # A class that the network has not is never predicted.
-            logits = functional.pad(view.logits.float(), (0, 1), value=-torch.inf)[:, subset]
-            own = logits.gather(1, labels[:, None])
-            ties_before = (logits == own) & (
-                torch.arange(logits.shape[1], device=device) < labels[:, None]
-            )
-            rank = ((logits > own) | ties_before).sum(1)
-            top = logits.topk(self._predicted, dim=1)
-            scores = logits.softmax(1).gather(1, top.indices)
-            wanted = labels[:, None]
-            if self._coco:
-                wanted = torch.cat([wanted, top.indices], dim=1)
-            cams = self._localizer.maps(view, subset[wanted])
-            finite = torch.isfinite(cams).all(-1).all(-1).all(-1)
-            if self._evaluator.box_judge is not None:  # which brings maps to its own grid
-                numbers = torch.full_like(wanted[:, 1:], -1)
-                return _MapsOnTheWay(
-                    batch, [rank, top.indices, scores, finite, cams[:, 0], cams[:0, 0], numbers],
-                    device,
-                )  # fmt: skip
-            place = (self._size, options.resize_mode, options.protocol.grid)
-            maps = maps_on_grid(cams[:, :1], batch.sizes, *place)
-            # The map of a label that is predicted is there already.
-            rows, columns = (wanted[:, 1:] != labels[:, None]).nonzero(as_tuple=True)
-            others = unfinished_maps(
-                cams[rows, 1 + columns][:, None], [batch.sizes[row] for row in rows], *place
-            )
-            masks = fixed_foreground(others[:, 0], options.protocol)
-            numbers = torch.full_like(wanted[:, 1:], -1)
-            numbers[rows, columns] = torch.arange(len(rows), device=device)
-        return _MapsOnTheWay(
-            batch, [rank, top.indices, scores, finite, maps[:, 0], masks, numbers], device
-        )
+            frames = {
+                view: self._see(batch.pixels[view])
+                for view in dict.fromkeys(plan.frame for plan in self._plans)
+            }
+            top: dict[View | None, Tensor] = {}
+            for view in dict.fromkeys(plan.view for plan in self._plans):
+                logits = self._own_logits(frames[view].logits)
+                own = logits.gather(1, labels[:, None])
+                ties_before = (logits == own) & (
+                    torch.arange(logits.shape[1], device=device) < labels[:, None]
+                )
+                found["rank", view] = ((logits > own) | ties_before).sum(1)
+                best = logits.topk(self._predicted, dim=1)
+                found["classes", view] = top[view] = best.indices
+                found["scores", view] = logits.softmax(1).gather(1, best.indices)
+            maps: dict[tuple[View, View | None], tuple[Tensor, Tensor]] = {}
+            for plan in self._plans:
+                if plan.source not in maps:
+                    wanted = labels[:, None]
+                    if plan.coco:
+                        wanted = torch.cat([wanted, top[plan.view]], dim=1)
+                    cams = self._localizer.maps(frames[plan.frame], subset[wanted])
+                    found["finite", plan.source] = torch.isfinite(cams).all(-1).all(-1).all(-1)
+                    maps[plan.source] = cams, wanted
+            for number, plan in enumerate(self._plans):
+                cams, wanted = maps[plan.source]
+                if plan.evaluator.box_judge is None:
+                    protocol = plan.evaluator.protocol
+                    found |= self._finished(number, protocol, batch.sizes, cams, wanted)
+                else:  # which brings maps to its own grid
+                    found["cams", plan.source] = cams[:, 0]
+        return _MapsOnTheWay(batch, found, device)
 
-    def judge(self, arrived: "_MapsOnTheWay", index: int) -> Outcome | SkippedImage:
-        """The outcome of one image of a batch; runs on a worker thread."""
+    def _see(self, pixels: Tensor) -> MethodView:
+        images = self._network.normalize(pixels.to(self._device, non_blocking=True))
+        with autocast(self._device, self._options.precision):
+            return self._localizer.see(images)
+
+    def _own_logits(self, logits: Tensor) -> Tensor:
+        """Those of the data set's classes; a class that the network has not is never predicted."""
+        padded = functional.pad(logits.float(), (0, 1), value=-torch.inf)
+        return padded[:, self._subset.to(padded.device)]
+
+    def _finished(
+        self,
+        number: int,
+        protocol: Protocol,
+        sizes: list[tuple[int, int]],
+        cams: Tensor,
+        wanted: Tensor,
+    ) -> dict[Hashable, Tensor]:
+        """The label's finished maps, and where those of other predicted classes are foreground."""
+        place = (self._size, self._options.resize_mode, protocol.grid)
+        maps = maps_on_grid(cams[:, :1], sizes, *place)
+        # The map of a label that is predicted is there already.
+        rows, columns = (wanted[:, 1:] != wanted[:, :1]).nonzero(as_tuple=True)
+        others = unfinished_maps(
+            cams[rows, 1 + columns][:, None], [sizes[row] for row in rows], *place
+        )
+        numbers = torch.full_like(wanted[:, 1:], -1)
+        numbers[rows, columns] = torch.arange(len(rows), device=cams.device)
+        return {
+            ("maps", number): maps[:, 0],
+            ("masks", number): fixed_foreground(others[:, 0], protocol),
+            ("numbers", number): numbers,
+        }
+
+    def judge(self, arrived: "_MapsOnTheWay", index: int) -> Judged:
+        """The outcomes of one image of a batch; runs on a worker thread."""
         sample, options = arrived.batch.samples[index], self._options
-        rank, classes, scores, finite, maps, masks, numbers = arrived.arrays
-        if not finite[index]:
+        if not all(arrived.arrays["finite", plan.source][index] for plan in self._plans):
             reason = (
                 f"{sample.path}: the network's class map has NaN or infinite values; "
                 "check the weights, or use --precision fp32."
@@ -198,40 +263,44 @@ class NetworkJudging:
             if options.skip_bad_images:
                 return SkippedImage(image_id=sample.image_id, reason=reason)
             raise InputError(reason)
-        score_map = maps[index]
-        if options.save_scoremaps is not None:
-            save_score_map(options.save_scoremaps, sample.image_id, score_map)
-        judging, size = self._evaluator.box_judge, arrived.batch.sizes[index]
         findings = arrived.batch.findings[index]
+        return tuple(
+            replace(self._judged(number, arrived, index), findings=findings)
+            for number in range(len(self._plans))
+        )
+
+    def _judged(self, number: int, arrived: "_MapsOnTheWay", index: int) -> Outcome:
+        """The outcome of one image under the convention of that number."""
+        plan, arrays, options = self._plans[number], arrived.arrays, self._options
+        sample, size = arrived.batch.samples[index], arrived.batch.sizes[index]
+        rank, classes, scores = (
+            arrays[name, plan.view][index] for name in ("rank", "classes", "scores")
+        )
+        answer = Classification(int(rank), classes, scores.astype(np.float64), None)
+        judging, protocol = plan.evaluator.box_judge, plan.evaluator.protocol
         if judging is not None:
             known = size_of(sample, size)
-            answer = Classification(
-                int(rank[index]), classes[index], scores[index].astype(np.float64), None
-            )
-            boxes_at = judging.boxes(score_map, known)
-            found = judging.judge(boxes_at, sample, known, answer)
-            return replace(found, findings=findings)
-        prepared = prepare(score_map, options.protocol)
-        outcome = judge(prepared, sample, options.protocol, size=size)
-        boxes = None
-        if self._coco and len(sample.boxes):
+            boxes_at = judging.boxes(arrays["cams", plan.source][index], known)
+            return judging.judge(boxes_at, sample, known, answer)
+        score_map = arrays["maps", number][index]
+        if options.save_scoremaps is not None:
+            save_score_map(options.save_scoremaps, sample.image_id, score_map)
+        prepared = prepare(score_map, protocol)
+        outcome = judge(prepared, sample, protocol, size=size)
+        if plan.coco and len(sample.boxes):
             boxes = np.stack(
                 [
                     outcome.fixed_box
-                    if number < 0
-                    else _largest_box(masks[number], options.protocol)
-                    for number in numbers[index]
+                    if place < 0
+                    else _largest_box(arrays["masks", number][place], protocol)
+                    for place in arrays["numbers", number][index]
                 ]
             )
-        answer = Classification(
-            int(rank[index]), classes[index], scores[index].astype(np.float64), boxes
-        )
-        outcome = replace(outcome, classification=answer, findings=findings)
+            answer = replace(answer, boxes=boxes)
+        outcome = replace(outcome, classification=answer)
         if not options.per_image:
             return outcome
-        dataset = self._evaluator.dataset
-        row = outcome_row(prepared, outcome, sample, dataset, options.protocol)
-        return replace(outcome, row=row)
+        return replace(outcome, row=outcome_row(prepared, outcome, sample, self._dataset, protocol))
 
 
 def _is_exhausted(error: Exception) -> bool:
@@ -241,16 +310,25 @@ def _is_exhausted(error: Exception) -> bool:
     return any(told in str(error) for told in ("not enough memory", "can't allocate memory"))
 
 
-def _job(
-    run: NetworkJudging, arrived: "_MapsOnTheWay", index: int
-) -> Callable[[], Outcome | SkippedImage]:
+def _job(run: NetworkJudging, arrived: "_MapsOnTheWay", index: int) -> Callable[[], Judged]:
     return lambda: run.judge(arrived, index)
 
 
 def fixed_foreground(maps: Tensor, protocol: Protocol) -> Tensor:
-    """Where unfinished maps (..., H, W) lie above the fixed threshold, as uint8 0 or 1."""
-    quantized = protocol.engine == "choe2020"
-    return foreground(maps, protocol.fixed_threshold, quantized=quantized)
+    """Where unfinished maps (n, H, W) lie above the threshold, as uint8 0 or 1."""
+    quantized, threshold = protocol.engine == "choe2020", protocol.fixed_threshold
+    if not isinstance(threshold, str):
+        return foreground(maps, threshold, quantized=quantized)
+    # Each chooses its own, for which it has to be finished.
+    finished = normalize(maps).cpu().numpy()
+    shares = [share_of(score_map, threshold) for score_map in finished]
+    masks = [
+        foreground(one, share, quantized=quantized)
+        if share < 1
+        else torch.zeros(one.shape, dtype=torch.uint8, device=one.device)
+        for one, share in zip(maps, shares, strict=True)
+    ]
+    return torch.stack(masks) if masks else maps.to(torch.uint8)
 
 
 def _largest_box(foreground: NDArray[np.uint8], protocol: Protocol) -> NDArray[np.float64]:
@@ -261,110 +339,18 @@ def _largest_box(foreground: NDArray[np.uint8], protocol: Protocol) -> NDArray[n
 class _MapsOnTheWay:
     """Tensors of one batch that are being copied to the host."""
 
-    def __init__(self, batch: "_Batch", tensors: list[Tensor], device: torch.device) -> None:
+    def __init__(
+        self, batch: Batch, tensors: Mapping[Hashable, Tensor], device: torch.device
+    ) -> None:
         self.batch = batch
-        self._host = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
+        self._host = {name: tensor.to("cpu", non_blocking=True) for name, tensor in tensors.items()}
         self._event = torch.cuda.Event() if device.type == "cuda" else None
         if self._event is not None:
             self._event.record()
-        self.arrays: list[NDArray[Any]] = []
+        self.arrays: dict[Hashable, NDArray[Any]] = {}
 
     def wait(self) -> None:
         """Wait for the copies; afterwards `arrays` holds them."""
         if self._event is not None:
             self._event.synchronize()
-        self.arrays = [tensor.numpy() for tensor in self._host]
-
-
-@dataclass(frozen=True, slots=True)
-class _Good:
-    """A photograph as the network's input; its sample agrees with it."""
-
-    sample: Sample
-    size: tuple[int, int]
-    pixels: Tensor
-    findings: Finding
-
-
-@dataclass(frozen=True, slots=True)
-class _Bad:
-    """A photograph that cannot be used, and whether it is left out without being asked."""
-
-    sample: Sample
-    reason: str
-    may_skip: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Photographs of a full batch, and which of its rows are to be judged."""
-
-    samples: list[Sample]
-    sizes: list[tuple[int, int]]
-    pixels: Tensor
-    findings: list[Finding]
-    bad: list[_Bad]
-    own: list[int]
-
-
-class _Photographs(TorchDataset["_Good | _Bad"]):
-    """Decodes and fits the photographs of a data set."""
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        preprocessing: Preprocessing,
-        size: int,
-        options: EvaluationOptions,
-    ) -> None:
-        self._dataset = dataset
-        self._preprocessing = preprocessing
-        self._size = size
-        self._options = options
-
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def __getitem__(self, index: int) -> _Good | _Bad:
-        dataset, options = self._dataset, self._options
-        sample = dataset.samples[index]
-        red, green, blue = (round(255 * value) for value in self._preprocessing.mean_rgb)
-        try:
-            settled = settle(
-                sample,
-                exif=dataset.exif,
-                skip_bad_annotations=dataset.skip_bad_annotations,
-                look="pixels",
-            )
-        except InputError as error:
-            return _Bad(sample, str(error), isinstance(error, NoBoxLeftError))
-        assert settled.image is not None
-        pixels = fit(
-            settled.image,
-            self._size,
-            "squash-crop" if options.protocol.rules.frame == "crop" else options.resize_mode,
-            self._preprocessing.interpolation,
-            (red, green, blue),
-        )
-        tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
-        return _Good(settled.sample, settled.image.size, tensor, settled.findings)
-
-
-def _collate(items: list[_Good | _Bad], size: int) -> _Batch:
-    """A batch of `size` rows; one without a photograph has a copy of another row's."""
-    good = [item for item in items if isinstance(item, _Good)]
-    rows = [item if isinstance(item, _Good) else good[0] for item in items] if good else []
-    rows += good[:1] * (size - len(rows))
-    return _Batch(
-        samples=[item.sample for item in rows],
-        sizes=[item.size for item in rows],
-        pixels=torch.stack([item.pixels for item in rows]) if rows else torch.empty(0),
-        findings=[item.findings for item in rows],
-        bad=[item for item in items if isinstance(item, _Bad)],
-        own=[row for row, item in enumerate(items) if isinstance(item, _Good)],
-    )
-
-
-def _own(batch: _Batch, done: NDArray[np.bool_]) -> _Batch:
-    """A batch without the rows of images that have been judged before."""
-    return replace(batch, own=[row for row in batch.own if not done[row]])
+        self.arrays = {name: tensor.numpy() for name, tensor in self._host.items()}

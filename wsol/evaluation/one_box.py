@@ -19,6 +19,7 @@ from wsol.datasets.base import Sample
 from wsol.errors import InputError
 from wsol.evaluation.conventions import Convention
 from wsol.evaluation.judging import Classification, Outcome, size_of, validate_map
+from wsol.maps.automatic import automatic_share, automatic_threshold
 from wsol.maps.normalize import on_grid
 from wsol.metrics.box_accuracy import is_hit
 from wsol.metrics.iou import iou_of_corners
@@ -44,6 +45,15 @@ def foreground_at(
     return np.asarray(score_map > limit if rule.startswith("above") else score_map >= limit)
 
 
+def threshold_of(score_map: NDArray[Any], convention: Convention, threshold: float | str) -> float:
+    """A threshold in the convention's units: a number, or what a policy chooses for the map."""
+    if not isinstance(threshold, str):
+        return threshold
+    rule = convention.foreground
+    relative = rule == "levels" or rule.endswith("-share")
+    return (automatic_share if relative else automatic_threshold)(score_map, threshold)
+
+
 def frame_box(convention: Convention, grid: tuple[int, int]) -> NDArray[np.float64]:
     """The box of the whole frame, with the convention's corners; (4,)."""
     far = 0 if convention.corners == "exclusive" else 1
@@ -55,12 +65,13 @@ class BoxJudge:
     """Judges images under one convention.
 
     Attributes:
-        thresholds: of each of which an image has a box; several where the best is taken.
+        thresholds: of each of which an image has a box: numbers, or policies by which each map
+            chooses its own; several where the best is taken, or others reported beside.
         dataset: `Dataset.name`, on which the truth of one convention depends.
     """
 
     convention: Convention
-    thresholds: tuple[float, ...]
+    thresholds: tuple[float | str, ...]
     dataset: str
 
     @cached_property
@@ -90,7 +101,8 @@ class BoxJudge:
         values = on_grid(score_map, grid, convention.upsampling, convention.normalization)
         found = np.full((len(self.thresholds), 4), np.nan)
         for row, threshold in zip(found, self.thresholds, strict=True):
-            box = tight_box(foreground_at(values, convention, threshold), convention.component)
+            chosen = threshold_of(values, convention, threshold)
+            box = tight_box(foreground_at(values, convention, chosen), convention.component)
             if len(box):
                 row[:] = with_corners(box, convention.corners, grid)[0]
             elif convention.nowhere == "frame":

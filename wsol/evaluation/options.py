@@ -1,6 +1,6 @@
 """How to evaluate: the options of `wsol evaluate` and `wsol score`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -41,7 +41,7 @@ class EvaluationOptions(Options):
         default=None,
         min_length=1,
         description="Layer whose output the maps are made of; default: the last spatial "
-        "activation, of a ViT the input of its last attention block.",
+        "activation, of a ViT what its last attention is given.",
     )
     size: int | None = Field(
         default=None,
@@ -108,6 +108,10 @@ class EvaluationOptions(Options):
             raise InputError(f"method: {', '.join(self.method)} are several; evaluate each alone.")
         return self.method[0]
 
+    def each(self) -> list[Self]:
+        """The same under each of the protocol's conventions."""
+        return [self.replaced(protocol=protocol) for protocol in self.protocol.each()]
+
 
 class ScoreOptions(Options):
     """How to evaluate score maps that were computed elsewhere."""
@@ -137,3 +141,7 @@ class ScoreOptions(Options):
     save_every: float = Field(
         default=30.0, ge=0, description="Seconds between saves of progress (--json)."
     )
+
+    def each(self) -> list[Self]:
+        """The same under each of the protocol's conventions."""
+        return [self.replaced(protocol=protocol) for protocol in self.protocol.each()]

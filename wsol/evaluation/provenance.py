@@ -92,13 +92,18 @@ def files_fingerprint(files: Iterable[tuple[str, Path]]) -> str:
 
 
 def sample_files(dataset: Dataset) -> Iterator[tuple[str, Path]]:
-    """Every photograph and mask of a data set, by the image's id; of one in a shard, the shard."""
+    """Every photograph and mask of a data set, by the image's id."""
     for sample in dataset.samples:
-        if isinstance(sample.path, Packed):
-            yield f"{sample.image_id} {sample.path.place}", sample.path.shard
-        elif sample.path is not None:
-            yield sample.image_id, sample.path
+        yield from photograph_file(sample)
         yield from mask_files(sample)
+
+
+def photograph_file(sample: Sample) -> Iterator[tuple[str, Path]]:
+    """An image's photograph, if it has one, by the image's id; of one in a shard, the shard."""
+    if isinstance(sample.path, Packed):
+        yield f"{sample.image_id} {sample.path.place}", sample.path.shard
+    elif sample.path is not None:
+        yield sample.image_id, sample.path
 
 
 def mask_files(sample: Sample) -> Iterator[tuple[str, Path]]:

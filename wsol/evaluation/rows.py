@@ -53,6 +53,19 @@ def outcome_row(
     prepared: PreparedMap, outcome: Outcome, sample: Sample, dataset: Dataset, protocol: Protocol
 ) -> OutcomeRow:
     """The row of one image; pure, so any thread may call it."""
+    largest = largest_boxes(prepared, outcome.true_boxes, protocol)
+    return row_of(outcome, largest, prepared.score_map, sample, dataset, protocol)
+
+
+def row_of(
+    outcome: Outcome,
+    largest: tuple[NDArray[np.uint16], NDArray[np.int16], NDArray[np.float32]],
+    score_map: NDArray[Any],
+    sample: Sample,
+    dataset: Dataset,
+    protocol: Protocol,
+) -> OutcomeRow:
+    """The row of an image whose box at each threshold is known, see `largest_boxes`."""
     classification = outcome.classification
     nowhere = np.zeros(0, dtype=np.uint16)
     switches = {
@@ -62,7 +75,7 @@ def outcome_row(
         for kind in protocol.contour_kinds
         for level in protocol.iou
     }
-    starts, boxes, ious = largest_boxes(prepared, outcome.true_boxes, protocol)
+    starts, boxes, ious = largest
     return OutcomeRow(
         image_id=sample.image_id,
         path=None if sample.path is None else str(sample.path),
@@ -81,7 +94,7 @@ def outcome_row(
         box_starts=starts,
         boxes=boxes,
         ious=ious,
-        score_map=reduced_map(prepared.score_map),
+        score_map=reduced_map(score_map),
         values=outcome.values,
     )
 

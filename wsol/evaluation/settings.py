@@ -1,5 +1,6 @@
 """What a record says about how it was made, and the thresholds that were chosen elsewhere."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from wsol.datasets.base import Dataset
@@ -7,6 +8,7 @@ from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.one_box import BoxJudge
 from wsol.evaluation.options import EvaluationOptions, ScoreOptions
+from wsol.evaluation.protocol import threshold_told
 from wsol.evaluation.provenance import dataset_fingerprint, weights_fingerprint
 from wsol.maps.methods.localizer import Localizer
 from wsol.models.classifier import Classifier
@@ -38,28 +40,37 @@ def with_coco(classifier: Classifier, options: EvaluationOptions) -> bool:
     return localizer(classifier, options).classes_are_free
 
 
-def require_one_box(options: EvaluationOptions | ScoreOptions) -> None:
+def require_usable(each: Sequence[EvaluationOptions] | Sequence[ScoreOptions]) -> None:
     """Refuse what only conventions that search all thresholds can have.
 
+    Args:
+        each: options that differ in their convention. What asks for more, such as curves, needs
+            one of the conventions to have it; what changes the maps has to suit all of them.
+
     Raises:
-        InputError: naming the option.
+        InputError: naming the option and the convention.
     """
-    convention = options.protocol.convention
-    asked = {
-        "--per-image": options.per_image,
-        "--curves": options.curves,
-    }
+    options = each[0]
+    without = [own.protocol.rules.name for own in each if own.protocol.asks_for_one_box]
+    if not without:
+        return
+    asked = {"--per-image": options.per_image}
+    if len(without) == len(each):
+        asked["--curves"] = options.curves
     if isinstance(options, EvaluationOptions):
         asked |= {
-            "--coco": options.coco is True,
             "--save-scoremaps": options.save_scoremaps is not None,
-            "--threshold-from": options.threshold_from is not None,
             f"--resize-mode {options.resize_mode}": options.resize_mode != "squash",
         }
+        if len(without) == len(each):
+            asked |= {
+                "--coco": options.coco is True,
+                "--threshold-from": options.threshold_from is not None,
+            }
     for option, given in asked.items():
         if given:
             raise InputError(
-                f"{option}: is not for the convention {convention}, which asks for one box an "
+                f"{option}: is not for the convention {without[0]}, which asks for one box an "
                 "image; leave it out, or use choe2020 or exact."
             )
 
@@ -76,13 +87,16 @@ def box_settings(judging: BoxJudge, *, classified: bool) -> dict[str, Any]:
     stated |= {convention.as_view(known) for known in convention.view_on.values()}
     as_published = view in stated or not classified
     named = convention.name if as_published else f"{convention.name} (views {view})"
-    several = len(judging.thresholds) > 1
-    told = ", ".join(f"{threshold:g}" for threshold in judging.thresholds)
-    policy = f"best of {told} on the evaluated split (oracle)" if several else f"fixed at {told}"
+    numbers = [threshold for threshold in judging.thresholds if not isinstance(threshold, str)]
+    asked: list[float | str] = [*numbers] or [judging.thresholds[0]]
+    policy = threshold_told(asked[0])
+    if len(asked) > 1:
+        told = ", ".join(f"{threshold:g}" for threshold in numbers)
+        policy = f"best of {told} on the evaluated split (oracle)"
     return {
         "convention": named,
         **({"views": view} if classified else {}),
-        "thresholds": list(judging.thresholds),
+        "thresholds": asked,
         "threshold_policy": {"gt_known_loc": policy},
     }
 
@@ -144,7 +158,7 @@ def chosen_thresholds(
     Raises:
         InputError: when the file cannot be read, or has none for this network.
     """
-    if options.threshold_from is None:
+    if options.threshold_from is None or options.protocol.asks_for_one_box:
         return None
     chosen = read_thresholds(options.threshold_from).get(identity(settings))
     if chosen is None and "baseline" not in settings:

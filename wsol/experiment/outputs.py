@@ -64,11 +64,14 @@ def write_outputs(
 
 
 def _record_files(results: list[Result], folder: Path) -> list[Path]:
-    """A file a record, named by data set and model, and by the seed where there are several."""
+    """A file a record, named by data set and model, and by convention and seed where there are
+    several."""
     files: list[Path] = []
+    conventions = {_convention(result.record) for result in results}
     for result in results:
         record, seed = result.record, result.task.seed
         stem = f"{plain(record.dataset)}-{plain(record.model)}"
+        stem += f"-{plain(_convention(record))}" if len(conventions) > 1 else ""
         stem += "" if seed is None else f"-seed-{seed}"
         path, number = folder / f"{stem}.json", 2
         while path in files:
@@ -77,11 +80,19 @@ def _record_files(results: list[Result], folder: Path) -> list[Path]:
     return files
 
 
+def _convention(record: ResultRecord) -> str:
+    return str(record.settings["convention"])
+
+
 def _tails(groups: list[list[ResultRecord]]) -> list[str]:
     """What tells the plots and pages of records apart that do not compare; nothing for one."""
     if len(groups) == 1:
         return [""]
-    names = [plain(group[0].dataset) for group in groups]
+    several = len({_convention(group[0]) for group in groups}) > 1
+    names = [
+        plain(f"{group[0].dataset} {_convention(group[0])}" if several else group[0].dataset)
+        for group in groups
+    ]
     return [
         f"-{name}" if names.count(name) == 1 else f"-{name}-{number}"
         for number, name in enumerate(names, 1)

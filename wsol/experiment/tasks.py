@@ -1,11 +1,11 @@
 """Runs an experiment: every model on every data set, skipping what the results folder has."""
 
 import shutil
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -24,12 +24,14 @@ from wsol.evaluation.models import (
     weights_name,
 )
 from wsol.evaluation.options import EvaluationOptions
+from wsol.evaluation.protocol import Protocol
 from wsol.evaluation.settings import run_settings
 from wsol.experiment.parts import DataPart, Experiment, ModelPart
 from wsol.experiment.trainings import PlannedTraining, plan_trainings
 from wsol.files import plain
 from wsol.maps.baselines import BASELINES
 from wsol.models.classifier import Classifier
+from wsol.plugin import also_look_in
 from wsol.processes import ALONE, Processes
 from wsol.records.record import ResultRecord
 from wsol.records.store import Added, Entry, Store, run_key
@@ -40,7 +42,7 @@ from wsol.training.run import no_progress as no_training_progress
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One model on one data set, trained before where there is a `training`."""
+    """One model on one data set by one convention, trained before where there is a `training`."""
 
     model: ModelPart
     dataset: Dataset
@@ -53,7 +55,11 @@ class Task:
         """For messages."""
         method = "" if self.options.method == ("cam",) else f", {self.options.map_method}"
         seed = "" if self.seed is None else f" (seed {self.seed})"
-        return f"{self.model.label}{method}{seed} on {self.dataset.name} {self.dataset.split}"
+        rules = self.options.protocol.rules
+        under = "" if rules == Protocol().rules else f" under {rules.name}"
+        return (
+            f"{self.model.label}{method}{seed} on {self.dataset.name} {self.dataset.split}{under}"
+        )
 
     @property
     def seed(self) -> int | None:
@@ -89,15 +95,21 @@ class Result:
         return record.model_copy(update={"model": self.task.model.name, "settings": settings})
 
 
-def plan(experiment: Experiment, *, limit: int | None = None) -> list[Task]:
-    """Every model and method on every data set, in the file's order; opens the data sets.
+def plan(
+    experiment: Experiment, *, limit: int | None = None, modules: Path | None = None
+) -> list[Task]:
+    """Every model, method and convention on every data set, in the file's order; opens the data
+    sets.
 
     Args:
         limit: takes the place of the data sets' own, that of training too.
+        modules: a folder of Python modules that `module:callable` may come from too.
 
     Raises:
         InputError: when a data set cannot be opened.
     """
+    if modules is not None:
+        also_look_in(modules)
     trainings = plan_trainings(
         experiment,
         _training_folders(experiment, first_look(_runs(experiment), limit)),
@@ -107,7 +119,7 @@ def plan(experiment: Experiment, *, limit: int | None = None) -> list[Task]:
         Task(
             model,
             dataset,
-            options,
+            own,
             None if seed is None else trainings[model.label, seed],
             is_repeated=len(experiment.seeds_of(model)) > 1,
         )
@@ -116,6 +128,7 @@ def plan(experiment: Experiment, *, limit: int | None = None) -> list[Task]:
         for model in experiment.models
         for options in _options(experiment, data, model)
         for seed in experiment.seeds_of(model)
+        for own in options.each()
     ]
 
 
@@ -159,7 +172,6 @@ def run_tasks(
     tasks: list[Task],
     store: Store,
     *,
-    modules: Path,
     dry_run: bool = False,
     fail_fast: bool = False,
     track: Track = no_progress,
@@ -173,29 +185,48 @@ def run_tasks(
     training in the training's.
 
     Args:
-        modules: a folder of Python modules that `module:callable` models may come from.
         dry_run: only say what there is; what is to be trained is built, with its optimizer.
         fail_fast: raise what a model fails with, instead of going on with the next one.
         processes: that share the images of every training and evaluation, each of which calls
             this. A training that fails in one of them is raised, because the others wait for it.
     """
-    if str(modules) not in sys.path:
-        sys.path.insert(0, str(modules))
     to_come = {task.training.checkpoint for task in tasks if task.training is not None}
-    for task in tasks:
+    for group in _at_once(tasks):
         try:
-            weights = _trained(task, dry_run, to_come, track_training, on_epoch, processes)
-            if isinstance(weights, Result):
-                yield weights
+            ready = _trained(group[0], dry_run, to_come, track_training, on_epoch, processes)
+            if isinstance(ready, Result):
+                yield from (replace(ready, task=task) for task in group)
             else:
-                yield _result(weights, store, dry_run, track, processes)
+                both = [_with_weights_of(ready, task) for task in group]
+                yield from _results(both, store, dry_run, fail_fast, track, processes)
         except _FailedAloneError:
             raise
         except Exception as error:  # of a user's own network it may be anything
             if fail_fast:
                 raise
-            kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-            yield Result(task, "failed", reason=f"{kind}{error}")
+            yield from (_failed(task, error) for task in group)
+
+
+def _failed(task: Task, error: Exception) -> Result:
+    kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+    return Result(task, "failed", reason=f"{kind}{error}")
+
+
+def _at_once(tasks: list[Task]) -> Iterator[list[Task]]:
+    """Tasks that differ in nothing but the convention, which one pass over the images makes."""
+
+    def apart(task: Task) -> tuple[object, ...]:
+        plain = task.options.replaced(protocol=Protocol())
+        return id(task.model), id(task.dataset), id(task.training), plain
+
+    for _, group in groupby(tasks, apart):
+        yield list(group)
+
+
+def _with_weights_of(ready: Task, task: Task) -> Task:
+    """A task with what another one of its group got by training."""
+    options = task.options.replaced(threshold_from=ready.options.threshold_from)
+    return replace(task, model=ready.model, options=options)
 
 
 class _FailedAloneError(InputError):
@@ -240,45 +271,87 @@ def _trained(
     return replace(task, model=model, options=options)
 
 
-def _result(task: Task, store: Store, dry_run: bool, track: Track, processes: Processes) -> Result:
-    part = task.model
+def _results(
+    tasks: list[Task],
+    store: Store,
+    dry_run: bool,
+    fail_fast: bool,
+    track: Track,
+    processes: Processes,
+) -> Iterator[Result]:
+    """The results of tasks that differ in their convention alone, in their order."""
+    part, dataset = tasks[0].model, tasks[0].dataset
     request = ModelRequest(part.model, part.weights, part.arguments, ema=part.ema)
-    model = processes.together(partial(load_model, request, task.dataset))
+    model = processes.together(partial(load_model, request, dataset))
     weights = weights_name(request)
-    key = _key(task, model, weights)
-    entry = processes.of_first(lambda: store.find(key))
-    if entry is not None and _is_complete(task, entry):
-        return Result(task, "stored", entry)
-    if dry_run:
-        passes = None if isinstance(model, str) else passes_of(model, task.dataset, task.options)
-        return Result(task, "missing", reason=passes)
-    folder = store.folder / ".running" / key
-    with _held(folder.with_suffix(".lock"), task.title, processes):
-        # A run that is made again keeps what it had, so that it takes the other's place.
-        options = task.options
-        if entry is not None:
-            options = options.replaced(
-                per_image=options.per_image or entry.outcomes is not None,
-                curves=options.curves or entry.record.curves is not None,
-            )
-        place = Place(folder, "run", resume=True)
-        record = evaluate_model(
+    results: dict[int, Result] = {}
+    left: dict[int, tuple[str, Entry | None]] = {}
+    for number, task in enumerate(tasks):
+        try:
+            key = _key(task, model, weights)
+        except InputError as error:  # such as a convention that states no threshold
+            if fail_fast:
+                raise
+            results[number] = _failed(task, error)
+            continue
+        entry = processes.of_first(partial(store.find, key))
+        if entry is not None and _is_complete(task, entry):
+            results[number] = Result(task, "stored", entry)
+        elif dry_run:
+            passes = None if isinstance(model, str) else passes_of(model, dataset, task.options)
+            results[number] = Result(task, "missing", reason=passes)
+        else:
+            left[number] = key, entry
+    wanted, known = [tasks[number] for number in left], list(left.values())
+    try:
+        made = _evaluated(model, weights, wanted, known, store, track, processes) if left else []
+    except Exception as error:  # of a user's own network it may be anything
+        if fail_fast:
+            raise
+        made = [_failed(task, error) for task in wanted]
+    results |= zip(left, made, strict=True)
+    yield from (results[number] for number in range(len(tasks)))
+
+
+def _evaluated(
+    model: Classifier | str,
+    weights: str | None,
+    tasks: list[Task],
+    known: list[tuple[str, Entry | None]],
+    store: Store,
+    track: Track,
+    processes: Processes,
+) -> list[Result]:
+    """What tasks come to that the store has not, or not whole; `known` is what it has of each."""
+    folders = [store.folder / ".running" / key for key, _ in known]
+    with ExitStack() as locks:
+        for task, folder in zip(tasks, folders, strict=True):
+            locks.enter_context(_held(folder.with_suffix(".lock"), task.title, processes))
+        # Runs that are made again keep what they had, so that they take the others' places.
+        before = [entry for _, entry in known if entry is not None]
+        options = tasks[0].options
+        outcomes = options.per_image or any(entry.outcomes is not None for entry in before)
+        curves = options.curves or any(entry.record.curves is not None for entry in before)
+        places = [Place(folder, "run", resume=True) for folder in folders]
+        records = evaluate_model(
             model,
             weights,
-            task.dataset,
-            options,
-            place=place,
+            tasks[0].dataset,
+            [task.options.replaced(per_image=outcomes, curves=curves) for task in tasks],
+            places=places,
             track=track,
             processes=processes,
         )
 
-        def add() -> Added:
-            added = store.add(record, place.outcomes if options.per_image else None)
-            shutil.rmtree(folder, ignore_errors=True)
+        def add() -> list[Added]:
+            added = []
+            for record, place in zip(records, places, strict=True):
+                added.append(store.add(record, place.outcomes if outcomes else None))
+                shutil.rmtree(place.folder, ignore_errors=True)
             return added
 
         added = processes.of_first(add)
-    return Result(task, "evaluated", added.entry)
+    return [Result(task, "evaluated", new.entry) for task, new in zip(tasks, added, strict=True)]
 
 
 @contextmanager
@@ -320,6 +393,6 @@ def _is_complete(task: Task, entry: Entry) -> bool:
     timed = record.cost is not None and record.cost.latency_ms is not None
     return (
         (entry.outcomes is not None or not options.per_image)
-        and (record.curves is not None or not options.curves)
+        and (record.curves is not None or not options.curves or options.protocol.asks_for_one_box)
         and (timed or not options.latency or record.parameters == 0)
     )

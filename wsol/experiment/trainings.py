@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsol.datasets.base import Dataset
+from wsol.errors import InputError
 from wsol.evaluation.options import EvaluationOptions
 from wsol.experiment.parts import Experiment, ModelPart, SelectPart
 from wsol.processes import ALONE, Processes
@@ -113,8 +114,14 @@ def plan_trainings(
 
 
 def _selection(select: SelectPart, experiment: Experiment) -> Selection:
+    protocol = experiment.protocol_on(select.data)
+    if len(protocol.convention) > 1:
+        raise InputError(
+            f"training.select: by one convention, not {', '.join(protocol.convention)}; name it "
+            "there as `data: {..., protocol: {convention: choe2020}}`."
+        )
     options = EvaluationOptions(
-        protocol=experiment.protocol_on(select.data),
+        protocol=protocol,
         coco=select.metric.startswith("coco"),
         batch_size=experiment.options.batch_size,
         workers=experiment.options.workers,

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsol.errors import InputError
-from wsol.files import atomic_path, inside, require_file
+from wsol.files import atomic_path, exists, inside, is_file, is_folder, require_file
 from wsol.maps.arrays import (
     PIXELS_MOST,
     file_size,
@@ -117,10 +117,10 @@ def _nothing_fits(image_ids: list[str], available: list[str]) -> str:
 
 
 def _files(path: Path, names: Iterable[str]) -> list[tuple[str, Path]]:
-    if path.is_dir():
+    if is_folder(path):
         return [(name, path / f"{name}.npy") for name in sorted(names)]
     index = path.with_suffix(".txt")
-    return [(file.name, file) for file in (path, index) if file.is_file()]
+    return [(file.name, file) for file in (path, index) if is_file(file)]
 
 
 def _names(image_ids: list[str], available: Mapping[str, Any]) -> dict[str, str]:
@@ -147,9 +147,9 @@ def _names(image_ids: list[str], available: Mapping[str, Any]) -> dict[str, str]
 
 def _open(path: Path) -> tuple[dict[str, ReadArray], Callable[[str], str]]:
     """A reader for every map under `path`, and how to name an image's place in messages."""
-    if path.is_dir():
+    if is_folder(path):
         return _folder(path)
-    if not path.exists():
+    if not exists(path):
         raise InputError(f"{path}: does not exist; expected a folder or file of score maps.")
     layouts = {".npz": _npz, ".npy": _stack, ".h5": _hdf5, ".hdf5": _hdf5}
     if path.suffix.lower() not in layouts:

@@ -16,15 +16,20 @@ from torch import Tensor, nn
 from wsol.errors import InputError
 from wsol.maps.capture import Layer, Pass, run_through
 from wsol.maps.drawing import drawn, give_numbers
-from wsol.maps.layers import at_call, last_layer, layer_of, named_layer
+from wsol.maps.layers import (
+    at_call,
+    is_close,
+    last_layer,
+    layer_of,
+    named_layer,
+    tolerance_of,
+)
 from wsol.maps.linear import (
     NO_HEAD,
     Head,
     gradient_of,
     head_of,
-    is_close,
     linear_map,
-    tolerance_of,
 )
 from wsol.maps.watch import Step, Watched, watch
 
@@ -161,7 +166,7 @@ def _checked(
             continue
     raise InputError(
         f"{name}: no logit depends on its layer {layer.name!r} by a gradient; name another one, "
-        "of a transformer with a class token one before its last block."
+        "of a transformer with a class token one before its last attention."
     )
 
 

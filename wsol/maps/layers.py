@@ -3,8 +3,8 @@
 The layer is the last spatial activation on which the logits depend: the last tensor that all of
 the logits' knowledge goes through, has a grid of positions, and has a gradient at them. Of a
 convolutional network that is what is pooled or flattened before the classifier, of a vision
-transformer that classifies by a class token the input of its last attention block, because after
-it no token but that one counts.
+transformer that classifies by a class token what its last attention is given, because after it no
+token but that one counts.
 """
 
 import difflib
@@ -18,6 +18,8 @@ from wsol.maps.layout import Layout, layout_of
 from wsol.maps.positions import of_grid
 from wsol.maps.watch import Step, Watched
 
+_TOLERANCES = {torch.float64: 1e-4, torch.float32: 1e-3}
+_HALF_TOLERANCE = 5e-2  # of float16 and bfloat16
 _SINGLE_POSITION = (
     "of {}x{} pixels it makes a map of a single position, in which nothing can be "
     "localized; use a larger size."
@@ -58,7 +60,7 @@ def last_layer(watched: Watched, probe: Tensor, name: str) -> Step:
             continue  # only a token that stands for the whole image counts
         if any(_shrinks(later) for later in watched.steps if later.call > step.call):
             break
-        return step
+        return _normalized(step, watched)
     if any(_shrinks(step) for step in watched.steps):
         raise InputError(f"{name}: {_SINGLE_POSITION.format(width, height)}")
     raise InputError(
@@ -150,12 +152,60 @@ def _module_step(watched: Watched, module: str) -> Step | None:
 
 def _counts(step: Step, watched: Watched) -> tuple[bool, bool]:
     """Whether the logits change with anything in a step's tensor, and at the grid's positions."""
-    assert step.positions is not None
-    layout = layout_of(step.positions)
-    assert layout is not None
+    slope = _slope(step, watched)
+    return bool(slope.any()), bool(_features(step, slope).any())
+
+
+def _normalized(step: Step, watched: Watched) -> Step:
+    """A step, or where a normalization that knows no scale follows at once, what that gives.
+
+    Before such a one the derivative with respect to a position's scale is zero: features times
+    gradients, which methods multiply, add up to nothing there. A vision transformer's last
+    attention is given normalized tokens, while the tokens as they were go on beside it, of which
+    only the class token counts. So what is looked for carries the gradient at all positions.
+    """
+    slope = _slope(step, watched)
+    if not _has_no_scale(step, slope):
+        return step
+    whole = _features(step, slope)
+    grid, found = _grid_of(step), step
+    for later in watched.steps:
+        if later.call <= step.call or _grid_of(later) != grid:
+            continue
+        own = _slope(later, watched)
+        if not _features(later, own).any() or _has_no_scale(later, own):
+            continue
+        (through,) = torch.autograd.grad(
+            later.tensor, step.tensor, own, retain_graph=True, allow_unused=True
+        )
+        if through is None:
+            continue
+        if not is_close(_features(step, through), whole, tolerance_of(whole)):
+            continue
+        if later.returned_by:
+            return later
+        found = later if found is step else found  # unless a module's output comes after it
+    return found
+
+
+def _has_no_scale(step: Step, slope: Tensor) -> bool:
+    products = _features(step, step.tensor.detach()) * _features(step, slope)
+    allowed = tolerance_of(step.tensor) * products.abs().sum(1).max()
+    return bool(products.sum(1).abs().max() <= allowed)
+
+
+def _slope(step: Step, watched: Watched) -> Tensor:
+    """The gradient of the logits' random sum with respect to a step's tensor; zero if unused."""
     total = (watched.output.flatten(1) * projection(watched.output)).sum()
-    (gradient,) = torch.autograd.grad(total, step.tensor, retain_graph=True)
-    return bool(gradient.any()), bool(layout.features(gradient).any())
+    (gradient,) = torch.autograd.grad(total, step.tensor, retain_graph=True, allow_unused=True)
+    return torch.zeros_like(step.tensor) if gradient is None else gradient
+
+
+def _features(step: Step, tensor: Tensor) -> Tensor:
+    """(B, K, h, w) of a tensor that lies as the step's does."""
+    layout = _layout_of(step)
+    assert layout is not None
+    return layout.features(tensor)
 
 
 def projection(logits: Tensor) -> Tensor:
@@ -163,6 +213,16 @@ def projection(logits: Tensor) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     weights = torch.randn(logits.flatten(1).shape[1], generator=generator)
     return weights.to(logits.device, logits.dtype)
+
+
+def tolerance_of(tensor: Tensor) -> float:
+    """How far numbers of a tensor's type may differ, relative to their greatest."""
+    return _TOLERANCES.get(tensor.dtype, _HALF_TOLERANCE)
+
+
+def is_close(found: Tensor, expected: Tensor, tolerance: float) -> bool:
+    """Whether numbers differ by no more than that share of the greatest expected."""
+    return bool((found - expected).abs().max() <= tolerance * expected.abs().max())
 
 
 def attends(step: Step) -> bool:

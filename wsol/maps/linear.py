@@ -11,13 +11,11 @@ from torch import Tensor, nn
 
 from wsol.errors import InputError
 from wsol.maps.capture import Layer, Pass, run_through
-from wsol.maps.layers import projection
+from wsol.maps.layers import is_close, projection, tolerance_of
 from wsol.maps.positions import is_moving
 from wsol.maps.watch import Step, Watched
 
-_TOLERANCES = {torch.float64: 1e-4, torch.float32: 1e-3}
 _AVERAGING = ("mean", "sum", "div", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_avg_pool1d")
-_HALF_TOLERANCE = 5e-2  # of float16 and bfloat16
 
 
 NO_HEAD = (
@@ -145,12 +143,3 @@ def gradient_of(seen: Pass) -> Tensor:
     total = (seen.output.flatten(1) * projection(seen.output)).sum()
     (gradient,) = torch.autograd.grad(total, seen.tensor, retain_graph=True)
     return gradient
-
-
-def tolerance_of(tensor: Tensor) -> float:
-    """How far numbers of a tensor's type may differ, relative to their greatest."""
-    return _TOLERANCES.get(tensor.dtype, _HALF_TOLERANCE)
-
-
-def is_close(found: Tensor, expected: Tensor, tolerance: float) -> bool:
-    return bool((found - expected).abs().max() <= tolerance * expected.abs().max())

@@ -66,6 +66,9 @@ class Watched:
     outputs: dict[str, tuple[Tensor, int]]
 
 
+_TURNED = ("T", "mT", "H", "mH")  # the attributes of a tensor that are moved copies of it
+
+
 class Calls(TorchFunctionMode):
     """Numbers the calls of torch functions; the same pass has the same numbers.
 
@@ -85,7 +88,7 @@ class Calls(TorchFunctionMode):
     ) -> Any:
         if func is torch._C._set_grad_enabled:
             return None
-        if name_of(func) == "__get__":
+        if name_of(func) == "__get__" and _attribute_of(func) not in _TURNED:
             return func(*args, **(kwargs or {}))
         self.number += 1
         if name_of(func) == "detach":
@@ -178,6 +181,12 @@ class _Recorder(Calls):
         step = self.steps.get(id(tensor))
         if step is not None and name in step.modules:
             step.returned_by.append((name, self.calls[name]))
+
+
+def _attribute_of(getter: Any) -> str:
+    """The name of the attribute that a `__get__` of a tensor's property reads."""
+    name: str = getter.__self__.__name__
+    return name
 
 
 def watch(network: nn.Module, images: Tensor) -> Watched:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wsol.errors import InputError
-from wsol.files import write_text
+from wsol.files import exists, is_folder, write_text
 from wsol.reading import read_json
 
 SCHEMA = "wsol.record/2"
@@ -35,7 +35,9 @@ class Metrics(_Part):
     (its "0.5" is MaxBoxAcc). `best_threshold` and `best_threshold_largest` say where.
     `max_box_acc_chosen` and `max_box_acc_v2_chosen` are the same accuracies at thresholds that
     were chosen on another split, as `threshold_policy` in the settings says. `..._class_mean` are
-    means over classes of their accuracies, which some conventions print.
+    means over classes of their accuracies, which some conventions print. `loc_at` has accuracies
+    at further thresholds: by the policy by which each map chose its own without boxes (`otsu`,
+    ...), or `best`, the threshold of MaxBoxAcc, and then by the names of the fields here.
     """
 
     top1_cls: _Percentage | None = None
@@ -54,6 +56,7 @@ class Metrics(_Part):
     best_threshold: dict[str, _Threshold] | None = None
     box_acc_largest: dict[str, _Percentage] | None = None
     best_threshold_largest: dict[str, _Threshold] | None = None
+    loc_at: dict[str, dict[str, _Percentage]] | None = None
     pxap: _Percentage | None = None
     coco_ap: _Percentage | None = None
     coco_ap50: _Percentage | None = None
@@ -134,6 +137,7 @@ _OPTIONAL_METRICS = (
     "top1_loc_class_mean",
     "top5_loc_class_mean",
     "gt_known_loc_class_mean",
+    "loc_at",
 )
 
 
@@ -261,7 +265,7 @@ def record_files(paths: Iterable[Path]) -> list[Path]:
     files: dict[Path, Path] = {}  # by where they really are, so that none is read twice
     for path in map(Path, paths):
         found = [path]
-        if path.is_dir():
+        if is_folder(path):
             found = [file for file in _json_files(path) if _holds_records(file)]
             if not found:
                 raise InputError(f"{path}: has no record in it; expected JSON files of wsol.")
@@ -284,7 +288,7 @@ def write_order(files: Sequence[Path]) -> None:
 
 
 def _order(path: Path) -> list[str]:
-    names = _read_json(path) if path.exists() else []
+    names = _read_json(path) if exists(path) else []
     return list(map(str, names)) if isinstance(names, list) else []
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wsol.errors import InputError
-from wsol.files import atomic_path, write_text
+from wsol.files import atomic_path, exists, is_file, is_folder, write_text
 from wsol.records.outcomes import OUTCOMES_SUFFIX
 from wsol.records.record import ResultRecord, read_records
 
@@ -100,7 +100,7 @@ class Store:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = Path(folder or default_store())
-        if self.folder.exists() and not self.folder.is_dir():
+        if exists(self.folder) and not is_folder(self.folder):
             raise InputError(f"{self.folder}: is not a folder; expected a store of results.")
 
     def read(self) -> tuple[list[Entry], list[str]]:
@@ -129,7 +129,7 @@ class Store:
         key = run_key_of(record)
         name = _name(record)
         path = self.folder / f"{name}.json"
-        was_there = path.exists()
+        was_there = exists(path)
         if outcomes is not None:
             with atomic_path(self._outcomes(name)) as temporary:
                 shutil.copyfile(outcomes, temporary)
@@ -174,7 +174,7 @@ class Store:
             try:
                 entries.append(self._entry(path))
             except InputError as error:
-                if path.exists():  # else another process has just removed it
+                if exists(path):  # else another process has just removed it
                     problems.append(str(error))
         return entries, problems
 
@@ -192,7 +192,7 @@ class Store:
             path=path,
             record=records[0],
             run_key=run_key_of(records[0]),
-            outcomes=outcomes if outcomes.is_file() else None,
+            outcomes=outcomes if is_file(outcomes) else None,
         )
 
     def _outcomes(self, name: str) -> Path:

@@ -112,7 +112,8 @@ _METHODS = {
 def frame(records: Sequence[ResultRecord]) -> pd.DataFrame:
     """Every number of every record as columns: the machine's table.
 
-    Metrics by IoU level become columns such as `box_acc_0.5`; what does not apply is NaN.
+    Metrics by IoU level become columns such as `box_acc_0.5`, those at further thresholds columns
+    such as `gt_known_loc@otsu`; what does not apply is NaN.
     """
     rows = []
     for record in records:
@@ -135,7 +136,10 @@ def frame(records: Sequence[ResultRecord]) -> pd.DataFrame:
             "latency_device": cost and cost.latency_device,
         }
         for name, value in record.metrics.model_dump().items():
-            if isinstance(value, dict):
+            if name == "loc_at":
+                for at, found in (value or {}).items():
+                    row |= {f"{metric}@{at}": number for metric, number in found.items()}
+            elif isinstance(value, dict):
                 row |= {f"{name}_{level}": number for level, number in value.items()}
             elif not name.startswith(("box_acc", "best_threshold")):
                 row[name] = value
@@ -154,6 +158,11 @@ def columns_of(data: pd.DataFrame) -> dict[str, Column]:
                 if re.match(r"box_acc_\d", name):
                     columns[name] = Column(name, f"@{name.removeprefix('box_acc_')}", "high")
     for name in data.columns:
+        metric, _, at = name.partition("@")
+        if at and metric in columns:
+            columns[name] = Column(
+                name, f"{columns[metric].heading} at {at}", "high", shown="asked"
+            )
         if name in IMAGE_METRICS or is_plugin(name):
             columns[name] = Column(name, heading(name), "high")
         kind, _, level = name.rpartition("_")

@@ -10,10 +10,10 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsol.datasets.base import ImageFile
+from wsol.datasets.base import ImageFile, Packed
 from wsol.datasets.loading import open_image
 from wsol.datasets.shards import recorded_image
-from wsol.files import inside
+from wsol.files import exists, inside, is_file
 from wsol.records.outcomes import OutcomeRow
 
 _MOST_PIXELS = 50_000_000
@@ -56,12 +56,13 @@ def find_photograph(image_id: str, recorded: str | None, root: Path | None) -> I
     """
     if root is None:
         path = None if recorded is None else recorded_image(recorded)
-        return path if path is not None and path.exists() else None
+        there = path is not None and (path.exists() if isinstance(path, Packed) else exists(path))
+        return path if there else None
     candidates = [inside(root, image_id, "the per-image outcomes")]
     parts = PurePosixPath(recorded.replace("\\", "/")).parts if recorded else ()
     ends = (parts[start:] for start in range(len(parts)))
     candidates += [root.joinpath(*end) for end in ends if ".." not in end and end[0] != "/"]
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if is_file(path)), None)
 
 
 def open_photograph(path: ImageFile, size: tuple[int, int] | None) -> Image.Image:

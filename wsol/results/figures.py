@@ -14,8 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
@@ -116,7 +115,7 @@ def set_log_ticks(axis: Axis, low: float, high: float, written: Any, room: float
             edge = at + half
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(lambda value, position=None: written(value))
+    axis.set_major_formatter(FuncFormatter(lambda value, position: written(value)))
 
 
 def _candidates(low: float, high: float) -> list[float]:
@@ -154,7 +153,6 @@ _BESIDE_POINT: tuple[Place, ...] = (
     ((0, 30), "center", "bottom"),
     ((0, -30), "center", "top"),
 )
-_NEAR = 12  # points; a line leads to a label that is farther away
 _ON_LINE: tuple[Place, ...] = (
     ((-2, 2), "right", "bottom"),
     ((-2, -2), "right", "top"),
@@ -201,14 +199,11 @@ def _write(
     """Write a text at the first of `places` that is free, else where it covers the least."""
     tried = []
     for offset, horizontal, vertical in places:
-        far = coordinates == "data" and max(map(abs, offset)) > _NEAR
         note = axes.annotate(
             plain(text, 40), at, xycoords=coordinates, xytext=offset, textcoords="offset points",
             ha=horizontal, va=vertical, fontsize=7.5, color=colour,
-            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "0.5", "shrinkA": 0, "shrinkB": 3}
-            if far else None,
         )  # fmt: skip
-        box = Text.get_window_extent(note)
+        box = note.get_window_extent()
         outside = not (axes.bbox.contains(*box.min) and axes.bbox.contains(*box.max))
         covered = sum(box.overlaps(other) for other in (*taken, *crossed))
         # Outside of the axes a label may be cut off, which is worse than touching something.
@@ -225,7 +220,7 @@ def _write(
 
 def _keep_inside(axes: Axes, note: Any) -> None:
     """Move a label that no place had room for back into the axes."""
-    box = Text.get_window_extent(note)
+    box = note.get_window_extent()
     right = max(0.0, box.x1 - axes.bbox.x1) - max(0.0, axes.bbox.x0 - box.x0)
     up = max(0.0, box.y1 - axes.bbox.y1) - max(0.0, axes.bbox.y0 - box.y0)
     if right or up:

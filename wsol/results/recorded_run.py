@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from wsol.errors import InputError
+from wsol.files import exists
 from wsol.records.outcomes import OUTCOMES_SUFFIX, OutcomeInfo
 from wsol.records.record import ResultRecord, read_records
 from wsol.results.columns import column_values, frame
@@ -58,7 +59,7 @@ def read_run(path: Path) -> RecordedRun:
             "wsol evaluate --out DIR --per-image writes a file a model."
         )
     outcomes = outcomes_of(path)
-    if not outcomes.exists():
+    if not exists(outcomes):
         raise InputError(
             f"{outcomes}: does not exist, and nothing can be computed from the record alone; "
             "evaluate again with --per-image."

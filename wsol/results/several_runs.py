@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsol.errors import InputError
+from wsol.files import exists, is_folder
 from wsol.records.record import record_files
 from wsol.results.optimism import Bootstrap
 from wsol.results.recorded_run import RecordedRun, outcomes_of, paired_facts, read_run
@@ -46,7 +47,7 @@ def read_runs(
         for file in record_files([path]):
             if without is not None and file.resolve() == without.resolve():
                 continue
-            if path.is_dir() and not outcomes_of(file).exists():
+            if is_folder(path) and not exists(outcomes_of(file)):
                 left_out.append(file)
             elif file.resolve() not in {run.path.resolve() for run in runs}:
                 runs.append(read_run(file))

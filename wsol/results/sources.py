@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsol.errors import InputError
+from wsol.files import is_file
 from wsol.records.outcomes import OUTCOMES_SUFFIX
 from wsol.records.record import ResultRecord, read_records, record_files
 from wsol.records.store import run_key
@@ -75,7 +76,7 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
     for file in record_files(paths):
         records = read_records(file)
         outcomes = file.with_name(file.stem + OUTCOMES_SUFFIX)
-        beside = outcomes if len(records) == 1 and outcomes.is_file() else None
+        beside = outcomes if len(records) == 1 and is_file(outcomes) else None
         for record in records:
             found.setdefault(_run(record), []).append((record, beside, file))
     kept = []

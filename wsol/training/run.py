@@ -22,6 +22,7 @@ from wsol.evaluation.provenance import (
     fingerprint,
     weights_fingerprint,
 )
+from wsol.files import exists
 from wsol.models.checkpoint import read_torch_file, save_checkpoint, write_torch_file
 from wsol.models.device import usable_device
 from wsol.processes import Processes
@@ -174,7 +175,7 @@ class TrainingRun:
             raise
         except NotFiniteError as error:
             last = self._folder / "last.pt"
-            kept = f" {last} holds the last good state." if last.exists() else ""
+            kept = f" {last} holds the last good state." if exists(last) else ""
             raise InputError(f"{error}{kept}") from error
         self._finish()
         return self._record
@@ -196,14 +197,14 @@ class TrainingRun:
             InputError: when the folder holds a run with other settings, or a damaged record.
         """
         path = self._folder / "train.json"
-        if not path.exists():
+        if not exists(path):
             return False
         record = read_training_record(path)
         settings = record.settings
         if record.finished:  # by how many processes is of interest only to those that go on
             settings = settings | {"processes": self._processes.count}
         self._require_same(path, settings)
-        return record.finished and (self._folder / self.result).exists()
+        return record.finished and exists(self._folder / self.result)
 
     @property
     def result(self) -> str:
@@ -211,7 +212,9 @@ class TrainingRun:
         return result_name(self._selection is not None)
 
     def _require_new(self) -> None:
-        found = [name for name in _FILES if (self._folder / name).exists()]
+        found = [name for name in _FILES if exists(self._folder / name)]
+        # Those of a longer run would be taken for epochs of this one.
+        found += sorted(path.name for path in self._folder.glob("epoch-*.pt"))[:1]
         if found:
             raise InputError(
                 f"{self._folder}: holds a training run already ({', '.join(found)}); go on with "
@@ -220,7 +223,7 @@ class TrainingRun:
 
     def _load(self) -> None:
         path = self._folder / "last.pt"
-        if not path.exists():
+        if not exists(path):
             self._require_new()
             return
         saved = _read_state(path)

@@ -1,9 +1,11 @@
 """Choosing a checkpoint and its thresholds on images with boxes that are not reported on."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from wsol.datasets.base import Dataset
+from wsol.datasets.settling import NoBoxLeftError, settle
 from wsol.errors import InputError
 from wsol.evaluation.loop import evaluate
 from wsol.evaluation.options import EvaluationOptions
@@ -52,6 +54,12 @@ class Selection:
                     f"without images (first: {sample.image_id}); name the image folder."
                 )
             own.add(sample.path.absolute())
+            with suppress(NoBoxLeftError):  # such an image is not measured
+                settle(
+                    sample,
+                    exif=self.dataset.exif,
+                    skip_bad_annotations=self.dataset.skip_bad_annotations,
+                )
         for sample in training_set.samples:
             if sample.path is not None and sample.path.absolute() in own:
                 raise InputError(f"{sample.path}: is in the selection set and in the training set.")

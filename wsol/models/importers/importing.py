@@ -7,6 +7,7 @@ import torch
 
 from wsol.datasets.classes import imagenet_classes
 from wsol.errors import InputError
+from wsol.files import exists
 from wsol.models.checkpoint import require_fit, save_checkpoint
 from wsol.models.classifier import Classifier
 from wsol.models.importers.caffe import read_vgg16_cam
@@ -45,7 +46,7 @@ def import_weights(
     Raises:
         InputError: naming every missing, unexpected and wrongly shaped tensor; nothing is written.
     """
-    if path.exists() and out.exists() and path.samefile(out):
+    if exists(path) and exists(out) and path.samefile(out):
         raise InputError(f"{out}: is the file that is imported; write to another one.")
     if acol_threshold is not None and method != "acol":
         raise InputError(f"{path}: a threshold belongs to the method acol, not to {method}.")

@@ -1,0 +1,171 @@
+"""Several conventions at once are what each is alone, at one forward pass a distinct view."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from wsol.api import evaluate as evaluate_by_name
+from wsol.api import score as score_by_name
+from wsol.datasets.registry import open_dataset
+from wsol.datasets.shapes import generate_shapes
+from wsol.errors import InputError
+from wsol.evaluation.lifecycle import Place, places_of
+from wsol.evaluation.loop import evaluate, evaluate_each
+from wsol.evaluation.options import EvaluationOptions, ScoreOptions
+from wsol.evaluation.precomputed import score, score_each
+from wsol.evaluation.protocol import Protocol
+from wsol.maps.methods.localizer import Localizer
+from wsol.models.classifier import Classifier, Preprocessing
+from wsol.records.record import read_records
+
+from support.command import wsol
+
+ALL = ("choe2020", "psol", "sat", "exact", "zhou2016", "ts-cam", "danet", "bas")
+
+
+class Little(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 8, 7, 4, 3), nn.ReLU(), nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU()
+        )
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(16, 8)
+
+    def forward(self, images):
+        return self.fc(self.pool(self.features(images)).flatten(1))
+
+
+@pytest.fixture
+def classifier():
+    return Classifier("little", Little().eval(), None, Preprocessing(size=64))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("several") / "shapes"
+    generate_shapes(folder, train=2, val=2, test=10, size=48, seed=0)
+    return open_dataset("shapes", folder, split="test")
+
+
+def options(*conventions, **more):
+    protocol = Protocol(convention=conventions, threshold=0.3, threshold_step=0.05)
+    return EvaluationOptions(protocol=protocol, batch_size=4, workers=0, device="cpu", **more)
+
+
+def told(record):
+    return record.model_dump(mode="json", exclude={"timing", "environment"})
+
+
+def test_the_records_are_those_of_each_alone(classifier, data):
+    asked = options(*ALL, curves=True)
+    together = evaluate_each(classifier, data, asked.each(), places=[None] * len(ALL))
+    for name, record in zip(ALL, together, strict=True):
+        alone = evaluate(classifier, data, options(name, curves=name in ("choe2020", "exact")))
+        assert told(record) == told(alone)
+        assert record.settings["convention"].startswith(name)
+    assert together[0].curves is not None and together[1].curves is None
+
+
+@pytest.mark.parametrize(
+    ("conventions", "views"),
+    [(("choe2020",), 1), (("choe2020", "exact", "ts-cam"), 1), (("psol", "choe2020"), 2)],
+)
+def test_one_pass_a_distinct_view(classifier, data, monkeypatch, conventions, views):
+    seen, see = [], Localizer.see
+    monkeypatch.setattr(Localizer, "see", lambda own, x: seen.append(len(x)) or see(own, x))
+    asked = options(*conventions, coco=False)
+    evaluate_each(classifier, data, asked.each(), places=[None] * len(conventions))
+    assert seen == [4] * 3 * views  # three batches of four
+
+
+def test_a_baseline_at_once(data):
+    for name in ("center", "full"):
+        together = evaluate_each(name, data, options(*ALL).each(), places=[None] * len(ALL))
+        for convention, record in zip(ALL, together, strict=True):
+            assert told(record) == told(evaluate(name, data, options(convention)))
+
+
+def test_going_on_where_conventions_are_at_different_images(classifier, data, tmp_path):
+    """One was interrupted early, another one late, and a third was not begun."""
+
+    class EnoughError(Exception):
+        pass
+
+    def interrupted(asked, place, after):
+        count = 0
+
+        def advance(images):
+            nonlocal count
+            count += images
+            if count >= after:
+                raise EnoughError
+
+        with pytest.raises(EnoughError):
+            evaluate_each(classifier, data, asked.each(), places=[place], advance=advance)
+
+    asked = options("choe2020", "psol", "danet")
+    places = places_of(tmp_path, "run", asked.protocol.convention, resume=True)
+    for own, place, after in zip(asked.each(), places, (3, 8), strict=False):
+        interrupted(own, place, after)
+    records = evaluate_each(classifier, data, asked.each(), places=places)
+    for own, record in zip(asked.each(), records, strict=True):
+        assert told(record) == told(evaluate(classifier, data, own))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "run-choe2020.json", "run-danet.json", "run-psol.json"
+    ]  # fmt: skip
+
+
+def test_maps_of_one_frame_at_once(data, tmp_path):
+    rng = np.random.default_rng(0)
+    for sample in data.samples:
+        path = tmp_path / f"{sample.image_id}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, rng.random((7, 7)).astype(np.float32))
+    asked = ScoreOptions(protocol=options("psol", "sat", "bas").protocol)
+    together = score_each(tmp_path, data, asked.each(), places=[None] * 3)
+    for own, record in zip(asked.each(), together, strict=True):
+        assert told(record) == told(score(tmp_path, data, own))
+    with pytest.raises(InputError, match="maps of choe2020 lie on the squashed photograph, those"):
+        mixed = ScoreOptions(protocol=options("choe2020", "psol").protocol)
+        score_each(tmp_path, data, mixed.each(), places=[None] * 2)
+    records = score_by_name(tmp_path, data, convention=["psol", "sat"], threshold=0.3)
+    assert [told(record) for record in records] == [told(record) for record in together[:2]]
+
+
+def test_in_python_and_by_command(data, tmp_path):
+    """What is resumed is not made again, and a new convention is made beside it."""
+    by_name = evaluate_by_name(
+        "center", data, convention="choe2020,ts-cam", threshold=0.3, out=tmp_path / "python"
+    )
+    assert [record.settings["convention"] for record in by_name] == ["choe2020", "ts-cam"]
+    root = data.samples[0].path.parents[2]
+    command = ["evaluate", "center", "--data", "shapes", "--root", str(root), "--split", "test",
+               "--threshold", "0.3", "--out", "out"]  # fmt: skip
+    wsol(tmp_path, *command, "--convention", "choe2020,ts-cam")
+    first = (tmp_path / "out" / "center-ts-cam.json").stat().st_mtime_ns
+    out, _ = wsol(tmp_path, *command, "--convention", "ts-cam,exact,choe2020", "--resume")
+    assert (tmp_path / "out" / "center-ts-cam.json").stat().st_mtime_ns == first
+    sections = [out.index(f"images, {name}") for name in ("ts-cam", "exact", "choe2020")]
+    assert sections == sorted(sections)
+    (record,) = read_records(tmp_path / "out" / "center-ts-cam.json")
+    assert told(record) == told(by_name[1])
+    assert json.loads((tmp_path / "out" / "order.json").read_text())[-3:] == [
+        "center-ts-cam.json", "center-exact.json", "center-choe2020.json"
+    ]  # fmt: skip
+
+
+def test_what_takes_one_convention_says_so(classifier, data, tmp_path):
+    several = options("choe2020", "exact")
+    with pytest.raises(InputError, match="choe2020, exact are several"):
+        evaluate(classifier, data, several)
+    with pytest.raises(InputError, match="--save-scoremaps takes one convention"):
+        asked = several.replaced(save_scoremaps=tmp_path)
+        evaluate_each(classifier, data, asked.each(), places=[None, None])
+    with pytest.raises(InputError, match="names exact twice"):
+        Protocol(convention=("exact", "exact"))
+    assert Place(tmp_path, "x") == places_of(tmp_path, "x", ["psol"], resume=False)[0]
