@@ -205,8 +205,7 @@ def _blocks(network: nn.Module, modules: list[str]) -> set[str]:
         kind = (name.rpartition(".")[0], type(network.get_submodule(name)))
         beside.setdefault(kind, []).append(name)
     several = [names for names in beside.values() if len(names) > 1]
-    empty: list[str] = []
-    return set(min(several, key=lambda names: names[0].count("."), default=empty))
+    return set(min(several, key=lambda names: names[0].count("."))) if several else set()
 
 
 def _shown(
