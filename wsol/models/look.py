@@ -205,7 +205,8 @@ def _blocks(network: nn.Module, modules: list[str]) -> set[str]:
         kind = (name.rpartition(".")[0], type(network.get_submodule(name)))
         beside.setdefault(kind, []).append(name)
     several = [names for names in beside.values() if len(names) > 1]
-    return set(min(several, key=lambda names: names[0].count("."))) if several else set()
+    outermost = min((names[0].count(".") for names in several), default=0)
+    return next((set(names) for names in several if names[0].count(".") == outermost), set())
 
 
 def _shown(
