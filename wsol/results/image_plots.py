@@ -284,7 +284,7 @@ def size_figure(sources: Sequence[Source], metric: str | None = None) -> Figure:
         texts = [f"{name.replace(' (', chr(10) + '(')}\n{images[name]:,} images" for name in names]
         axes.set_xticks(range(len(names)), texts)
         axes.margins(x=0.08)
-        axes.set_ylim(0, 100)
+        axes.set_ylim(0, 102)
         axes.grid(axis="x", visible=False)
         axes.set_ylabel(f"{_group_heading(sources, metric)} (%)")
         axes.set_xlabel("Share of the photograph that the largest true box covers")

@@ -74,7 +74,7 @@ def cost_figure(
             low, high = end or (y, y)
             axes.errorbar(
                 x, y, yerr=[[max(0.0, y - low)], [max(0.0, high - y)]] if end else None,
-                marker=MARKERS[number % len(MARKERS)], color=COLOURS[number % len(COLOURS)],
+                color=COLOURS[number % 6], marker=MARKERS[(number + number // 6) % 6],
                 ms=6, ls="", elinewidth=1, capsize=2, zorder=3,
                 label=families[number] if first else "_",
             )  # fmt: skip
