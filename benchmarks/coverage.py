@@ -54,13 +54,13 @@ Drawer = Callable[[Sample, np.random.Generator], NDArray[np.float32]]
 def object_map(sample: Sample, rng: np.random.Generator) -> NDArray[np.float32]:
     """A blob about the largest box, displaced and of the wrong size, on a smooth background."""
     assert sample.size is not None
-    boxes = sample.boxes * (np.array(PROTOCOL.grid * 2) / np.array(sample.size * 2))
+    boxes = sample.boxes * (np.array(PROTOCOL.map_grid * 2) / np.array(sample.size * 2))
     x0, y0, x1, y1 = max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
     centre = np.array([x0 + x1, y0 + y1]) / 2
     sides = np.array([x1 - x0, y1 - y0]) + 1
     middle = centre + rng.normal(0, 0.15, 2) * sides
     spread = 0.45 * sides * np.exp(rng.normal(0, 0.25))
-    y, x = np.mgrid[: PROTOCOL.grid[1], : PROTOCOL.grid[0]]
+    y, x = np.mgrid[: PROTOCOL.map_grid[1], : PROTOCOL.map_grid[0]]
     blob = np.exp(-(((x - middle[0]) / spread[0]) ** 2 + ((y - middle[1]) / spread[1]) ** 2) / 2)
     return _scaled(blob + 0.25 * _field(rng))
 
@@ -72,7 +72,7 @@ def noise_map(sample: Sample, rng: np.random.Generator) -> NDArray[np.float32]:
 
 def _field(rng: np.random.Generator) -> NDArray[np.float64]:
     coarse = torch.from_numpy(rng.random((1, 1, 7, 7)))
-    return F.interpolate(coarse, PROTOCOL.grid[::-1], mode="bicubic")[0, 0].numpy()
+    return F.interpolate(coarse, PROTOCOL.map_grid[::-1], mode="bicubic")[0, 0].numpy()
 
 
 def _scaled(score_map: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -84,7 +84,7 @@ def pool_of(samples: Sequence[Sample], drawer: Drawer | None, seed: int) -> Imag
     """Facts of drawn maps, or of the centre baseline's, with a classifier that errs at random."""
     rng = np.random.default_rng(seed)
     images = len(samples)
-    prepared = prepare(center_map(PROTOCOL.grid), PROTOCOL)
+    prepared = prepare(center_map(PROTOCOL.map_grid), PROTOCOL)
     switches: list[list[NDArray[np.uint16]]] = [[] for _ in KEYS]
     localized = np.zeros(images, dtype=bool)
     for number, sample in enumerate(samples):

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from wsol.datasets.base import Dataset
+from wsol.datasets.base import Dataset, Sample
 from wsol.datasets.classes import imagenet_classes
 from wsol.datasets.loading import image_size, open_image
 from wsol.datasets.masks import read_mask
@@ -26,6 +26,8 @@ from wsol.datasets.registry import open_dataset
 from wsol.datasets.shapes import generate_shapes
 from wsol.datasets.weak import open_training_set
 from wsol.errors import InputError
+from wsol.evaluation.box_reading import read_boxes
+from wsol.evaluation.predictions import read_map_classes, read_predictions
 from wsol.evaluation.provenance import environment
 from wsol.experiment.file import read_experiment
 from wsol.maps.files import ScoreMaps
@@ -355,6 +357,42 @@ def experiment(root):
     return Reader([root / "e.yaml"], lambda: read_experiment(root / "e.yaml") and None)
 
 
+def annotated():
+    boxes = np.array([[1.0, 2, 30, 20]])
+    samples = [Sample(f"v/{i}.jpg", None, i, boxes, (60, 40)) for i in range(3)]
+    keys = tuple(f"n{i}" for i in range(6))
+    return Dataset("birds", "test", samples, keys, keys)
+
+
+def predictions(root):
+    said = [f"v/{i}.jpg,n0,n1,n2,n3,{4 + i % 2},.5,.2,.1,1e-1,0" for i in range(3)]
+    lines(root / "a.csv", "image_id,c1,c2,c3,c4,c5,s1,s2,s3,s4,s5", *said)
+    data = annotated()
+
+    def read():
+        read_predictions(root / "a.csv", data)
+        read_map_classes(root / "a.csv", data)
+
+    return Reader([root / "a.csv"], read)
+
+
+def given_boxes(root):
+    lines(root / "a.csv", "image_id,x0,y0,x1,y1,score,class", "v/0.jpg,1,2,30,20,.5,n0",
+          '"v/1.jpg",1.5,2,30,20,1,1', "2,0,0,59,39,1e-3,n2")  # fmt: skip
+    found = [
+        {"image_id": i, "category_id": i, "bbox": [1.5, 2, 10, 20], "score": 0.5} for i in range(3)
+    ]
+    (root / "b.json").write_text(json.dumps(found))
+    data = annotated()
+
+    def read():
+        for file in ("a.csv", "b.json"):
+            for of_image in read_boxes(root / file, data, "inclusive").of.values():
+                of_image.in_photograph((60, 40), "exclusive", "photograph")
+
+    return Reader([root / "a.csv", root / "b.json"], read)
+
+
 def packed(root, suffix):
     """The photographs of a four-file folder in one shard, all of which are read."""
     names = [f"00{i % 3 + 1}.A/{i}.png" for i in range(6)]
@@ -462,7 +500,7 @@ READERS = {
     for make in (
         protocol, protocol_large, cub, ilsvrc_xml, ilsvrc_csv, tiny, coco, imagefolder, shapes,
         images, masks, maps_folder, maps_npz, maps_stack, maps_hdf5, records, outcomes, progress,
-        experiment, shard_tar, shard_gzip, shard_parquet, checkpoints,
+        experiment, predictions, given_boxes, shard_tar, shard_gzip, shard_parquet, checkpoints,
         checkpoints_without_checksums, training, caffe,
     )
 }  # fmt: skip

@@ -82,10 +82,11 @@ def test_iou_levels_in_both_spellings(place, levels):
 
 
 def test_contours_and_compat(place):
-    out, _ = wsol(
+    out, told = wsol(
         place, "evaluate", "center", *SHAPES, "--contours", "largest", "--compat", "none",
         "--json", "-",
     )  # fmt: skip
+    assert "--compat: is called --convention now; taken as exact." in told
     record = json.loads(out)
     assert record["metrics"]["max_box_acc"] is not None
     assert record["metrics"]["max_box_acc_v2"] is None

@@ -54,6 +54,27 @@ def test_a_whole_file(write, tmp_path, monkeypatch):
     assert experiment.outputs.out == tmp_path / "out"
 
 
+def test_former_names_of_conventions_are_taken_with_a_note(write):
+    text = """name: a
+models: [center]
+protocol: {convention: [wsolevaluation, psol]}
+data:
+  - {name: shapes, root: shapes}
+  - {name: shapes, root: shapes, split: val, protocol: {compat: none}}
+  - {name: shapes, root: shapes, protocol: {convention: danet}}
+"""
+    notes = []
+    experiment = read_experiment(write(text), notes.append)
+    assert experiment.protocol.convention == ("choe2020", "psol")
+    assert [experiment.protocol_on(part).convention for part in experiment.data[1:]] == [
+        ("exact",), ("danet",)
+    ]  # fmt: skip
+    assert [note.partition("experiment.yaml:")[2] for note in notes] == [
+        "3: convention: wsolevaluation: taken as convention: choe2020.",
+        "6: compat: none: taken as convention: exact.",
+    ]
+
+
 def test_a_short_file_has_the_defaults_of_the_commands(write):
     experiment = read_experiment(
         write("name: a\ndata: {name: shapes, root: shapes}\nmodels: [center]")

@@ -29,7 +29,8 @@ def test_a_record_of_the_first_schema_is_brought_up_to_date(tmp_path):
     old = json.loads(OLD.read_text())
     assert old["settings"]["convention"] == "wsolevaluation"  # as it was called at first
     settings = old["settings"] | {"convention": "choe2020"}
-    assert written == old | {"schema": "wsol.record/2", "settings": settings}
+    notes = [*old["notes"], "Its convention is written as wsolevaluation, as choe2020 was called."]
+    assert written == old | {"schema": "wsol.record/2", "settings": settings, "notes": notes}
 
 
 def test_the_first_schema_had_no_cost(tmp_path):

@@ -99,8 +99,16 @@ def _new_names(arguments: list[str]) -> list[str]:
         if renamed and renamed[-1] == "--compat":
             renamed[-1:] = ["--convention"]
             argument = "exact" if argument == "none" else argument
+            MESSAGES.print(f"--compat: is called --convention now; taken as {_present(argument)}.")
+        elif renamed and renamed[-1] == "--convention" and argument != _present(argument):
+            MESSAGES.print(f"--convention {argument}: taken as {_present(argument)}.")
         renamed.append(argument)
     return renamed
+
+
+def _present(conventions: str) -> str:
+    """Conventions by today's names."""
+    return conventions.replace("wsolevaluation", "choe2020")
 
 
 def _join_iou_levels(arguments: list[str]) -> list[str]:

@@ -86,7 +86,9 @@ def compare(
     from wsol.results.table import terminal_table
     from wsol.training.run import no_progress
 
-    read = read_experiment(experiment)
+    read = read_experiment(
+        experiment, lambda text: MESSAGES.print(escape(text), soft_wrap=True, highlight=False)
+    )
     if only:
         read = read.with_only(only)
     if save_every is not None:

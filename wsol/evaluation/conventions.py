@@ -79,8 +79,8 @@ class Convention:
         overlap: IoU of boxes whose far corner is a pixel of theirs, or an edge.
         hit: whether GT-known Loc asks for an IoU of 0.5 or of more; `hit_top_k` for Top-k Loc.
         views: of what the classification is made: the frame, the squashed photograph, the central
-            crop, or the mean softmax over ten crops. The first is the preset's, with a data set's
-            name before it where it depends; any of them keeps its name.
+            crop, or the mean softmax over ten crops. The first is the preset's, and any of them
+            keeps its name; `view_on` has that of a data set where it is another.
         thresholds: as the publication states them.
         candidates: thresholds of which the best on the evaluated split is taken.
         searches: whether MaxBoxAcc and MaxBoxAccV2 belong to it.
@@ -119,6 +119,25 @@ class Convention:
         """What the classification is made of, unless asked otherwise; never `frame`."""
         return self.as_view(self.view_on.get(dataset, self.views[0]))
 
+    def seen_as(self, view: View, dataset: str) -> str:
+        """Its name where that is classified: the view is told if it is none that it states."""
+        own = (self.view_on[dataset],) if dataset in self.view_on else self.views
+        if view in map(self.as_view, own):
+            return self.name
+        base, _, more = self.name.partition(" (")
+        return f"{base} ({more[:-1]}, views {view})" if more else f"{base} (views {view})"
+
+    @property
+    def engine(self) -> Literal["choe2020", "exact"] | None:
+        """Whose boxes at all thresholds come from one pass, see `wsol.boxes`; None: another way's.
+
+        Grid and upsampling may differ from that preset's.
+        """
+        for name in _ENGINES:
+            if all(getattr(self, part) == getattr(PRESETS[name], part) for part in _OF_ENGINES):
+                return None if self.grid == ORIGINAL else name
+        return None
+
     def as_view(self, view: View) -> View:
         """A view by what it is, where it is that of the frame."""
         if view != "frame":
@@ -134,7 +153,7 @@ class Convention:
         """With other parts, which the name then tells; None leaves a part as it is.
 
         Raises:
-            ValueError: for a value that is none of the part's.
+            ValueError: for a value that is none of the part's, or parts that do not agree.
         """
         own = self.parts()
         changed = {
@@ -146,7 +165,18 @@ class Convention:
             return self
         told = ", ".join(f"{name.replace('_', '-')} {given[name]}" for name in PARTS
                          if name in changed)  # fmt: skip
-        return replace(self, name=f"{self.name} ({told})", **changed)  # type: ignore[arg-type]
+        made = replace(self, name=f"{self.name} ({told})", **changed)  # type: ignore[arg-type]
+        made._require_agreement()
+        return replace(made, searches=made.engine is not None)
+
+    def _require_agreement(self) -> None:
+        if self.truth.startswith("original") and self.grid != ORIGINAL:
+            raise ValueError(
+                f"the truth {self.truth} needs the grid {ORIGINAL}; replace the truth as well, "
+                "such as by truncated"
+            )
+        if self.grid == ORIGINAL and self.frame == "crop":
+            raise ValueError(f"the grid {ORIGINAL} is of the whole photograph, not of a crop")
 
 
 PARTS: dict[str, tuple[str, ...]] = {
@@ -174,11 +204,13 @@ def part_value(name: str, text: str) -> str | tuple[int, int]:
     """
     if name != "grid":
         if text not in PARTS[name]:
-            raise ValueError(f"{text!r} is none of {', '.join(PARTS[name])}")
+            raise ValueError(f"the {name} {text!r} is none of {', '.join(PARTS[name])}")
         return text
     found = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
     if text != ORIGINAL and (found is None or min(int(found[1]), int(found[2])) < 1):
-        raise ValueError(f"{text!r} is neither WIDTHxHEIGHT, such as 448x448, nor {ORIGINAL}")
+        raise ValueError(
+            f"the grid {text!r} is neither WIDTHxHEIGHT, such as 448x448, nor {ORIGINAL}"
+        )
     return text if found is None else (int(found[1]), int(found[2]))
 
 
@@ -296,7 +328,7 @@ PRESETS: dict[str, Convention] = {
             overlap="plus-one",
             hit="reaching",
             hit_top_k="reaching",
-            views=("center", "ten-crop"),
+            views=("center",),
             view_on={"CUB": "ten-crop"},
             candidates=(0.3, 0.35, 0.4, 0.45),
         ),
@@ -304,6 +336,12 @@ PRESETS: dict[str, Convention] = {
     )
 }
 """Every convention by name, the default first."""
+
+_ENGINES: tuple[Literal["choe2020", "exact"], ...] = ("choe2020", "exact")
+_OF_ENGINES = (
+    "frame", "normalization", "foreground", "component", "corners", "nowhere", "truth", "overlap",
+    "hit", "hit_top_k",
+)  # fmt: skip
 
 UNCHANGED = ("choe2020", "exact")
 """Conventions that records stated by name alone before there were others."""

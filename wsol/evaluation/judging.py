@@ -22,7 +22,7 @@ from wsol.datasets.settling import Finding
 from wsol.errors import InputError
 from wsol.evaluation.protocol import Protocol
 from wsol.maps.automatic import automatic_share
-from wsol.maps.normalize import is_constant, on_grid
+from wsol.maps.normalize import Upsampling, is_constant, on_grid
 from wsol.metrics.box_accuracy import best_iou_per_threshold
 from wsol.metrics.image_mean import AnnotatedMap
 from wsol.metrics.iou import iou_matrix
@@ -123,15 +123,17 @@ def validate_map(score_map: NDArray[Any]) -> NDArray[Any]:
     return score_map
 
 
-def to_grid(score_map: NDArray[Any], grid: tuple[int, int]) -> NDArray[Any]:
+def to_grid(
+    score_map: NDArray[Any], grid: tuple[int, int], upsampling: Upsampling = "bicubic"
+) -> NDArray[Any]:
     """A valid map on the evaluation grid (width, height).
 
     A map that already has that size is returned as it is, but for a constant one, which is a map
-    of zeros at any size. Any other is upsampled or reduced bicubically (a = -0.75, pixel centres
-    aligned) and min-max normalized afterwards, because bicubic interpolation overshoots; this is
-    the order of the published protocol.
+    of zeros at any size. Any other is upsampled or reduced, by the published protocol bicubically
+    (a = -0.75, pixel centres aligned), and min-max normalized afterwards, because bicubic
+    interpolation overshoots; this is the order of the published protocol.
     """
-    return on_grid(score_map, grid, "bicubic", "if-resized")
+    return on_grid(score_map, grid, upsampling, "if-resized")
 
 
 def is_dim(score_map: NDArray[Any], grid: tuple[int, int]) -> bool:
@@ -192,7 +194,7 @@ def share_of(score_map: NDArray[Any], threshold: float | str) -> float:
 def ground_truth_on_grid(boxes: Boxes, size: tuple[int, int], protocol: Protocol) -> Boxes:
     """True boxes (n, 4) of an image of `size` (width, height) on the protocol's grid."""
     scale = protocol_ground_truth if protocol.engine == "choe2020" else exact_ground_truth
-    return np.asarray(scale(boxes, size, protocol.grid), dtype=np.float64)
+    return np.asarray(scale(boxes, size, protocol.map_grid), dtype=np.float64)
 
 
 def prepare_map(
@@ -213,8 +215,9 @@ def prepare_map(
         valid = validate_map(score_map)
     except ValueError as error:
         raise InputError(f"{where(image_id)}: {error}.") from error
-    prepared = prepare(to_grid(valid, protocol.grid), protocol)
-    return replace(prepared, is_dim=is_dim(valid, protocol.grid))
+    grid, upsampling = protocol.map_grid, protocol.rules.upsampling
+    prepared = prepare(to_grid(valid, grid, upsampling), protocol)
+    return replace(prepared, is_dim=is_dim(valid, grid))
 
 
 def judge_map(
@@ -269,7 +272,7 @@ def judge(
         decisions, policy_iou = _at_policies(prepared, fixed_iou, truth, protocol)
     pixels, mask = None, None
     if sample.mask is not None:
-        mask = load_mask(sample.mask, protocol.grid)
+        mask = load_mask(sample.mask, protocol.map_grid)
         pixels = pixel_histograms(prepared.score_map, mask, protocol.thresholds)
     values: dict[str, float | None] = {}
     if protocol.metric:

@@ -50,6 +50,9 @@ from wsol.models.precision import AUTOCAST
 from wsol.processes import ALONE, Processes
 from wsol.records.record import Cost, ResultRecord, SkippedImage
 
+_SIDE = (224, 224)
+"""Of a baseline's map where boxes are compared in photographs' own pixels."""
+
 
 def evaluate(
     model: Classifier | str,
@@ -248,7 +251,8 @@ class _Baseline:
         self._name = name
         self._evaluator = evaluator
         self._options = options
-        self._map = baseline_map(name, evaluator.protocol.grid)
+        grid = evaluator.protocol.rules.grid
+        self._map = baseline_map(name, _SIDE if isinstance(grid, str) else grid)
         self._boxes: dict[tuple[int, int], NDArray[np.float64]] = {}
         self._prepared: PreparedMap | None = None
         if evaluator.box_judge is None:

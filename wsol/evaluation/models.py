@@ -261,15 +261,19 @@ def _passes(
 
 def passes_of(model: Classifier, dataset: Dataset, options: EvaluationOptions) -> str:
     """How many forward passes the maps of a run need, in words."""
-    counts: dict[View, int] = {}
+    frames: dict[View, int] = {}
+    views = set()
     for own in options.each():
         classes = 1 + (min(5, len(dataset.classes)) if with_coco(model, own) else 0)
         count = localizer(model, own).passes(classes)
         if count is None:
             return "as many forward passes as the method makes"
         frame = own.protocol.frame_view
-        counts[frame] = max(count, counts.get(frame, 0))
-    passes = sum(counts.values())
+        frames[frame] = max(count, frames.get(frame, 0))
+        views.add(own.protocol.view_for(dataset.name))
+    passes = sum(frames.values()) + sum(
+        10 if view == "ten-crop" else 1 for view in views - frames.keys()
+    )
     each = "1 forward pass" if passes == 1 else f"{passes:,} forward passes"
     return f"{each} an image, {passes * len(dataset):,} in all"
 

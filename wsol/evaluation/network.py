@@ -101,7 +101,7 @@ class NetworkJudging:
             _Plan(
                 evaluator,
                 frame=evaluator.protocol.frame_view,
-                view=evaluator.protocol.frame_view,
+                view=evaluator.protocol.view_for(dataset.name),
                 coco=with_coco(classifier, options.replaced(protocol=evaluator.protocol)),
             )
             for evaluator in evaluators
@@ -191,7 +191,7 @@ class NetworkJudging:
             }
             top: dict[View | None, Tensor] = {}
             for view in dict.fromkeys(plan.view for plan in self._plans):
-                logits = self._own_logits(frames[view].logits)
+                logits, probabilities = self._classified(batch.pixels[view], frames.get(view))
                 own = logits.gather(1, labels[:, None])
                 ties_before = (logits == own) & (
                     torch.arange(logits.shape[1], device=device) < labels[:, None]
@@ -199,7 +199,7 @@ class NetworkJudging:
                 found["rank", view] = ((logits > own) | ties_before).sum(1)
                 best = logits.topk(self._predicted, dim=1)
                 found["classes", view] = top[view] = best.indices
-                found["scores", view] = logits.softmax(1).gather(1, best.indices)
+                found["scores", view] = probabilities.gather(1, best.indices)
             maps: dict[tuple[View, View | None], tuple[Tensor, Tensor]] = {}
             for plan in self._plans:
                 if plan.source not in maps:
@@ -217,6 +217,21 @@ class NetworkJudging:
                 else:  # which brings maps to its own grid
                     found["cams", plan.source] = cams[:, 0]
         return _MapsOnTheWay(batch, found, device)
+
+    def _classified(self, pixels: Tensor, seen: MethodView | None) -> tuple[Tensor, Tensor]:
+        """What ranks the data set's classes, and their probabilities, (B, C) both.
+
+        Args:
+            pixels: (B, 3, H, W) of one view, or (B, 10, 3, H, W) of ten crops, whose mean softmax
+                is taken.
+            seen: one view that the network has seen already.
+        """
+        if pixels.ndim == 5:
+            crops = [self._own_logits(self._see(crop).logits) for crop in pixels.unbind(1)]
+            mean = torch.stack([logits.softmax(1) for logits in crops]).mean(0)
+            return mean, mean
+        logits = self._own_logits((seen or self._see(pixels)).logits)
+        return logits, logits.softmax(1)
 
     def _see(self, pixels: Tensor) -> MethodView:
         images = self._network.normalize(pixels.to(self._device, non_blocking=True))
@@ -237,7 +252,8 @@ class NetworkJudging:
         wanted: Tensor,
     ) -> dict[Hashable, Tensor]:
         """The label's finished maps, and where those of other predicted classes are foreground."""
-        place = (self._size, self._options.resize_mode, protocol.grid)
+        upsampling = protocol.rules.upsampling
+        place = (self._size, self._options.resize_mode, protocol.map_grid, upsampling)
         maps = maps_on_grid(cams[:, :1], sizes, *place)
         # The map of a label that is predicted is there already.
         rows, columns = (wanted[:, 1:] != wanted[:, :1]).nonzero(as_tuple=True)

@@ -5,7 +5,7 @@ thresholds have an engine of their own, see `wsol.evaluation.judging`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ from wsol.boxes.rules import tight_box, with_corners
 from wsol.datasets.base import Sample
 from wsol.errors import InputError
 from wsol.evaluation.conventions import Convention
-from wsol.evaluation.judging import Classification, Outcome, size_of, validate_map
+from wsol.evaluation.judging import Classification, Outcome, is_dim, size_of, validate_map
 from wsol.maps.automatic import automatic_share, automatic_threshold
 from wsol.maps.normalize import on_grid
 from wsol.metrics.box_accuracy import is_hit
@@ -37,6 +37,8 @@ def foreground_at(
         levels = protocol_levels(score_map)
         return np.asarray(levels > int(threshold * levels.max()))
     limit = threshold
+    if rule == "reaching-share":  # in double precision, as at all thresholds
+        score_map = score_map.astype(np.float64)
     if rule.endswith("-share"):
         top = float(score_map.max())
         if top <= 0:
@@ -172,4 +174,6 @@ class BoxJudge:
         except ValueError as error:
             raise InputError(f"{where(sample.image_id)}: {error}.") from error
         known = size_of(sample, size)
-        return self.judge(self.boxes(valid, known), sample, known, classification)
+        outcome = self.judge(self.boxes(valid, known), sample, known, classification)
+        taken = self.convention.normalization == "if-resized"
+        return replace(outcome, is_dim=taken and is_dim(valid, self.grid_of(known)))

@@ -1,20 +1,22 @@
 """Every choice that turns score maps and annotations into numbers."""
 
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from wsol.errors import InputError
 from wsol.evaluation.conventions import (
     FORMER_NAMES,
+    PARTS,
     PRESETS,
     UNCHANGED,
     Convention,
     View,
+    grid_text,
     thresholds_told,
 )
-from wsol.maps.automatic import POLICIES
+from wsol.maps.policies import POLICIES
 from wsol.options import Options, one_of
 from wsol.reading import number
 
@@ -43,14 +45,17 @@ def parsed_threshold(value: Any) -> float | str:
         try:
             value = number(value)
         except ValueError:
-            return one_of(value, POLICIES)
+            try:
+                return one_of(value, POLICIES)
+            except ValueError as error:
+                raise ValueError(str(error).replace("be ", "be a number or ", 1)) from error
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"should be from 0 to 1, or one of {', '.join(POLICIES)}, not {value!r}")
     return float(value)
 
 
 Threshold = Annotated[float | str, BeforeValidator(parsed_threshold)]
-"""In units that the convention has, or one of `wsol.maps.automatic.POLICIES`, by which each map
+"""In units that the convention has, or one of `wsol.maps.policies.POLICIES`, by which each map
 chooses its own."""
 
 
@@ -75,6 +80,21 @@ ConventionNames = Annotated[
 """Conventions, of which each makes a record of its own; a single one need not stand in a list."""
 
 
+def _as_text(value: Any) -> Any:
+    """A grid as it is written, also where Python gives (width, height)."""
+    if isinstance(value, tuple | list) and len(value) == 2:
+        return grid_text((value[0], value[1]))
+    return value
+
+
+Part = Annotated[str | None, BeforeValidator(_as_text)]
+
+
+def _part(name: str, told: str) -> Any:
+    values = ", ".join(PARTS[name])
+    return Field(default=None, description=f"Replaces a part of the convention: {told} ({values}).")
+
+
 class Protocol(Options):
     """Every choice that turns score maps and annotations into numbers.
 
@@ -84,7 +104,7 @@ class Protocol(Options):
             has tight boxes, `>=` thresholds on the unquantized map and ground truth that is scaled
             without truncation.
         threshold: of GT-known, Top-1 and Top-5 Loc: a number, or one of
-            `wsol.maps.automatic.POLICIES`, by which each map chooses its own and no box has a part
+            `wsol.maps.policies.POLICIES`, by which each map chooses its own and no box has a part
             in it; None takes the convention's own.
         also_at: further thresholds to report accuracies at beside those: policies, and `best`, the
             threshold of MaxBoxAcc, for Top-1 and Top-5 Loc.
@@ -92,7 +112,10 @@ class Protocol(Options):
         iou: an image counts at a level when its IoU reaches it.
         contours: which components the all-threshold metrics look at.
         metric: further metrics that are a number an image, see `wsol.metrics.catalog`.
-        grid: (width, height) on which maps, boxes and masks are compared.
+        views: of what the classification is made; None takes the convention's.
+        frame, grid, upsampling, normalization, foreground, component, corners, nowhere, truth,
+            overlap, hit, hit_top_k: replace parts of the convention, see
+            `wsol.evaluation.conventions.Convention`.
     """
 
     convention: ConventionNames = Field(
@@ -131,7 +154,23 @@ class Protocol(Options):
         description="Further metrics: pointing_game, energy_pointing_game, rank_accuracy, or "
         "package.module:callable; separated by commas.",
     )
-    grid: tuple[int, int] = Field(default=(224, 224), exclude=True)
+    views: Literal["squash", "center", "ten-crop"] | None = Field(
+        default=None,
+        description="What is classified: the squashed photograph, the central crop (224 of 256) "
+        "of it, or ten crops (mean softmax); default: the convention's own.",
+    )
+    frame: Part = _part("frame", "what maps lie on")
+    grid: Part = _part("grid", "where boxes are compared")
+    upsampling: Part = _part("upsampling", "from the map to the grid")
+    normalization: Part = _part("normalization", "min-max, in relation to upsampling")
+    foreground: Part = _part("foreground", "what lies above a threshold")
+    component: Part = _part("component", "which foreground has the box")
+    corners: Part = _part("corners", "the far corner of a box")
+    nowhere: Part = _part("nowhere", "the box where there is no foreground")
+    truth: Part = _part("truth", "a true box on the grid")
+    overlap: Part = _part("overlap", "the width of a box in the IoU")
+    hit: Part = _part("hit", "GT-known Loc at an IoU of 0.5")
+    hit_top_k: Part = _part("hit_top_k", "Top-k Loc at an IoU of 0.5")
 
     @model_validator(mode="before")
     @classmethod
@@ -160,13 +199,15 @@ class Protocol(Options):
 
     @model_validator(mode="after")
     def _has_what_best_needs(self) -> "Protocol":
-        without = [name for name in self.convention if not PRESETS[name].searches]
+        without = [
+            name for name in self.convention if not _rules(name, self._replaced_parts).searches
+        ]
         if BEST in self.also_at and without:
             raise ValueError(
                 f"also_at: best is of a search over all thresholds, which {without[0]} has not; "
                 "use choe2020 or exact"
             )
-        if BEST in self.also_at and self.contours == "all":
+        if self.contours == "all":
             raise ValueError("also_at: best is of the largest component; use contours both")
         return self
 
@@ -194,6 +235,16 @@ class Protocol(Options):
         """The component choices to evaluate, in a fixed order."""
         return ("largest", "all") if self.contours == "both" else (self.contours,)
 
+    @model_validator(mode="after")
+    def _parts_are_known(self) -> Self:
+        for name in self.convention:
+            _rules(name, self._replaced_parts)
+        return self
+
+    @property
+    def _replaced_parts(self) -> tuple[tuple[str, str | None], ...]:
+        return tuple((name, getattr(self, name)) for name in PARTS)
+
     def each(self) -> tuple["Protocol", ...]:
         """A protocol for each of the conventions."""
         if len(self.convention) == 1:
@@ -202,7 +253,7 @@ class Protocol(Options):
 
     @property
     def rules(self) -> Convention:
-        """The choices of the convention.
+        """The choices of the convention, with what is replaced.
 
         Raises:
             InputError: where there are several.
@@ -211,22 +262,35 @@ class Protocol(Options):
             raise InputError(
                 f"convention: {', '.join(self.convention)} are several; only one can be taken here."
             )
-        return PRESETS[self.convention[0]]
+        return _rules(self.convention[0], self._replaced_parts)
 
     @property
     def frame_view(self) -> View:
         """What maps are made of."""
         return self.rules.as_view("frame")
 
+    def view_for(self, dataset: str) -> View:
+        """What the classification is made of; never `frame`."""
+        return self.views or self.rules.view_for(dataset)
+
     @property
     def engine(self) -> Literal["choe2020", "exact"]:
-        """The convention, of those whose boxes at all thresholds come from one pass."""
-        return "exact" if self.rules.name == "exact" else "choe2020"
+        """Which of the two finds the boxes at all thresholds, where one box is not all."""
+        engine = self.rules.engine
+        assert engine is not None
+        return engine
 
     @property
     def asks_for_one_box(self) -> bool:
         """Whether the convention has no search over all thresholds, see `one_box`."""
-        return self.rules.name not in UNCHANGED
+        return self.rules.engine is None
+
+    @property
+    def map_grid(self) -> tuple[int, int]:
+        """(width, height) of a grid that is the same for all images."""
+        grid = self.rules.grid
+        assert not isinstance(grid, str)
+        return grid
 
     @property
     def fixed_threshold(self) -> float | str:
@@ -259,10 +323,11 @@ class Protocol(Options):
         """The settings as a record states them."""
         policy: dict[str, Any] = {"max_box_acc": "best on the evaluated split (oracle)"}
         settings: dict[str, Any] = {"convention": self.rules.name, "threshold_policy": policy}
+        views = {} if self.views is None else {"views": self.views}
         if self.asks_for_one_box:
             policy.clear()
             also = {"also_at": list(self.also_at)} if self.also_at else {}
-            return settings | {"convention_parts": self.rules.parts()} | also
+            return settings | {"convention_parts": self.rules.parts()} | views | also
         fixed = self.fixed_threshold
         policy["gt_known_loc"] = threshold_told(fixed)
         return settings | {
@@ -271,9 +336,11 @@ class Protocol(Options):
             "threshold_step": self.threshold_step,
             "iou_levels": list(self.iou),
             "contours": self.contours,
-            "grid": list(self.grid),
+            "grid": list(self.map_grid),
             **({"metrics": list(self.metric)} if self.metric else {}),
             **({"also_at": list(self.also_at)} if self.also_at else {}),
+            **({} if self.rules.name in UNCHANGED else {"convention_parts": self.rules.parts()}),
+            **views,
         }
 
 
@@ -282,6 +349,11 @@ def threshold_told(threshold: float | str) -> str:
     if isinstance(threshold, str):
         return f"{threshold} of each map, without boxes (skimage.filters)"
     return f"fixed at {threshold:g}"
+
+
+@cache
+def _rules(name: str, parts: tuple[tuple[str, str | None], ...]) -> Convention:
+    return PRESETS[name].with_parts(**dict(parts))
 
 
 @cache

@@ -43,7 +43,7 @@ def outcome_info(protocol: Protocol) -> OutcomeInfo:
         thresholds=protocol.thresholds,
         iou_levels=protocol.iou,
         kinds=protocol.contour_kinds,
-        grid=protocol.grid,
+        grid=protocol.map_grid,
         convention=protocol.engine,
         values=protocol.metric,
     )

@@ -8,7 +8,7 @@ from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.one_box import BoxJudge
 from wsol.evaluation.options import EvaluationOptions, ScoreOptions
-from wsol.evaluation.protocol import threshold_told
+from wsol.evaluation.protocol import Protocol, threshold_told
 from wsol.evaluation.provenance import dataset_fingerprint, weights_fingerprint
 from wsol.maps.methods.localizer import Localizer
 from wsol.models.classifier import Classifier
@@ -75,18 +75,8 @@ def require_usable(each: Sequence[EvaluationOptions] | Sequence[ScoreOptions]) -
             )
 
 
-def box_settings(judging: BoxJudge, *, classified: bool) -> dict[str, Any]:
-    """What a record says about a convention that asks for one box.
-
-    Args:
-        classified: whether a network looks at photographs; without, no view is told.
-    """
-    convention = judging.convention
-    view = "center" if convention.frame == "crop" else "squash"
-    stated = {convention.as_view(known) for known in convention.views}
-    stated |= {convention.as_view(known) for known in convention.view_on.values()}
-    as_published = view in stated or not classified
-    named = convention.name if as_published else f"{convention.name} (views {view})"
+def box_settings(judging: BoxJudge) -> dict[str, Any]:
+    """What a record says about the thresholds of a convention that asks for one box."""
     numbers = [threshold for threshold in judging.thresholds if not isinstance(threshold, str)]
     asked: list[float | str] = [*numbers] or [judging.thresholds[0]]
     policy = threshold_told(asked[0])
@@ -94,11 +84,20 @@ def box_settings(judging: BoxJudge, *, classified: bool) -> dict[str, Any]:
         told = ", ".join(f"{threshold:g}" for threshold in numbers)
         policy = f"best of {told} on the evaluated split (oracle)"
     return {
-        "convention": named,
-        **({"views": view} if classified else {}),
         "thresholds": asked,
         "threshold_policy": {"gt_known_loc": policy},
     }
+
+
+def view_settings(protocol: Protocol, dataset: Dataset) -> tuple[dict[str, str], dict[str, str]]:
+    """The convention by name, with the view that it does not state; and what is classified.
+
+    The name is that of baselines too, so that they stand in one table with the networks.
+    """
+    if protocol.views is None and not protocol.asks_for_one_box:
+        return {}, {}
+    view = protocol.view_for(dataset.name)
+    return {"convention": protocol.rules.seen_as(view, dataset.name)}, {"views": view}
 
 
 def data_settings(dataset: Dataset) -> dict[str, Any]:
@@ -125,11 +124,13 @@ def run_settings(
         name = model if isinstance(model, str) else model.name
         asked = protocol.asked_thresholds(dataset.name, name)
         judging = BoxJudge(protocol.rules, asked, dataset.name)
-        settings |= box_settings(judging, classified=not isinstance(model, str))
+        settings |= box_settings(judging)
+    named, viewed = view_settings(protocol, dataset)
+    settings |= named
     if isinstance(model, str):
         settings |= {"baseline": model}
     else:
-        settings |= {
+        settings |= viewed | {
             "size": input_size(model, options),
             "resize_mode": options.resize_mode,
             "precision": options.precision,

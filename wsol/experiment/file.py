@@ -16,6 +16,7 @@ Paths count from the file's own folder, and `$NAME` stands for a variable of the
 Everything that is wrong is told at once, with its line.
 """
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from pydantic import ValidationError
 
 from wsol.datasets.options import DataOptions, TrainingDataOptions
 from wsol.errors import InputError
+from wsol.evaluation.conventions import FORMER_NAMES
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.protocol import Protocol
 from wsol.experiment.parts import (
@@ -64,8 +66,11 @@ _TOLD = {
 }
 
 
-def read_experiment(path: Path) -> Experiment:
+def read_experiment(path: Path, tell: Callable[[str], None] = lambda text: None) -> Experiment:
     """Read an experiment file.
+
+    Args:
+        tell: called with a line for each convention that is written as it was at first.
 
     Raises:
         InputError: with a line for each mistake, which names the file, the line and the field and
@@ -100,12 +105,13 @@ def read_experiment(path: Path) -> Experiment:
         ]
     if mistakes:
         raise InputError("\n".join(f"{path}:{line}: {told}" for line, told in sorted(mistakes)))
+    for line, told in sorted(_former_names(root)):
+        tell(f"{path}:{line}: {told}")
     return experiment
 
 
-def _repeated_keys(root: yaml.Node | None) -> list[tuple[int, str]]:
-    """Keys that stand twice in one mapping, of which YAML would silently take the last."""
-    mistakes = []
+def _mappings(root: yaml.Node | None) -> Iterator[yaml.MappingNode]:
+    """Every mapping of a document, once."""
     waiting, seen = [root], set()
     while waiting:
         node = waiting.pop()
@@ -115,13 +121,36 @@ def _repeated_keys(root: yaml.Node | None) -> list[tuple[int, str]]:
         if isinstance(node, yaml.SequenceNode):
             waiting += node.value
         elif isinstance(node, yaml.MappingNode):
-            keys: set[str] = set()
-            for key, value in node.value:
-                if str(key.value) in keys:
-                    mistakes.append((key.start_mark.line + 1, f"{key.value}: stands here twice."))
-                keys.add(str(key.value))
-                waiting.append(value)
+            yield node
+            waiting += [value for _, value in node.value]
+
+
+def _repeated_keys(root: yaml.Node | None) -> list[tuple[int, str]]:
+    """Keys that stand twice in one mapping, of which YAML would silently take the last."""
+    mistakes = []
+    for node in _mappings(root):
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if str(key.value) in keys:
+                mistakes.append((key.start_mark.line + 1, f"{key.value}: stands here twice."))
+            keys.add(str(key.value))
     return mistakes
+
+
+def _former_names(root: yaml.Node) -> list[tuple[int, str]]:
+    """What conventions were called at first, and what it is taken as."""
+    told = []
+    for node in _mappings(root):
+        for key, value in node.value:
+            names = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            former = [item.value for item in names if isinstance(item, yaml.ScalarNode)]
+            former = [name for name in former if name in FORMER_NAMES]
+            if key.value == "compat" or (key.value == "convention" and former):
+                taken = ", ".join(FORMER_NAMES.get(name, name) for name in former)
+                said = f"{key.value}: {', '.join(former)}: " if former else f"{key.value}: "
+                taken = f"taken as convention: {taken}" if former else "is called convention now"
+                told.append((key.start_mark.line + 1, f"{said}{taken}."))
+    return told
 
 
 def _mistake(root: yaml.Node, error: dict[str, Any]) -> tuple[int, str]:

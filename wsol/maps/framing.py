@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from wsol.maps.normalize import normalize, upsample
+from wsol.maps.normalize import Upsampling, normalize, upsample
 from wsol.options import ResizeMode
 
 Framing = ResizeMode | Literal["squash-crop"]
@@ -99,29 +99,39 @@ def fit(
 
 
 def maps_on_grid(
-    cams: Tensor, sizes: list[tuple[int, int]], side: int, mode: ResizeMode, grid: tuple[int, int]
+    cams: Tensor,
+    sizes: list[tuple[int, int]],
+    side: int,
+    mode: ResizeMode,
+    grid: tuple[int, int],
+    upsampling: Upsampling = "bicubic",
 ) -> Tensor:
     """Bring class maps back onto the photographs.
 
     Args:
         cams: (B, n, h, w) float32 maps over the network's square input.
         sizes: B photographs' (width, height).
-        grid: (width, height) of the result.
+        grid: (width, height) of the result; `upsampling` leads there.
 
     Returns:
         (B, n, grid height, grid width) float32, min-max normalized.
     """
-    return normalize(unfinished_maps(cams, sizes, side, mode, grid))
+    return normalize(unfinished_maps(cams, sizes, side, mode, grid, upsampling))
 
 
 def unfinished_maps(
-    cams: Tensor, sizes: list[tuple[int, int]], side: int, mode: ResizeMode, grid: tuple[int, int]
+    cams: Tensor,
+    sizes: list[tuple[int, int]],
+    side: int,
+    mode: ResizeMode,
+    grid: tuple[int, int],
+    upsampling: Upsampling = "bicubic",
 ) -> Tensor:
     """As `maps_on_grid`, but not normalized."""
     width, height = grid
     if mode == "squash":
-        return upsample(cams, (height, width))
-    on_square = upsample(cams, (side, side))
+        return upsample(cams, (height, width), upsampling)
+    on_square = upsample(cams, (side, side), upsampling)
     on_grid = []
     for maps, size in zip(on_square, sizes, strict=True):
         placed = frame(size, side, mode)
@@ -130,5 +140,5 @@ def unfinished_maps(
         whole = visible.amin((1, 2), keepdim=True).expand(-1, h, w).clone()
         top, left = max(0, -y), max(0, -x)
         whole[:, top : top + visible.shape[1], left : left + visible.shape[2]] = visible
-        on_grid.append(upsample(whole, (height, width)))
+        on_grid.append(upsample(whole, (height, width), upsampling))
     return torch.stack(on_grid)

@@ -238,9 +238,10 @@ def read_records(path: Path) -> list[ResultRecord]:
 
 
 def _renamed(record: ResultRecord) -> ResultRecord:
-    """The record with what conventions were called at first by today's name."""
+    """The record with what conventions were called at first by today's name, and a note of it."""
     if record.settings.get("convention") == "wsolevaluation":
         record.settings["convention"] = "choe2020"
+        record.notes.append("Its convention is written as wsolevaluation, as choe2020 was called.")
     return record
 
 

@@ -35,7 +35,8 @@ class Chosen(_Part):
     """What was chosen on another split than the one to report on.
 
     `thresholds` and `thresholds_largest` map an IoU level ("0.5") to the threshold with the best
-    accuracy there, for all components and for the largest one.
+    accuracy there, for all components and for the largest one. `pseudo_boxes` says that the boxes
+    it was chosen on were machine-made.
     """
 
     dataset: str
@@ -47,6 +48,7 @@ class Chosen(_Part):
     epoch: Annotated[int, Field(ge=1, description="whose checkpoint is best.pt, from 1")]
     thresholds: dict[str, Threshold] | None = None
     thresholds_largest: dict[str, Threshold] | None = None
+    pseudo_boxes: bool = False
 
 
 class TrainingRecord(_Part):
