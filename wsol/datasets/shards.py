@@ -8,8 +8,8 @@ open: images that are asked for in a shard's order are read in one go from front
 tarfile and Arrow read the formats. The `webdataset` library gives a shard's members as a stream,
 which does not say where an image is, so that annotations could ask for it, and a run go on after
 an interruption; and it opens addresses and commands given in place of files, and its decoders
-unpickle members by their suffix. Here a member is bytes at a place in a regular file; nothing is
-extracted.
+unpickle members by their suffix. Here a member is bytes at a place in a regular file, and nothing
+is extracted.
 """
 
 import gzip
