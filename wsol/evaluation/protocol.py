@@ -196,7 +196,8 @@ class Protocol(Options):
 
     @model_validator(mode="after")
     def _has_what_best_needs(self) -> "Protocol":
-        without = [name for name in self.convention if not _rules(name, self._replaced_parts).searches]
+        rules = {name: _rules(name, self._replaced_parts) for name in self.convention}
+        without = [name for name in rules if not rules[name].searches]
         if BEST in self.also_at and without:
             raise ValueError(
                 f"also_at: best is of a search over all thresholds, which {without[0]} has not; "
