@@ -4,15 +4,20 @@ valid where the format has no checksum, or refuses it in one line that names a f
 import csv
 import json
 import signal
+import tarfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
-from wsol.datasets.base import Dataset
+from wsol.datasets.base import Dataset, Sample
 from wsol.datasets.classes import imagenet_classes
 from wsol.datasets.loading import image_size, open_image
 from wsol.datasets.masks import read_mask
@@ -21,12 +26,24 @@ from wsol.datasets.registry import open_dataset
 from wsol.datasets.shapes import generate_shapes
 from wsol.datasets.weak import open_training_set
 from wsol.errors import InputError
+from wsol.evaluation.box_reading import read_boxes
+from wsol.evaluation.predictions import read_map_classes, read_predictions
+from wsol.evaluation.provenance import environment
 from wsol.experiment.file import read_experiment
 from wsol.maps.files import ScoreMaps
+from wsol.models.checkpoint import read_checkpoint, write_torch_file
+from wsol.models.importers.caffe import message_class, read_blobs
 from wsol.records.outcomes import read_outcomes, to_outcomes
 from wsol.records.record import read_records, write_record
 from wsol.records.thresholds import read_thresholds
+from wsol.records.training import (
+    Epoch,
+    TrainingRecord,
+    read_training_record,
+    write_training_record,
+)
 from wsol.resume import SavedProgress
+from wsol.training.run import _read_state
 
 from support.data_files import lines, picture
 from support.records import make, outcome, write_run
@@ -340,12 +357,151 @@ def experiment(root):
     return Reader([root / "e.yaml"], lambda: read_experiment(root / "e.yaml") and None)
 
 
+def annotated():
+    boxes = np.array([[1.0, 2, 30, 20]])
+    samples = [Sample(f"v/{i}.jpg", None, i, boxes, (60, 40)) for i in range(3)]
+    keys = tuple(f"n{i}" for i in range(6))
+    return Dataset("birds", "test", samples, keys, keys)
+
+
+def predictions(root):
+    said = [f"v/{i}.jpg,n0,n1,n2,n3,{4 + i % 2},.5,.2,.1,1e-1,0" for i in range(3)]
+    lines(root / "a.csv", "image_id,c1,c2,c3,c4,c5,s1,s2,s3,s4,s5", *said)
+    data = annotated()
+
+    def read():
+        read_predictions(root / "a.csv", data)
+        read_map_classes(root / "a.csv", data)
+
+    return Reader([root / "a.csv"], read)
+
+
+def given_boxes(root):
+    lines(root / "a.csv", "image_id,x0,y0,x1,y1,score,class", "v/0.jpg,1,2,30,20,.5,n0",
+          '"v/1.jpg",1.5,2,30,20,1,1', "2,0,0,59,39,1e-3,n2")  # fmt: skip
+    found = [
+        {"image_id": i, "category_id": i, "bbox": [1.5, 2, 10, 20], "score": 0.5} for i in range(3)
+    ]
+    (root / "b.json").write_text(json.dumps(found))
+    data = annotated()
+
+    def read():
+        for file in ("a.csv", "b.json"):
+            for of_image in read_boxes(root / file, data, "inclusive").of.values():
+                of_image.in_photograph((60, 40), "exclusive", "photograph")
+
+    return Reader([root / "a.csv", root / "b.json"], read)
+
+
+def packed(root, suffix):
+    """The photographs of a four-file folder in one shard, all of which are read."""
+    names = [f"00{i % 3 + 1}.A/{i}.png" for i in range(6)]
+    for number, name in enumerate(names):
+        rng = np.random.default_rng(number)
+        path = root / "loose" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (40, 60, 3), np.uint8)).save(path)
+        path.with_suffix(".json").write_text(json.dumps({"filename": name}))
+    folder = root / "birds" / "test"
+    lines(folder / "image_ids.txt", *names)
+    lines(folder / "class_labels.txt", *(f"{n},{i % 3}" for i, n in enumerate(names)))
+    lines(folder / "image_sizes.txt", *(f"{n},60,40" for n in names))
+    lines(folder / "localization.txt", *(f"{n},1,2,30,20" for n in names))
+    shard = root / f"images{suffix}"
+    if suffix == ".parquet":
+        rows = [{"bytes": (root / "loose" / n).read_bytes(), "path": n} for n in names]
+        table = pa.table({"image": rows, "label": [0, 1, 2, 0, 1, 2]})
+        pq.write_table(table, shard, row_group_size=2)
+    else:
+        with tarfile.open(shard, "w:gz" if suffix == ".tar.gz" else "w") as tar:
+            for name in names:
+                tar.add((root / "loose" / name).with_suffix(".json"), f"{name[:-4]}.json")
+                tar.add(root / "loose" / name, name)
+
+    def read():
+        data = open_dataset("protocol", folder, images=shard)
+        return [np.asarray(open_image(s.path)).tobytes() for s in data.samples]
+
+    return Reader([shard], read, exact=suffix == ".tar.gz")
+
+
+def shard_tar(root):
+    reader = packed(root, ".tar")
+    return Reader(reader.files, lambda: reader.read() and None)
+
+
+def shard_gzip(root):
+    return packed(root, ".tar.gz")
+
+
+def shard_parquet(root):
+    reader = packed(root, ".parquet")
+    return Reader(reader.files, lambda: reader.read() and None)
+
+
+def tensors_in(path):
+    return {name: value.tolist() for name, value in read_checkpoint(path).tensors.items()}
+
+
+def weights():
+    generator = torch.Generator().manual_seed(0)
+    return {f"{k}.weight": torch.randn(5, 4, generator=generator) for k in ("a", "fc")}
+
+
+def checkpoints(root):
+    torch.save({"state_dict": weights(), "epoch": 3}, root / "a.pth")
+    return Reader([root / "a.pth"], lambda: tensors_in(root / "a.pth"), exact=True)
+
+
+def checkpoints_without_checksums(root):
+    torch.save(weights(), root / "old.pth", _use_new_zipfile_serialization=False)
+    save_file(weights(), root / "b.safetensors")
+    files = sorted(root.iterdir())
+    return Reader(files, lambda: [sorted(read_checkpoint(file).tensors) for file in files] and None)
+
+
+def training(root):
+    """What a training run keeps: the state that it goes on from, and its record."""
+    state = {
+        "wsol_training": 1, "settings": "{}", "epochs": "[]", "chosen": "null",
+        "training": {"network": weights(), "step": 3},
+    }  # fmt: skip
+    write_torch_file(state, root / "last.pt")
+    record = TrainingRecord(
+        model="a", parameters=4, method="cam", dataset="b", split="train", num_images=3,
+        environment=environment("cpu"),
+        settings={"epochs": 1}, epochs=[Epoch(epoch=1, loss=0.5, accuracy=20, seconds=1.5)],
+    )  # fmt: skip
+    write_training_record(record, root / "train.json")
+
+    def read():
+        read_training_record(root / "train.json")
+        _read_state(root / "last.pt")
+
+    return Reader([root / "last.pt", root / "train.json"], read)
+
+
+def caffe(root):
+    pytest.importorskip("google.protobuf")
+    net = message_class("NetParameter")()
+    for number in range(4):
+        layer = net.layer.add()
+        layer.name = f"conv{number}".encode()
+        for shape in ((3, 2), (3,)):
+            blob = layer.blobs.add()
+            blob.shape.dim.extend(shape)
+            blob.data.extend(np.arange(np.prod(shape), dtype=float))
+    (root / "a.caffemodel").write_bytes(net.SerializeToString())
+    return Reader([root / "a.caffemodel"], lambda: read_blobs(root / "a.caffemodel") and None)
+
+
 READERS = {
     make.__name__: make
     for make in (
         protocol, protocol_large, cub, ilsvrc_xml, ilsvrc_csv, tiny, coco, imagefolder, shapes,
         images, masks, maps_folder, maps_npz, maps_stack, maps_hdf5, records, outcomes, progress,
-        experiment,
+        experiment, predictions, given_boxes, shard_tar, shard_gzip, shard_parquet, checkpoints,
+        checkpoints_without_checksums, training, caffe,
     )
 }  # fmt: skip
 MUTATIONS = {"protocol_large": 40}

@@ -36,6 +36,7 @@ def test_it_is_found_in_the_current_folder(here):
         ("import nowhere_at_all", r"cannot be imported \(ModuleNotFoundError: .*plug_bad\.py:1\)"),
         ("1 / 0", r"cannot be imported \(ZeroDivisionError: division by zero, plug_bad\.py:1\)"),
         ("def double(:", r"cannot be imported \(SyntaxError"),
+        ("raise SystemExit(3)", r"cannot be imported \(SystemExit: 3, plug_bad\.py:1\)"),
         ("double = 3", "'plug_bad' has no callable 'double'"),
     ],
 )
@@ -62,3 +63,10 @@ def test_what_it_raises_is_told_with_its_place(here):
         call("plug_raises:wrong", load_callable("plug_raises:wrong"))
     with pytest.raises(InputError, match=r"^eggs\.txt: is empty\.$"):
         call("plug_raises:ours", load_callable("plug_raises:ours"))
+
+
+def test_one_that_leaves_the_program_is_told(here):
+    """As a script's `main` does, or a parser of arguments that are not its own."""
+    (here / "plug_leaves.py").write_text("import sys\ndef leave():\n    sys.exit('eggs')\n")
+    with pytest.raises(InputError, match=r"failed \(SystemExit: eggs, plug_leaves\.py:3\)"):
+        call("plug_leaves:leave", load_callable("plug_leaves:leave"))

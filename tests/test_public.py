@@ -11,6 +11,7 @@ import torch
 
 import wsol
 from wsol.datasets.shapes import generate_shapes
+from wsol.maps.baselines import center_map
 from wsol.models.registry import load_classifier
 
 
@@ -92,10 +93,12 @@ def test_update_takes_what_holds_a_map(shapes, kind):
 
 def test_scores_of_maps(shapes, tmp_path):
     data = wsol.open_dataset("shapes", shapes)
+    whole = np.ones((224, 224), np.float32)
+    whole[100, 100] = 0  # the same everywhere, it would say nothing
     for sample in data:
         path = tmp_path / f"{sample.image_id}.npy"
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, np.ones((224, 224), np.float32))
+        np.save(path, whole)
     record = wsol.score(tmp_path, "shapes", shapes, threshold_step=0.1, name="ones")
     full = wsol.evaluate("full", "shapes", shapes, threshold_step=0.1)
     assert record.metrics.box_acc == full.metrics.box_acc and record.model == "ones"

@@ -7,6 +7,7 @@ from PIL import Image
 from torch import nn
 
 from wsol.errors import InputError
+from wsol.maps.automatic import automatic_share
 from wsol.models.classifier import Classifier, Preprocessing
 from wsol.results.overlay_picture import write_overlay
 from wsol.show import find_class, look
@@ -57,6 +58,15 @@ def test_the_box_of_a_class_lies_on_the_photograph():
     assert shown.class_name == "crane bird" and shown.score_map.shape == (224, 224)
     wider = look(colours(), photograph(), label=0, threshold=0.1)
     assert wider.box[0] <= shown.box[0] and wider.box[2] >= shown.box[2]
+
+
+def test_a_map_may_choose_its_own_threshold():
+    chosen = automatic_share(look(colours(), photograph(), label=0).score_map, "otsu")
+    named = look(colours(), photograph(), label=0, threshold="otsu")
+    assert 0 < chosen < 1
+    assert named.box.tolist() == (
+        look(colours(), photograph(), label=0, threshold=chosen).box.tolist()
+    )
 
 
 def test_a_map_of_nothing_has_no_box():

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from wsol.datasets.base import Dataset, limited
-from wsol.datasets.options import DataOptions
+from wsol.datasets.options import DataOptions, SelectionOptions
 from wsol.errors import InputError
 from wsol.evaluation.options import EvaluationOptions, ScoreOptions
 from wsol.evaluation.protocol import Protocol
@@ -56,7 +57,7 @@ def evaluate(
         resume: go on in `out` where an interrupted call stopped.
         options: every option of the command under its own name, such as `batch_size=64`,
             `method="gradcam"`, `threshold_step=0.01`, `images=...`, `limit=100`: the fields of
-            `EvaluationOptions`, `Protocol` and `DataOptions`.
+            `EvaluationOptions`, `Protocol`, `DataOptions` and `SelectionOptions`.
 
     Returns:
         A record for one model, method and convention; a list for several of any of them.
@@ -74,8 +75,12 @@ def evaluate(
         no_progress,
         pair_weights,
     )
+    from wsol.evaluation.transferred import with_chosen
 
     dataset, _, rest = _opened(data, root, options)
+    chosen_on = {name: rest.pop(name) for name in SelectionOptions.model_fields if name in rest}
+    select = SelectionOptions(**chosen_on)
+    selected = select.opened()
     made = _options(EvaluationOptions, rest)
     folder = None if out is None else Path(out)
     several = isinstance(model, list | tuple)
@@ -85,22 +90,35 @@ def evaluate(
         raise InputError("There is no model to evaluate.")
     named = [item for item in models if isinstance(item, str)]
     given = [weights] if isinstance(weights, str) else list(weights)
-    requests = iter(pair_weights(named, [str(name) for name in given]))
-    records = []
-    for number, item in enumerate(models):
-        if isinstance(item, str):
-            request: ModelRequest = next(requests)
-            each = by_method([request], made)
-            records += evaluate_models(each, dataset, made, folder=folder, resume=resume)
-            continue
-        for method in made.method:
-            name = file_names([ModelRequest(item.name, method=method)])[0]
-            name = f"{name}-{number}" if number else name
-            own = made.replaced(method=(method,))
-            places = places_of(folder, name, own.protocol.convention, resume=resume)
-            records += evaluate_model(
-                item, None, dataset, own.each(), places=places, track=no_progress
+    paired = pair_weights(named, [str(name) for name in given])
+
+    def run(evaluated: Dataset, made: EvaluationOptions, folder: Path | None) -> list[ResultRecord]:
+        requests, records = iter(paired), []
+        for number, item in enumerate(models):
+            if isinstance(item, str):
+                request: ModelRequest = next(requests)
+                each = by_method([request], made)
+                records += evaluate_models(each, evaluated, made, folder=folder, resume=resume)
+                continue
+            for method in made.method:
+                name = file_names([ModelRequest(item.name, method=method)])[0]
+                name = f"{name}-{number}" if number else name
+                own = made.replaced(method=(method,))
+                places = places_of(folder, name, own.protocol.convention, resume=resume)
+                records += evaluate_model(
+                    item, None, evaluated, own.each(), places=places, track=no_progress
+                )
+        return records
+
+    with TemporaryDirectory() as temporary:
+        if selected is not None:
+            made = with_chosen(
+                made,
+                lambda own: run(selected, own, None if folder is None else folder / ".selection"),
+                Path(temporary) / "thresholds.json",
+                pseudo_boxes=select.pseudo_boxes,
             )
+        records = run(dataset, made, folder)
     return records if several else records[0]
 
 
@@ -110,10 +128,11 @@ def score(
     root: "str | Path | None" = None,
     **options: Any,
 ) -> ResultRecord | list[ResultRecord]:
-    """Evaluate score maps that were computed elsewhere, as `wsol score` does.
+    """Evaluate score maps or boxes that were computed elsewhere, as `wsol score` does.
 
     Args:
-        maps: a folder of `<image id>.npy` files, or an `.npz`, `.h5` or `.npy` stack.
+        maps: a folder of `<image id>.npy` files, or an `.npz`, `.h5` or `.npy` stack; or boxes,
+            COCO results (`.json`) or CSV.
         data: a layout with its `root`, or a `Dataset`.
         root: the data set's folder.
         options: every option of the command under its own name: the fields of `ScoreOptions`,
@@ -123,7 +142,7 @@ def score(
         A record; a list for several conventions.
 
     Raises:
-        InputError: for a missing, extra or bad map, or anything wrong with data or options.
+        InputError: for a missing, extra or bad map or box, or anything wrong with data or options.
     """
     from wsol.evaluation.precomputed import score_each
 

@@ -258,6 +258,36 @@ def test_only_boxes_of_the_images_own_class_count(tmp_path):
             assert found[f"{wnid}/{image.name}"].boxes.tolist() == boxes
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("x", r"ground_truth\.txt:2: the class number 'x' is not a whole number"),
+        ("9999", r"ground_truth\.txt:2: class 9999 is not in the devkit's table"),
+    ],
+)
+def test_a_bad_line_of_the_ground_truth_costs_its_image_alone(tmp_path, line, message):
+    root = tmp_path / "set"
+    name, place = ilsvrc(root)
+    for file in (root / "bbox" / "val").iterdir():
+        file.write_text(xml([(WNIDS[9], (0, 0, 60, 40)), (WNIDS[2], (1, 1, 5, 5))]))
+    number = next(key for key, wnid in devkit_classes().items() if wnid == WNIDS[2])
+    truth = root / "data" / "ILSVRC2012_validation_ground_truth.txt"
+    lines(truth, number, line, number)
+    with pytest.raises(InputError, match=message):
+        open_dataset(name, **place)
+    data = open_dataset(name, **place, skip_bad_annotations=True)
+    assert [sample.label for sample in data.samples] == [2, 2]
+    problems = Problems()
+    assert len(open_dataset(name, **place, problems=problems)) == 2 and len(problems.found) == 1
+
+
+def test_no_classes_are_not_all_the_birds(tmp_path):
+    name, place = cub(tmp_path / "set")
+    (tmp_path / "set" / "classes.txt").write_text("\n")
+    with pytest.raises(InputError, match=r"classes\.txt: is empty; expected class number"):
+        open_dataset(name, **place)
+
+
 def test_coco_ids_of_two_kinds(tmp_path):
     _, place = coco(tmp_path / "set")
     data = json.loads(place["root"].read_text())

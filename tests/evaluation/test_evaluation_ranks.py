@@ -189,17 +189,20 @@ def interrupted_after(images):
     return advance
 
 
-@pytest.mark.parametrize("changed", ["map", "photograph"])
+@pytest.mark.parametrize("changed", ["map", "photograph", "photograph that says the size"])
 def test_a_run_does_not_go_on_with_other_files(place, tmp_path, changed, monkeypatch):
     generate_shapes(tmp_path / "shapes", train=1, val=1, test=4, size=48, seed=0)
     data = open_dataset("shapes", tmp_path / "shapes")
     kept = Place(tmp_path / "kept", "run")
-    if changed == "map":
+    if changed != "photograph":
+        if changed != "map":
+            unsized = [dataclasses.replace(sample, size=None) for sample in data.samples]
+            data = dataclasses.replace(data, samples=unsized)
         for sample in data.samples:
             path = tmp_path / "maps" / f"{sample.image_id}.npy"
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, np.eye(8))
-        victim = path
+        victim = path if changed == "map" else data.samples[3].path
 
         def run(folder, **options):
             return score(tmp_path / "maps", data, ScoreOptions(threads=1), **options)

@@ -92,6 +92,7 @@ def test_the_files_of_this_project(path, monkeypatch):
         "CUB",
         "CUBV2",
         "ILSVRC_1000",
+        "CUB_50",
         "ILSVRC_WEIGHTS",
     ):
         monkeypatch.setenv(variable, "/data")

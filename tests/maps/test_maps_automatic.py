@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage import filters
 
-from wsol.maps.automatic import POLICIES, automatic_share, automatic_threshold
+from wsol.maps.automatic import automatic_share, automatic_threshold
+from wsol.maps.policies import POLICIES
 
 
 def blobs(seed, side=56):

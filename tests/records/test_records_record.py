@@ -1,13 +1,16 @@
 """Records of every schema, from files and folders."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from wsol.errors import InputError
 from wsol.records.record import Cost, find_records, read_records, write_record
+from wsol.records.training import Epoch
 
 from support.records import make
 
@@ -69,3 +72,32 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path):
         find_records([tmp_path])
     with pytest.raises(InputError, match=r"none\.json: does not exist"):
         find_records([tmp_path / "none.json"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"num_images": 5', '"num_images": -5', "num_images: Input should be greater"),
+        ('"num_images": 5', '"num_images": 4.5', "num_images: Input should be a valid integer"),
+        ('"max_box_acc_v2": 50.0', '"max_box_acc_v2": NaN', "NaN is no number of JSON"),
+        ('"max_box_acc_v2": 50.0', '"max_box_acc_v2": 1e999', "is too large"),
+        ('"max_box_acc_v2": 50.0', '"max_box_acc_v2": "NaN"', "max_box_acc_v2"),
+        ('"max_box_acc_v2": 50.0', '"max_box_acc_v2": 100.5', "max_box_acc_v2: Input should be"),
+        ('"total": 1.0', '"total": -1.0', "timing.total: Input should be greater"),
+    ],
+)
+def test_numbers_that_none_can_be_are_refused(tmp_path, old, new, message):
+    write_record(make("a", 5, max_box_acc_v2=50.0), tmp_path / "a.json")
+    text = (tmp_path / "a.json").read_text()
+    text = re.sub(r'"num_images": \d+', '"num_images": 5', text)
+    text = re.sub(r'"total": [\d.]+', '"total": 1.0', text)
+    assert text.count(old) == 1
+    (tmp_path / "a.json").write_text(text.replace(old, new))
+    with pytest.raises(InputError, match=rf"a\.json.*{message}"):
+        read_records(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("change", [{"loss": float("nan")}, {"accuracy": -1}, {"seconds": -0.1}])
+def test_an_epoch_has_numbers_that_can_be(change):
+    with pytest.raises(ValidationError):
+        Epoch(**({"epoch": 1, "loss": 0.5, "accuracy": 20, "seconds": 1} | change))

@@ -124,3 +124,21 @@ def test_the_board_in_a_browser(browser, tmp_path):  # noqa: F811
         "one => `${one.id}: ${one.nodes[0].html.slice(0, 200)}`)))"
     )
     assert found == []
+
+
+def test_examples_without_photographs_are_maps_and_boxes(browser, tmp_path):  # noqa: F811
+    site(three(tmp_path / "records"), tmp_path / "site")
+    (page,) = (tmp_path / "site" / "runs").glob("*-ours/index.html")
+    assert "data:image/jpeg" not in page.read_text(encoding="utf-8")
+    browser.get(page.as_uri())
+    browser.execute_script("document.getElementById('gallery').scrollIntoView()")
+    wait(browser, "document.querySelectorAll('#gallery figure canvas').length", 6)
+    wait(browser, "document.querySelectorAll('#gallery .gone').length", 0)
+
+
+def test_missing_photographs_are_told(tmp_path):
+    told = []
+    options = LeaderboardOptions(photographs=True)
+    sources = find_sources([three(tmp_path / "records")])
+    write_leaderboard(sources, tmp_path / "site", options, warn=told.append)
+    assert len([line for line in told if "name the image folder with --images" in line]) == 2

@@ -544,6 +544,7 @@ def test_thresholds_side_by_side():
     console = Console(width=120, file=io.StringIO())
     console.print(thresholds_table(record))
     lines = [re.split(r" {2,}", line.strip()) for line in console.file.getvalue().splitlines()]
+    assert lines[0] == ["resnet50, choe2020, by threshold:"]
     assert lines[1:] == [
         ["Threshold", "GT-known Loc", "Top-1 Loc", "MaxBoxAccV2"],
         ["fixed at 0.2", "58.80", "40.00"],

@@ -135,3 +135,55 @@ def test_the_known_annotations_are_the_real_ones(shared_data, layout, root, spli
     image, label, size, boxes = found[7]
     changed = [*found[:7], (image, label, size, boxes + 1), *found[8:]]
     assert content_fingerprint(changed) != known[0].digest
+
+
+def test_the_readers_of_the_files_as_distributed_say_the_same(shared_data, tmp_path):
+    """CUB's own files, written from the protocol's, come out as the same content."""
+    given = open_dataset("protocol", shared_data / "wsol-metadata" / "CUB" / "test").samples
+    lines = {
+        name: [] for name in ("images", "image_class_labels", "train_test_split", "bounding_boxes")
+    }
+    for number, sample in enumerate(given, start=1):
+        ((x0, y0, x1, y1),) = sample.boxes
+        lines["images"].append(f"{number} {sample.image_id}")
+        lines["image_class_labels"].append(f"{number} {sample.label + 1}")
+        lines["train_test_split"].append(f"{number} 0")
+        lines["bounding_boxes"].append(f"{number} {x0:.1f} {y0:.1f} {x1 - x0:.1f} {y1 - y0:.1f}")
+        file = tmp_path / "images" / sample.image_id
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    classes = sorted({sample.image_id.partition("/")[0] for sample in given})
+    lines["classes"] = [f"{number} {name}" for number, name in enumerate(classes, start=1)]
+    for name, text in lines.items():
+        (tmp_path / f"{name}.txt").write_text("\n".join(text) + "\n")
+    size_of = {sample.image_id: sample.size for sample in given}
+    found = [
+        (sample.image_id, sample.label, size_of[sample.image_id], sample.boxes)
+        for sample in open_dataset("cub", tmp_path, split="test").samples
+    ]
+    (known,) = [one for one in known_contents() if one.is_called("CUB", "test")]
+    assert content_fingerprint(found) == known.digest
+
+
+def test_known_annotations_that_were_changed_are_refused(tmp_path):
+    """A record that calls itself a known set, with as many images and other boxes."""
+    path = run(tmp_path, [honest(n) for n in range(6)])
+    real = known_contents()
+
+    def as_if(images):
+        return tuple(replace(one, images=images) if one.dataset == "CUB" else one for one in real)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wsol.results.verify.known_contents", lambda: as_if(6))
+        with pytest.raises(InputError, match="the annotations differ from those of CUB-200-2011"):
+            verify(path)
+        patch.setattr("wsol.results.verify.known_contents", lambda: as_if(7))
+        assert "6 of 7 images" in verify(path).notes[0]
+
+
+def test_records_of_another_schema_are_refused(tmp_path):
+    path = run(tmp_path, [honest(n) for n in range(6)])
+    data = json.loads(path.read_text())
+    path.write_text(json.dumps(data | {"schema": "wsol.record/99"}))
+    with pytest.raises(InputError, match=r"one\.json.*schema"):
+        verify(path)

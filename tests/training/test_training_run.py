@@ -199,6 +199,15 @@ def test_a_damaged_state_is_said(tmp_path, data):
     torch.save({"state_dict": {}}, tmp_path / "last.pt")
     with pytest.raises(InputError, match="is not the state of a training run"):
         run_of(tmp_path, data).run(resume=True)
+    whole = {"wsol_training": 1, "settings": "{}", "epochs": "[]", "chosen": "null"}
+    for change in ({"settings": None}, {"settings": "[1]"}, {"epochs": '[{"epoch": 0}]'}):
+        torch.save(whole | change, tmp_path / "last.pt")
+        with pytest.raises(InputError, match=r"last\.pt: is not the state of a training run"):
+            run_of(tmp_path, data).run(resume=True)
+    same = run_of(tmp_path, data)._record.settings
+    torch.save(whole | {"settings": json.dumps(same)}, tmp_path / "last.pt")
+    with pytest.raises(InputError, match=r"last\.pt: .*'training' is missing"):
+        run_of(tmp_path, data).run(resume=True)
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_good_state(tmp_path, data, monkeypatch):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from wsol.cli.app import app
+from wsol.cli.options import ThresholdText, threshold_of
 from wsol.cli.output import tell
 from wsol.errors import InputError
 from wsol.options import ResizeMode
@@ -25,6 +26,8 @@ _MAP_FILES = (".npy", ".npz", ".h5", ".hdf5")
 `wsol boxes cat.jpg dog.jpg --model timm:convnext_tiny --threshold otsu --format voc --out boxes`
 
 `wsol boxes scoremaps/ --images photographs/ --threshold 0.35 --format coco --out boxes.json`
+
+`wsol boxes scoremaps/ --box-pixels fractions --out boxes.csv`
 """
 )
 def boxes(
@@ -57,15 +60,7 @@ def boxes(
             "photograph the most probable.",
         ),
     ] = None,
-    threshold: Annotated[
-        str,
-        typer.Option(
-            "--threshold",
-            metavar="NUMBER|POLICY",
-            help="Times the map's maximum; or otsu, li, yen, triangle, isodata or mean, by which "
-            "each map chooses its own.",
-        ),
-    ] = "0.2",
+    threshold: ThresholdText = "0.2",
     contours: Annotated[
         Literal["largest", "all"],
         typer.Option("--contours", help="One box, of the largest component, or one of each."),
@@ -93,6 +88,14 @@ def boxes(
         Literal["csv", "coco", "voc"],
         typer.Option("--format", help="csv, coco (a results file), or voc (an XML file an image)."),
     ] = "csv",
+    box_pixels: Annotated[
+        Literal["photograph", "fractions"],
+        typer.Option(
+            "--box-pixels",
+            help="Of CSV: pixels of the photograph, or fractions of its sides to the outer edges, "
+            "which hold for a copy of another size.",
+        ),
+    ] = "photograph",
     out: Annotated[
         Path | None,
         typer.Option("--out", help="The file, of voc the folder; default: the terminal."),
@@ -108,17 +111,16 @@ def boxes(
     reaches the threshold and touches, also at corners; its score is the map's mean inside of its
     box times the class's probability, where a network says one.
     """
-    from wsol.evaluation.protocol import parsed_threshold
     from wsol.files import require_writable, require_writable_folder
 
+    fractions = box_pixels == "fractions"
+    if fractions and file_format != "csv":
+        raise InputError(f"--box-pixels fractions: {file_format} has none; use --format csv.")
     if out is None and file_format == "voc":
         raise InputError("--format voc writes a file an image; name their folder with --out.")
     if out is not None:
         (require_writable_folder if file_format == "voc" else require_writable)(out)
-    try:
-        chosen = parsed_threshold(threshold)
-    except ValueError as error:
-        raise InputError(f"--threshold: {error}.") from error
+    chosen = threshold_of(threshold)
     if _are_maps(sources):
         if model is not None:
             raise InputError(f"{sources[0]}: has score maps, for which --model has nothing to do.")
@@ -126,7 +128,7 @@ def boxes(
             raise InputError(f"{sources[1]}: score maps are of one folder or file at a time.")
         from wsol.evaluation.found_boxes import boxes_of_maps
 
-        found = list(boxes_of_maps(sources[0], images, chosen, contours))
+        found = list(boxes_of_maps(sources[0], images, chosen, contours, at_least_grid=fractions))
     else:
         if images is not None:
             raise InputError("--images: goes with score maps; these are photographs themselves.")
@@ -141,7 +143,7 @@ def boxes(
                 layer, resize_mode, device, skip_bad,
             )
         )  # fmt: skip
-    _write(found, file_format, out)
+    _write(found, "fractions" if fractions else file_format, out)
 
 
 def _are_maps(sources: list[Path]) -> bool:

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 _FIRST_SENTENCES = {
     "evaluate": "Evaluate classifiers and baselines on a data set: localization beside parameters.",
-    "score": "Evaluate score maps that your own method wrote.",
+    "score": "Evaluate score maps or boxes that your own method wrote.",
     "compare": "Run a whole comparison from one file, skipping what the results folder has "
     "already.",
     "train": "Train a classifier from image-level labels alone; no box is read.",
@@ -34,7 +34,8 @@ _FIRST_SENTENCES = {
     "tables.",
     "conventions": "Print the evaluation conventions of the literature: how a map becomes a box, "
     "and is judged.",
-    "models": "List the networks by name: parameters, and whether class activation maps apply.",
+    "models": "List the networks by name, or show one: parameters by part, layers, methods that "
+    "apply.",
     "methods": "List the methods that make maps: paper, what each needs of a network, and what it "
     "costs.",
     "datasets": "Check, download and describe data sets.",

@@ -1,6 +1,8 @@
 """`wsol evaluate`."""
 
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -19,7 +21,7 @@ from wsol.cli.output import (
     settle_outcomes,
     tell,
 )
-from wsol.datasets.options import DataOptions
+from wsol.datasets.options import DataOptions, SelectionOptions
 from wsol.errors import InputError
 from wsol.evaluation.options import EvaluationOptions
 from wsol.progress import logged, track
@@ -41,10 +43,13 @@ from wsol.progress import logged, track
 `wsol evaluate resnet50 --weights run/best.pt --data cub --root CUB_200_2011
 --threshold-from run/train.json`
 
+`wsol evaluate resnet50 --weights cub.pt --data cub --root CUB_200_2011 --also-at otsu,best
+--select-data protocol --select-root pseudo/CUB/val --pseudo-boxes`
+
 `wsol evaluate resnet50 --weights run/epoch-*.pt --data cub --root CUB_200_2011 --out epochs`
 """
 )
-@takes(data=DataOptions, options=EvaluationOptions)
+@takes(data=DataOptions, options=EvaluationOptions, select=SelectionOptions)
 def evaluate(
     models: Annotated[
         list[str],
@@ -56,6 +61,7 @@ def evaluate(
     ],
     data: DataOptions,
     options: EvaluationOptions,
+    select: SelectionOptions,
     weights: Annotated[
         list[str] | None,
         typer.Option(
@@ -100,6 +106,7 @@ def evaluate(
         pair_weights,
         record_names,
     )
+    from wsol.evaluation.transferred import with_chosen
     from wsol.models.device import usable_device
     from wsol.processes import joined
     from wsol.records.outcomes import OUTCOMES_SUFFIX
@@ -116,6 +123,7 @@ def evaluate(
             tell(line)
         return
     with (
+        TemporaryDirectory() as temporary,
         joined(usable_device(options.device)) as (processes, own_device),
         resume_hint(folder if processes.is_first else None),
     ):
@@ -125,6 +133,25 @@ def evaluate(
         if processes.count > 1:
             options = options.replaced(device=own_device)
         dataset = processes.together(lambda: limited(data.whole(), data.limit))
+        selected = processes.together(select.opened)
+        if selected is not None:
+            # Hidden, for these records are of another split; kept for --resume.
+            place = None if folder is None else folder / ".selection"
+            options = with_chosen(
+                options,
+                lambda own: evaluate_models(
+                    requests,
+                    selected,
+                    own,
+                    folder=place,
+                    resume=resume,
+                    track=track if processes.is_first else logged(processes.rank),
+                    tell=tell if processes.is_first else _say_nothing,
+                    processes=processes,
+                ),
+                Path(temporary) / "thresholds.json",
+                pseudo_boxes=select.pseudo_boxes,
+            )
         records = evaluate_models(
             requests,
             dataset,

@@ -38,6 +38,30 @@ ResumeOption = Annotated[
     typer.Option("--resume", help="Go on where an interrupted run of the same command stopped."),
 ]
 
+ThresholdText = Annotated[
+    str,
+    typer.Option(
+        "--threshold",
+        metavar="NUMBER|POLICY",
+        help="Of the box, times the map's maximum; or otsu, li, yen, triangle, isodata or mean, by "
+        "which each map chooses its own.",
+    ),
+]
+
+
+def threshold_of(text: str) -> float | str:
+    """The number or policy that `--threshold` names.
+
+    Raises:
+        InputError: when it is neither.
+    """
+    from wsol.evaluation.protocol import parsed_threshold
+
+    try:
+        return parsed_threshold(text)
+    except ValueError as error:
+        raise InputError(f"--threshold: {error}.") from error
+
 
 def takes(**jobs: type[Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command a flag for each field of the options that its parameters stand for.

@@ -36,6 +36,9 @@ from wsol.progress import logged, track
 `wsol score scoremaps/ --data protocol --root wsol-metadata/OpenImages/test --masks masks/`
 
 `wsol score scoremaps/ --name "My method" --data cub --root CUB_200_2011 --per-image --out cub`
+
+`wsol score boxes.csv --predictions classifier.csv --data cub --root CUB_200_2011 --per-image
+--json boxes-record.json`
 """
 )
 @takes(data=DataOptions, options=ScoreOptions)
@@ -43,7 +46,10 @@ def score(
     scoremaps: Annotated[
         Path,
         typer.Argument(
-            help="Folder of <image id>.npy files; or an .npz, .h5, or .npy stack of all maps."
+            metavar="MAPS|BOXES",
+            help="Folder of <image id>.npy files; or an .npz, .h5, or .npy stack of all maps. Or "
+            "boxes: COCO results (.json), or CSV with the header "
+            "image_id,x0,y0,x1,y1[,score[,class]].",
         ),
     ],
     data: DataOptions,
@@ -53,10 +59,14 @@ def score(
     store: StoreOption = None,
     resume: ResumeOption = False,
 ) -> None:
-    """Evaluate score maps that your own method wrote.
+    """Evaluate score maps or boxes that your own method wrote.
 
     Maps are float16/32/64 within [0, 1], or uint8. A map of another size than 224x224 is resized
     bicubically and min-max normalized again.
+
+    Boxes are in pixels of the photographs, and in CSV both corners are pixels of the box, unless
+    --box-pixels and --box-corners say otherwise. The box of an image's label with the highest score
+    counts; boxes without a class are of any.
     """
     from wsol.datasets.base import limited
     from wsol.evaluation.lifecycle import places_of

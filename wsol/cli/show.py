@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wsol.cli.app import app
+from wsol.cli.options import ThresholdText, threshold_of
 from wsol.cli.output import OUTPUT, tell
 from wsol.errors import InputError
 from wsol.options import ResizeMode
@@ -53,10 +54,7 @@ def show(
             help="Localize this class: a name, a WordNet id or an index; default: the best.",
         ),
     ] = None,
-    threshold: Annotated[
-        float,
-        typer.Option("--threshold", min=0, max=1, help="Of the box, times the map's maximum."),
-    ] = 0.2,
+    threshold: ThresholdText = "0.2",
     top: Annotated[int, typer.Option("--top", min=1, help="How many predictions.")] = 5,
     method: Annotated[
         str, typer.Option("--method", help="What makes the map; `wsol methods` lists them.")
@@ -79,7 +77,7 @@ def show(
     ] = None,
 ) -> None:
     """See what a network sees in your own photograph: classes, activation map and box."""
-    targets = _targets(images, out)
+    targets, chosen = _targets(images, out), threshold_of(threshold)
     import torch
 
     from wsol.datasets.loading import open_image
@@ -99,14 +97,14 @@ def show(
             classifier,
             photograph,
             label=label,
-            threshold=threshold,
+            threshold=chosen,
             top=top,
             resize_mode=resize_mode,
             method=method,
             layer=layer,
         )
         maps = "" if method == "cam" else f", {method}"
-        title = f"{shown.class_name}, {classifier.name}{maps}, threshold {threshold:g}"
+        title = f"{shown.class_name}, {classifier.name}{maps}, threshold {threshold}"
         write_overlay(
             target,
             shown.image,

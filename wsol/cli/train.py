@@ -10,12 +10,13 @@ from rich.markup import escape
 from wsol.cli.app import app
 from wsol.cli.options import ResumeOption, key_values, takes
 from wsol.cli.output import OUTPUT, resume_hint
-from wsol.datasets.options import DataOptions, TrainingDataOptions
+from wsol.datasets.options import SelectionOptions, TrainingDataOptions
 from wsol.errors import InputError
 from wsol.progress import print_epoch, track_training
 from wsol.training.options import Recipe
 
 if TYPE_CHECKING:
+    from wsol.datasets.base import Dataset
     from wsol.records.training import TrainingRecord
     from wsol.training.selection import Selection
 
@@ -42,7 +43,7 @@ After a training with --select-data: `wsol evaluate resnet50 --weights openimage
 --images OpenImages`
 """
 )
-@takes(data=TrainingDataOptions, recipe=Recipe)
+@takes(data=TrainingDataOptions, recipe=Recipe, select=SelectionOptions)
 def train(
     model: Annotated[
         str, typer.Argument(help="resnet50, vgg16_gap, inception_v3, a torchvision name, timm:NAME")
@@ -57,6 +58,7 @@ def train(
         ),
     ],
     recipe: Recipe,
+    select: SelectionOptions,
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="The same as --weights default.")
     ] = False,
@@ -67,28 +69,6 @@ def train(
     width: Annotated[
         float, typer.Option("--width", min=0.01, help="Share of the channels (wsol's networks).")
     ] = 1.0,
-    select_data: Annotated[
-        str | None,
-        typer.Option(
-            "--select-data", help="Layout of a set to choose checkpoint and threshold on."
-        ),
-    ] = None,
-    select_root: Annotated[Path | None, typer.Option("--select-root", help="Its folder.")] = None,
-    select_images: Annotated[
-        Path | None, typer.Option("--select-images", help="Its image root.")
-    ] = None,
-    select_masks: Annotated[
-        Path | None, typer.Option("--select-masks", help="Its mask root.")
-    ] = None,
-    select_split: Annotated[
-        str | None, typer.Option("--select-split", help="Its split; default: the layout's.")
-    ] = None,
-    select_skip_bad_annotations: Annotated[
-        bool,
-        typer.Option(
-            "--select-skip-bad-annotations", help="Leave boxes out that are wrong, as for a test."
-        ),
-    ] = False,
     select_every: Annotated[
         int, typer.Option("--select-every", min=1, help="Epochs between two measurements.")
     ] = 1,
@@ -122,19 +102,11 @@ def train(
         recipe = recipe.replaced(device=own_device)
         method = make_method(recipe.wsol_method, **recipe.method_options)
         dataset = data.opened()
-        selection = None
-        if select_data is not None and select_root is not None:
-            selected = DataOptions(
-                data=select_data,
-                root=select_root,
-                images=select_images,
-                masks=select_masks,
-                split=select_split,
-                skip_bad_annotations=select_skip_bad_annotations,
+        selection, selected = None, select.opened()
+        if selected is not None:
+            selection = _selection(
+                selected, select_metric, select_every, recipe, select.pseudo_boxes
             )
-            selection = _selection(selected, select_metric, select_every, recipe)
-        elif select_data is not None or select_root is not None:
-            raise InputError("A selection set needs both --select-data and --select-root.")
         start = starting_network(
             model,
             dataset,
@@ -166,7 +138,9 @@ def train(
         _print_result(record, out)
 
 
-def _selection(data: DataOptions, metric: str, every: int, recipe: Recipe) -> "Selection":
+def _selection(
+    dataset: "Dataset", metric: str, every: int, recipe: Recipe, pseudo_boxes: bool
+) -> "Selection":
     from wsol.evaluation.options import EvaluationOptions
     from wsol.training.selection import Selection
 
@@ -177,7 +151,7 @@ def _selection(data: DataOptions, metric: str, every: int, recipe: Recipe) -> "S
         device=recipe.device,
         coco=metric.startswith("coco"),
     )
-    return Selection(data.whole(), options, metric, every)
+    return Selection(dataset, options, metric, every, pseudo_boxes)
 
 
 def _print_result(record: "TrainingRecord", out: Path) -> None:

@@ -97,6 +97,47 @@ class DataOptions(_Named):
         )
 
 
+class SelectionOptions(Options):
+    """A data set to choose thresholds or checkpoints on, which is not reported on."""
+
+    select_data: str | None = Field(
+        default=None, description="Layout of a set to choose thresholds (and checkpoints) on."
+    )
+    select_root: Place | None = Field(default=None, description="Its folder.")
+    select_images: Place | None = Field(default=None, description="Its image root.")
+    select_masks: Place | None = Field(default=None, description="Its mask root.")
+    select_split: str | None = Field(default=None, description="Its split; default: the layout's.")
+    select_skip_bad_annotations: bool = Field(
+        default=False, description="Leave boxes out that are wrong, as for a test."
+    )
+    pseudo_boxes: bool = Field(
+        default=False,
+        description="Its boxes are machine-made, so that no true box has a part in the choice; "
+        "records say so.",
+    )
+
+    def opened(self) -> "Dataset | None":
+        """Open it; None where none is named.
+
+        Raises:
+            InputError: when only a part of its options is there, or for anything wrong with it.
+        """
+        if self.select_data is None and self.select_root is None:
+            if self.pseudo_boxes:
+                raise InputError("--pseudo-boxes: is about a selection set; name --select-data.")
+            return None
+        if self.select_data is None or self.select_root is None:
+            raise InputError("A selection set needs both --select-data and --select-root.")
+        return DataOptions(
+            data=self.select_data,
+            root=self.select_root,
+            images=self.select_images,
+            masks=self.select_masks,
+            split=self.select_split,
+            skip_bad_annotations=self.select_skip_bad_annotations,
+        ).whole()
+
+
 class TrainingDataOptions(_Named):
     """Images and labels to train on."""
 

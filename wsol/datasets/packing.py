@@ -4,6 +4,7 @@ The same folder gives the same bytes, whoever packs it and when.
 """
 
 import gzip
+import io
 import os
 import tarfile
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import BinaryIO
 from wsol.datasets.shards import SUFFIXES
 from wsol.errors import InputError
 from wsol.files import atomic_folder, exists, is_folder, require_folder
+from wsol.reading import read_bytes
 
 _BLOCK = 512
 _NAME = "images-{:06d}.tar"
@@ -99,15 +101,11 @@ def _groups(folder: Path, names: list[str], shard_bytes: int) -> Iterator[list[s
 
 
 def _add(tar: tarfile.TarFile, folder: Path, name: str) -> None:
+    # All of it first, so that what the disk of the shards says is not said of the image.
+    data = read_bytes(folder / name, "an image to pack")
     member = tarfile.TarInfo(name)
-    try:
-        with (folder / name).open("rb") as image:
-            member.size = os.fstat(image.fileno()).st_size
-            tar.addfile(member, image)
-    except OSError as error:
-        raise InputError(
-            f"{folder / name}: cannot be packed ({error.strerror or error})."
-        ) from error
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
 
 
 @contextmanager

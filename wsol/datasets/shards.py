@@ -4,6 +4,12 @@ which the Hugging Face hub stores images (`image`, a struct of bytes and path).
 An index of a shard says where each image is, from the headers of a tar file or the column of names
 of a Parquet file; pixels are read later, by whichever process needs them, which keeps the shard
 open: images that are asked for in a shard's order are read in one go from front to back.
+
+tarfile and Arrow read the formats. The `webdataset` library gives a shard's members as a stream,
+which does not say where an image is, so that annotations could ask for it, and a run go on after
+an interruption; and it opens addresses and commands given in place of files, and its decoders
+unpickle members by their suffix. Here a member is bytes at a place in a regular file; nothing is
+extracted.
 """
 
 import gzip

@@ -30,7 +30,7 @@ class AlsoAt:
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
         one = np.zeros(1)
-        searched = protocol.rules.searches
+        searched = not protocol.asks_for_one_box
         self._every = {
             name: BoxAccuracy(one, protocol.iou)
             for name in protocol.policies

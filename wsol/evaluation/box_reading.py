@@ -8,23 +8,17 @@ A COCO results file is a JSON list of `{"image_id", "category_id", "bbox": [x, y
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsol.datasets.base import ROUNDING, Dataset
 from wsol.errors import InputError
+from wsol.evaluation.box_corners import BoxCorners, BoxPixels
 from wsol.evaluation.box_writing import HEADER
 from wsol.evaluation.naming import ClassNames, ImageNames
 from wsol.reading import number, quoted, read_json, read_rows
-
-BoxCorners = Literal["inclusive", "exclusive"]
-"""Whether the far corner of a box is its last pixel, or one beyond it."""
-BoxPixels = Literal["photograph", "fractions", "grid"]
-"""What boxes are counted in: pixels of the photograph, fractions of its sides, or the pixels of the
-convention's own grid, with that convention's corners."""
-BOX_CORNERS, BOX_PIXELS = get_args(BoxCorners), get_args(BoxPixels)
 
 _WHAT = "boxes: CSV with the header image_id,x0,y0,x1,y1[,score[,class]], or COCO results JSON"
 
@@ -71,7 +65,8 @@ class GivenBoxes:
             place = int(outside.argmax())
             raise InputError(
                 f"{self.where[place]}: the box {_told(self.boxes[place])} lies outside its image "
-                f"of {size[0]}x{size[1]} pixels; see --box-pixels and --box-corners."
+                f"of {size[0]}x{size[1]} pixels; see --box-pixels and --box-corners, or write "
+                "fractions where the photographs are copies of another size."
             )
         inside: NDArray[np.float64] = edges - np.array([0, 0, 1, 1])
         return inside
@@ -98,12 +93,18 @@ def is_box_file(path: Path) -> bool:
 
 
 def read_boxes(
-    path: Path, dataset: Dataset, corners: BoxCorners, *, skip_bad: bool = False
+    path: Path,
+    dataset: Dataset,
+    corners: BoxCorners,
+    *,
+    with_classes: bool = True,
+    skip_bad: bool = False,
 ) -> BoxFile:
     """The boxes of a file.
 
     Args:
         corners: of a CSV file; COCO's are exclusive.
+        with_classes: take the classes that the file names; otherwise boxes are of none.
         skip_bad: list images that the data set has not, instead of refusing them.
 
     Raises:
@@ -130,7 +131,13 @@ def read_boxes(
             extra.append((row.image, row.where))
             continue
         _require_box(row, corners)
-        label = None if row.name is None else classes.label(row.name, row.where)
+        label = None
+        if row.name is not None and with_classes:
+            try:
+                label = classes.label(row.name, row.where)
+            except InputError as error:
+                told = f"{error} --no-box-classes takes the boxes without their classes."
+                raise InputError(told) from error
         found.setdefault(image_id, []).append((row, label))
     of = {image_id: _gathered(image_id, items) for image_id, items in found.items()}
     return BoxFile(path, of, extra, corners)

@@ -2,7 +2,8 @@
 
 - COCO: a results file, a JSON list of `{"image_id", "category_id", "bbox": [x, y, width, height],
   "score"}` with continuous edges: a box over the single pixel 3, 5 is 3, 5, 1, 1.
-- CSV: the header `image_id,x0,y0,x1,y1,score[,class]`, corners that are both pixels of the box.
+- CSV: the header `image_id,x0,y0,x1,y1,score[,class]`, corners that are both pixels of the box;
+  or the outer edges as fractions of the photograph's sides.
 - VOC: an XML file an image, whose corners are both pixels of the box, counted from 1.
 """
 
@@ -60,8 +61,9 @@ def write_coco(found: Iterable[FoundBoxes], place: Path) -> None:
     write_text(place, f"[\n{text}\n]\n" if lines else "[]\n")
 
 
-def write_csv(found: Iterable[FoundBoxes], place: Path) -> None:
-    """Write CSV with inclusive corners; the class by its key, else by its position."""
+def write_csv(found: Iterable[FoundBoxes], place: Path, *, fractions: bool = False) -> None:
+    """Write CSV with inclusive corners, or with edges as `fractions` of the photograph's sides; the
+    class by its key, else by its position."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     items = list(found)
@@ -69,10 +71,18 @@ def write_csv(found: Iterable[FoundBoxes], place: Path) -> None:
     writer.writerow(HEADER if classes else HEADER[:6])
     for item in items:
         named = [item.label if item.key is None else item.key] if classes else []
-        for box, score in zip(item.boxes, item.scores, strict=True):
-            corners = [_plain(value) for value in box.tolist()]
+        boxes, digits = item.boxes, 3
+        if fractions:
+            boxes, digits = (boxes + np.array([0, 0, 1, 1])) / np.tile(item.size, 2), 9
+        for box, score in zip(boxes, item.scores, strict=True):
+            corners = [_plain(value, digits) for value in box.tolist()]
             writer.writerow([item.image_id, *corners, _plain(float(score), 6), *named])
     write_text(place, stream.getvalue())
+
+
+def write_fractions(found: Iterable[FoundBoxes], place: Path) -> None:
+    """`write_csv` with fractions."""
+    write_csv(found, place, fractions=True)
 
 
 def write_voc(found: Iterable[FoundBoxes], place: Path) -> None:
@@ -109,6 +119,7 @@ def _plain(value: float, digits: int = 3) -> str:
 WRITERS: dict[str, Callable[[Iterable[FoundBoxes], Path], None]] = {
     "coco": write_coco,
     "csv": write_csv,
+    "fractions": write_fractions,
     "voc": write_voc,
 }
-"""What writes each format: a file, of `voc` a folder."""
+"""What writes each format: a file, of `voc` a folder; `fractions` are CSV, too."""

@@ -5,6 +5,7 @@ The definition is that of the convention `exact`: pixels that reach a share of t
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,6 +23,7 @@ from wsol.errors import InputError
 from wsol.evaluation.box_writing import FoundBoxes
 from wsol.evaluation.judging import share_of, to_grid, validate_map
 from wsol.maps.files import ScoreMaps
+from wsol.maps.normalize import is_constant
 
 GRID = (224, 224)
 """(width, height) of a network's maps, on which the published protocol compares boxes."""
@@ -33,9 +35,12 @@ def boxes_of_map(
     """The boxes of a map's components at a threshold, in no order; (n, 4) inclusive corners on it.
 
     Args:
-        score_map: (H, W) finite, not negative. One that is zero everywhere has no box.
+        score_map: (H, W) finite, not negative. A constant one, which says nothing about where the
+            object is, has no box.
         threshold: in units of the map's maximum, or a policy of `wsol.maps.automatic`.
     """
+    if is_constant(score_map):
+        return np.empty((0, 4), np.int32)
     levels = exact_levels(score_map, np.array([share_of(score_map, threshold)]))
     if contours == "largest":
         return largest_box_at(levels, 0, "exact")
@@ -80,6 +85,8 @@ def boxes_of_maps(
     images: Path | None,
     threshold: float | str,
     contours: Contours = "largest",
+    *,
+    at_least_grid: bool = False,
 ) -> Iterator[FoundBoxes]:
     """The boxes of every map under a path, in the order of names.
 
@@ -88,6 +95,7 @@ def boxes_of_maps(
         images: the folder of the photographs, each named as its map is, with or without a suffix:
             boxes are in their pixels, and maps below 224x224 are upsampled to that first, as in an
             evaluation. None: boxes are in pixels of the maps.
+        at_least_grid: upsample small maps also without photographs.
 
     Raises:
         InputError: naming a map that is none, or one whose photograph is missing.
@@ -112,8 +120,10 @@ def boxes_of_maps(
                 )
             image_id = photographs[name]
             size = image_size(Path(images or "", image_id), upright=True)
-            if min(width, height) < min(GRID):  # so that boxes are not made of a network's cells
-                score_map = to_grid(score_map, GRID)
+        elif at_least_grid:
+            size = GRID
+        if size != (width, height) and min(width, height) < min(GRID):
+            score_map = to_grid(score_map, GRID)  # so that boxes are not made of a network's cells
         yield found_in(image_id, score_map, size, threshold, contours)
 
 
@@ -136,7 +146,7 @@ def photographs_below(folder: Path) -> dict[str, str]:
         ]
     if not found:
         raise InputError(f"{folder}: has no photographs in it.")
-    names = {name: name for name in found}
-    for name in found:
-        names.setdefault(str(PurePosixPath(name).with_suffix("")), name)
-    return names
+    stems = [str(PurePosixPath(name).with_suffix("")) for name in found]
+    shared = Counter(stems)
+    plain = {stem: name for stem, name in zip(stems, found, strict=True) if shared[stem] == 1}
+    return plain | {name: name for name in found}

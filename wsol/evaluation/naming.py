@@ -1,6 +1,7 @@
 """Images and classes as files of predictions and boxes name them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from wsol.datasets.base import Dataset
@@ -67,11 +68,11 @@ class ClassNames:
         self._count = len(dataset.classes)
         self._name = dataset.name
         self._of_key = {key: label for label, key in enumerate(dataset.classes)}
-        twice = {name for name in dataset.class_names if dataset.class_names.count(name) > 1}
+        counts = Counter(dataset.class_names)
         self._of_name = {
             name: label
             for label, name in enumerate(dataset.class_names)
-            if name not in twice and name not in self._of_key
+            if counts[name] == 1 and name not in self._of_key
         }
         # Where keys are numbers of another kind, a number cannot be told from a position.
         self._by_position = not any(

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from wsol.errors import InputError
+from wsol.evaluation.box_corners import BoxCorners, BoxPixels
 from wsol.evaluation.protocol import Protocol
 from wsol.maps.methods.catalog import check_name
 from wsol.options import Options, Place, Precision, ResizeMode
@@ -114,16 +115,40 @@ class EvaluationOptions(Options):
 
 
 class ScoreOptions(Options):
-    """How to evaluate score maps that were computed elsewhere."""
+    """How to evaluate score maps or boxes that were computed elsewhere."""
 
     protocol: Protocol = Protocol()
+    predictions: Place | None = Field(
+        default=None,
+        description="What a classifier said, for Top-1 and Top-5 Loc: CSV with the header "
+        "image_id,c1,...,c5[,s1,...,s5], or another run's .outcomes.parquet.",
+    )
+    map_classes: Place | None = Field(
+        default=None,
+        description="CSV image_id,c1,...,cn: of which classes the n maps of an image are, where "
+        "its array has the shape (n, height, width).",
+    )
+    box_corners: BoxCorners = Field(
+        default="inclusive",
+        description="Of boxes in CSV: whether x1, y1 is the last pixel, or one beyond it.",
+    )
+    box_pixels: BoxPixels = Field(
+        default="photograph",
+        description="What boxes count in: pixels of the photograph, fractions of its sides (to the "
+        "outer edges), or the pixels and corners of the convention's grid.",
+    )
     threads: int | None = Field(
         default=None,
         ge=1,
         description="Threads that read maps and turn them into boxes; default: all cores.",
     )
+    box_classes: bool = Field(
+        default=True,
+        description="Whether boxes are of the classes that their file names; without, each stands "
+        "for its image's label, as those of a network of other classes.",
+    )
     skip_bad: bool = Field(
-        default=False, description="Leave bad, missing and extra maps out, list them."
+        default=False, description="Leave bad, missing and extra maps or boxes out, list them."
     )
     curves: bool = Field(
         default=False, description="Keep the correct count at every threshold in the record."
@@ -133,7 +158,7 @@ class ScoreOptions(Options):
         description="Write every image's outcome beside the record, as .outcomes.parquet.",
     )
     name: str | None = Field(
-        default=None, description="What to call the maps; default: their folder."
+        default=None, description="What to call the maps or boxes; default: their folder or file."
     )
     parameters: int | None = Field(
         default=None, ge=0, description="Of the network behind the maps, for tables."

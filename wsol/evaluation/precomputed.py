@@ -1,17 +1,18 @@
-"""Evaluates score maps that were computed elsewhere."""
+"""Evaluates score maps or boxes that were computed elsewhere."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from wsol.datasets.base import Dataset, Sample
 from wsol.datasets.settling import NoBoxLeftError, settle
 from wsol.errors import InputError
+from wsol.evaluation.box_reading import is_box_file
 from wsol.evaluation.evaluator import Evaluator
-from wsol.evaluation.judging import Outcome, judge, prepare_map
+from wsol.evaluation.given import Given
+from wsol.evaluation.given_boxes import BoxesGiven
+from wsol.evaluation.given_maps import MapsGiven
 from wsol.evaluation.lifecycle import (
     Judged,
     Place,
@@ -22,11 +23,10 @@ from wsol.evaluation.lifecycle import (
     require_images,
 )
 from wsol.evaluation.options import ScoreOptions
-from wsol.evaluation.provenance import environment, mask_files, photograph_file
-from wsol.evaluation.rows import outcome_row
+from wsol.evaluation.predictions import Predictions, read_predictions
+from wsol.evaluation.provenance import environment
 from wsol.evaluation.settings import box_settings, data_settings, require_usable
 from wsol.evaluation.shares import Share
-from wsol.maps.files import ScoreMaps
 from wsol.pipeline import Pipeline, usable_cores
 from wsol.processes import ALONE, Processes
 from wsol.records.record import ResultRecord, SkippedImage
@@ -44,7 +44,8 @@ def score(
     advance: Callable[[int], None] = ignore_progress,
     processes: Processes = ALONE,
 ) -> ResultRecord:
-    """Evaluate the score maps under `path`, in any layout of `wsol.maps.files`.
+    """Evaluate the score maps under `path`, in any layout of `wsol.maps.files`, or its boxes, in
+    one of `wsol.evaluation.box_reading`.
 
     Args:
         dataset: the annotations that the maps belong to.
@@ -54,7 +55,8 @@ def score(
         processes: that share the images, each of which calls this and gets the record.
 
     Raises:
-        InputError: for a missing, extra or bad map (unless `skip_bad`), naming its file.
+        InputError: for a missing, extra or bad map or box (unless `skip_bad`), naming its file;
+            for predictions that are missing or bad.
     """
     options = options or ScoreOptions()
     (record,) = score_each(
@@ -79,7 +81,7 @@ def score_each(
     advance: Callable[[int], None] = ignore_progress,
     processes: Processes = ALONE,
 ) -> list[ResultRecord]:
-    """Evaluate score maps under several conventions at once, see `score`; each map is read once.
+    """Evaluate maps or boxes under several conventions at once, see `score`; each is read once.
 
     Args:
         each: options with one convention each, and otherwise the same.
@@ -90,31 +92,45 @@ def score_each(
     """
     options, part = each[0], evaluated or dataset
     require_images(part)
-    _require_sense(each)
-    maps = ScoreMaps(path, (sample.image_id for sample in dataset.samples))
-    left_out = _account_for_maps(maps, part, options.skip_bad)
-    evaluators = [Evaluator(part, own.protocol, options.name or "these maps") for own in each]
+    are_boxes = is_box_file(path)
+    _require_sense(each, one_frame=not are_boxes)
+    given: Given = (BoxesGiven if are_boxes else MapsGiven)(Path(path), dataset, options)
+    left_out = given.account_for(part, options.skip_bad)
+    gone = {item.image_id for item in left_out}
+    predictions = None
+    if options.predictions is not None:
+        predictions = read_predictions(options.predictions, dataset, skip_bad=options.skip_bad)
+        wanted = [s.image_id for s in part.samples if s.image_id not in gone]
+        if options.skip_bad:
+            unsaid = [image_id for image_id in wanted if image_id not in predictions.of]
+            left_out += [SkippedImage(image_id=name, reason="no prediction") for name in unsaid]
+            gone |= set(unsaid)
+        else:
+            predictions.require(wanted)
     require_usable(each)
-    all_settings = [_settings(evaluator, Path(path), options) for evaluator in evaluators]
+    name = options.name or f"these {given.what}s"
+    evaluators = [Evaluator(part, given.protocol(own.protocol), name) for own in each]
+    all_settings = [_settings(evaluator, given, options) for evaluator in evaluators]
     runs = [
         Run(
             evaluator,
             settings,
             place,
-            files=_files(maps, part),
+            files=_files(given, part, options),
             per_image=options.per_image,
             save_every=options.save_every,
             processes=processes,
         )
         for evaluator, settings, place in zip(evaluators, all_settings, places, strict=True)
     ]
-    judging = _MapJudging(maps, evaluators, {item.image_id for item in left_out}, options)
+    judging = _GivenJudging(given, evaluators, gone, predictions, options)
     skipped = left_out + add_all(runs, judging, advance)
 
     def made(run: Run, settings: dict[str, Any]) -> ResultRecord:
         evaluator = run.evaluator
         if evaluator.num_images == 0:
-            raise InputError(f"{path}: every map was skipped; first: {skipped[0].reason}")
+            raise InputError(f"{path}: every {given.what} was skipped; first: {skipped[0].reason}")
+        metrics, notes = given.finished(evaluator.compute())
         record = ResultRecord(
             model=options.name or Path(path).resolve().stem,
             parameters=options.parameters,
@@ -122,12 +138,12 @@ def score_each(
             split=dataset.split,
             num_images=evaluator.num_images,
             cam_method="precomputed",
-            metrics=evaluator.compute(),
+            metrics=metrics,
             settings=settings,
             environment=environment("cpu"),
             timing=run.timing(),
             skipped=sorted(skipped, key=lambda item: item.image_id),
-            notes=[*part.notes, *evaluator.notes()],
+            notes=[*part.notes, *evaluator.notes(), *notes],
             curves=evaluator.curves() if options.curves and evaluator.box_judge is None else None,
             plugin_metrics=evaluator.plugin_metrics() or None,
         )
@@ -139,49 +155,53 @@ def score_each(
     )
 
 
-def _require_sense(each: Sequence[ScoreOptions]) -> None:
-    """Refuse conventions whose maps cannot be the same, and views without a network."""
+def _require_sense(each: Sequence[ScoreOptions], *, one_frame: bool) -> None:
+    """Refuse conventions whose maps cannot be the same, and views without a network.
+
+    Args:
+        one_frame: maps have only one; boxes come onto any.
+    """
     first, *others = (options.protocol for options in each)
     if first.views is not None:
         raise InputError("--views: is what a network classifies, and there is none; leave it out.")
     for other in others:
-        if other.frame_view != first.frame_view:
+        if one_frame and other.frame_view != first.frame_view:
             raise InputError(
                 f"convention: maps of {first.rules.name} lie on the {_FRAMES[first.frame_view]}, "
                 f"those of {other.rules.name} on the {_FRAMES[other.frame_view]}; score them apart."
             )
 
 
-def _settings(evaluator: Evaluator, path: Path, options: ScoreOptions) -> dict[str, Any]:
+def _settings(evaluator: Evaluator, given: Given, options: ScoreOptions) -> dict[str, Any]:
     """Everything that decides the numbers under one convention, in JSON values."""
-    settings = evaluator.protocol.settings() | data_settings(evaluator.dataset)
-    settings |= {"score_maps": path.resolve().name, "skip_bad_images": options.skip_bad}
+    settings = evaluator.protocol.settings()
     if evaluator.box_judge is not None:
         settings |= box_settings(evaluator.box_judge)
-    return settings
+    settings = given.told(settings) | data_settings(evaluator.dataset) | given.settings
+    if options.predictions is not None:
+        settings["predictions"] = options.predictions.name
+    return settings | {"skip_bad_images": options.skip_bad}
 
 
-def _files(maps: ScoreMaps, part: Dataset) -> Iterator[tuple[str, Path]]:
-    """Everything that is read: the maps, the masks that they are compared with, and photographs
-    that say which size boxes are in."""
-    yield from maps.files
-    for sample in part.samples:
-        yield from mask_files(sample)
-        if sample.size is None:
-            yield from photograph_file(sample)
+def _files(given: Given, part: Dataset, options: ScoreOptions) -> Iterator[tuple[str, Path]]:
+    yield from given.files(part)
+    if options.predictions is not None:
+        yield "predictions", options.predictions
 
 
-class _MapJudging:
-    """Reads maps and compares them, on threads."""
+class _GivenJudging:
+    """Reads what is given for each image and compares it, on threads."""
 
     def __init__(
         self,
-        maps: ScoreMaps,
+        given: Given,
         evaluators: Sequence[Evaluator],
         left_out: set[str],
+        predictions: Predictions | None,
         options: ScoreOptions,
     ) -> None:
-        self._maps = maps
+        self._given = given
+        self._predictions = predictions
         self._evaluators = evaluators
         self._dataset = evaluators[0].dataset
         self._left_out = left_out
@@ -208,48 +228,17 @@ class _MapJudging:
             settled = settle(
                 sample, exif=dataset.exif, skip_bad_annotations=dataset.skip_bad_annotations
             )
-            score_map = self._maps.read(sample.image_id)
-            return tuple(
-                replace(self._outcome(evaluator, score_map, settled.sample),
-                        findings=settled.findings)
+            read = self._given.read(settled.sample)
+            said = None
+            if self._predictions is not None:
+                said = self._predictions.of[sample.image_id]
+            per_image = self._options.per_image
+            outcomes = [
+                self._given.outcome(evaluator, read, settled.sample, said, per_image)
                 for evaluator in self._evaluators
-            )  # fmt: skip
+            ]
+            return tuple(replace(outcome, findings=settled.findings) for outcome in outcomes)
         except InputError as error:
             if not (self._options.skip_bad or isinstance(error, NoBoxLeftError)):
                 raise
             return SkippedImage(image_id=sample.image_id, reason=str(error))
-
-    def _outcome(self, evaluator: Evaluator, score_map: NDArray[Any], sample: Sample) -> Outcome:
-        """The outcome of one image under one convention."""
-        judging, protocol, where = evaluator.box_judge, evaluator.protocol, self._maps.where
-        if judging is not None:
-            return judging.judge_map(score_map, sample, where=where)
-        prepared = prepare_map(score_map, sample.image_id, protocol, where)
-        outcome = judge(prepared, sample, protocol)
-        if not self._options.per_image:
-            return outcome
-        return replace(outcome, row=outcome_row(prepared, outcome, sample, self._dataset, protocol))
-
-
-def _account_for_maps(maps: ScoreMaps, part: Dataset, skip_bad: bool) -> list[SkippedImage]:
-    """Refuse missing and extra maps before any work is done, or list them."""
-    wanted = {sample.image_id for sample in part.samples}
-    missing = [image_id for image_id in maps.missing if image_id in wanted]
-    if not skip_bad:
-        if missing:
-            raise InputError(
-                f"{maps.where(missing[0])}: no score map for {missing[0]} "
-                f"({len(missing)} of {len(wanted)} images have none); "
-                "write them, or leave them out with --skip-bad."
-            )
-        if maps.extra:
-            raise InputError(
-                f"{maps.path}: the score map {maps.extra[0]!r} belongs to no image of the data "
-                f"set ({len(maps.extra)} such maps); "
-                "remove them, choose the right split, or pass over them with --skip-bad."
-            )
-        return []
-    listed = [SkippedImage(image_id=name, reason="no score map") for name in missing]
-    return listed + [
-        SkippedImage(image_id=name, reason="a score map without annotation") for name in maps.extra
-    ]

@@ -16,7 +16,7 @@ from wsol.evaluation.conventions import (
     grid_text,
     thresholds_told,
 )
-from wsol.maps.automatic import POLICIES
+from wsol.maps.policies import POLICIES
 from wsol.options import Options, one_of
 from wsol.reading import number
 
@@ -45,14 +45,17 @@ def parsed_threshold(value: Any) -> float | str:
         try:
             value = number(value)
         except ValueError:
-            return one_of(value, POLICIES)
+            try:
+                return one_of(value, POLICIES)
+            except ValueError as error:
+                raise ValueError(str(error).replace("be ", "be a number or ", 1)) from error
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"should be from 0 to 1, or one of {', '.join(POLICIES)}, not {value!r}")
     return float(value)
 
 
 Threshold = Annotated[float | str, BeforeValidator(parsed_threshold)]
-"""In units that the convention has, or one of `wsol.maps.automatic.POLICIES`, by which each map
+"""In units that the convention has, or one of `wsol.maps.policies.POLICIES`, by which each map
 chooses its own."""
 
 
@@ -101,7 +104,7 @@ class Protocol(Options):
             has tight boxes, `>=` thresholds on the unquantized map and ground truth that is scaled
             without truncation.
         threshold: of GT-known, Top-1 and Top-5 Loc: a number, or one of
-            `wsol.maps.automatic.POLICIES`, by which each map chooses its own and no box has a part
+            `wsol.maps.policies.POLICIES`, by which each map chooses its own and no box has a part
             in it; None takes the convention's own.
         also_at: further thresholds to report accuracies at beside those: policies, and `best`, the
             threshold of MaxBoxAcc, for Top-1 and Top-5 Loc.
@@ -196,14 +199,15 @@ class Protocol(Options):
 
     @model_validator(mode="after")
     def _has_what_best_needs(self) -> "Protocol":
-        rules = {name: _rules(name, self._replaced_parts) for name in self.convention}
-        without = [name for name in rules if not rules[name].searches]
+        without = [
+            name for name in self.convention if not _rules(name, self._replaced_parts).searches
+        ]
         if BEST in self.also_at and without:
             raise ValueError(
                 f"also_at: best is of a search over all thresholds, which {without[0]} has not; "
                 "use choe2020 or exact"
             )
-        if BEST in self.also_at and self.contours == "all":
+        if self.contours == "all":
             raise ValueError("also_at: best is of the largest component; use contours both")
         return self
 
@@ -323,7 +327,7 @@ class Protocol(Options):
         if self.asks_for_one_box:
             policy.clear()
             also = {"also_at": list(self.also_at)} if self.also_at else {}
-            return settings | {"convention_parts": self.rules.parts()} | also | views
+            return settings | {"convention_parts": self.rules.parts()} | views | also
         fixed = self.fixed_threshold
         policy["gt_known_loc"] = threshold_told(fixed)
         return settings | {
@@ -334,8 +338,8 @@ class Protocol(Options):
             "contours": self.contours,
             "grid": list(self.map_grid),
             **({"metrics": list(self.metric)} if self.metric else {}),
-            **({} if self.rules.name in UNCHANGED else {"convention_parts": self.rules.parts()}),
             **({"also_at": list(self.also_at)} if self.also_at else {}),
+            **({} if self.rules.name in UNCHANGED else {"convention_parts": self.rules.parts()}),
             **views,
         }
 

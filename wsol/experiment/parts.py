@@ -31,11 +31,15 @@ class DataPart(DataOptions):
 
 
 class SelectPart(Options):
-    """The set to choose checkpoint and thresholds on; measured after every `every` epochs."""
+    """The set to choose checkpoint and thresholds on; measured after every `every` epochs.
+
+    `pseudo_boxes` says that its boxes are machine-made, as records then do.
+    """
 
     data: DataPart
     metric: str = "max_box_acc_v2"
     every: int = Field(default=1, ge=1)
+    pseudo_boxes: bool = False
 
 
 class RecipePart(Recipe):

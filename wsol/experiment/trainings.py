@@ -127,7 +127,7 @@ def _selection(select: SelectPart, experiment: Experiment) -> Selection:
         workers=experiment.options.workers,
         device=experiment.options.device,
     )
-    return Selection(select.data.whole(), options, select.metric, select.every)
+    return Selection(select.data.whole(), options, select.metric, select.every, select.pseudo_boxes)
 
 
 def _with_maps_of(selection: Selection, experiment: Experiment, model: ModelPart) -> Selection:

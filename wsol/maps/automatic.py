@@ -5,11 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-POLICIES = ("otsu", "li", "yen", "triangle", "isodata", "mean")
-"""Otsu 1979; Li and Tam 1998 (minimum cross entropy); Yen et al. 1995; Zack et al. 1977 (triangle);
-Ridler and Calvard 1978 (isodata); the mean of all pixels."""
-
-
 _RESOLVED = 1e-5
 """Spread in relation to the values, below which a histogram of 256 bins has no edges to tell."""
 
@@ -19,7 +14,7 @@ def automatic_threshold(score_map: NDArray[Any], policy: str) -> float:
 
     Args:
         score_map: (H, W) finite floating values, or uint8, which stands for its 255th part.
-        policy: one of `POLICIES`.
+        policy: one of `wsol.maps.policies.POLICIES`.
 
     Returns:
         A value from the map's minimum to its maximum; of a constant map, which nothing can be

@@ -1,8 +1,6 @@
 """Networks by name."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,6 @@ from torch import Tensor
 
 from wsol.datasets.classes import imagenet_classes
 from wsol.errors import InputError
-from wsol.maps.head import find_head
 from wsol.models.builders import (
     build,
     build_trained,
@@ -27,23 +24,9 @@ from wsol.models.state_dicts import fit_names, num_classes_of
 from wsol.models.torchvision_weights import assumed, identify, preprocessing_of, rescale_input
 
 __all__ = [
-    "ModelRow", "build_classifier", "list_models", "load_classifier", "model_names",
-    "pretrained_tensors", "tensors_to_start_from",
+    "build_classifier", "load_classifier", "model_names", "pretrained_tensors",
+    "tensors_to_start_from",
 ]  # fmt: skip
-
-_PROBE_SIDE = 224
-_INCEPTION_SIDE = 299
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRow:
-    """What `wsol models` says about one name."""
-
-    name: str
-    parameters: int
-    cam: bool
-    pretrained: bool
-    reason: str | None
 
 
 def load_classifier(
@@ -108,32 +91,6 @@ def build_classifier(
     network, default = build(spec, num_classes, arguments or {})
     name = _name(spec, arguments or {})
     return Classifier(name, network, classes, preprocessing or default)
-
-
-def list_models(names: list[str], advance: Callable[[], None] = lambda: None) -> list[ModelRow]:
-    """Parameters of each name, and whether class activation maps apply.
-
-    Networks are built on the meta device, which is quick, and looked at with random numbers.
-    """
-    rows = []
-    for name in names:
-        network = skeleton(name, None, {})
-        classifier_parameters = sum(
-            parameter.numel()
-            for key, parameter in network.named_parameters()
-            if not key.startswith(("aux1.", "aux2.", "AuxLogits."))
-        )
-        side = _INCEPTION_SIDE if name == "inception_v3" else _PROBE_SIDE
-        try:
-            find_head(network.eval(), torch.empty(2, 3, side, side, device="meta"), name)
-            reason = None
-        except InputError as error:
-            told = str(error).removeprefix(f"{name}: ")
-            reason = told.split(", so class activation maps")[0]
-        pretrained = name != "vgg16_gap"
-        rows.append(ModelRow(name, classifier_parameters, reason is None, pretrained, reason))
-        advance()
-    return rows
 
 
 def _name(spec: str, arguments: dict[str, Any]) -> str:

@@ -17,10 +17,10 @@ ORDER = "order.json"
 """Beside record files: their names in the order of the command or experiment that made them."""
 
 
-_Percentage = Annotated[float, Field(ge=0, le=100 + 1e-6)]  # a sum may be off by its last digit
-_Count = Annotated[int, Field(ge=0)]
-_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_Threshold = Annotated[float, Field(ge=0, le=1)]
+Percentage = Annotated[float, Field(ge=0, le=100 + 1e-6)]  # a sum may be off by its last digit
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Threshold = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
@@ -40,31 +40,31 @@ class Metrics(_Part):
     ...), or `best`, the threshold of MaxBoxAcc, and then by the names of the fields here.
     """
 
-    top1_cls: _Percentage | None = None
-    top5_cls: _Percentage | None = None
-    top1_loc: _Percentage | None = None
-    top5_loc: _Percentage | None = None
-    gt_known_loc: _Percentage | None = None
-    top1_loc_class_mean: _Percentage | None = None
-    top5_loc_class_mean: _Percentage | None = None
-    gt_known_loc_class_mean: _Percentage | None = None
-    max_box_acc: _Percentage | None = None
-    max_box_acc_v2: _Percentage | None = None
-    max_box_acc_chosen: _Percentage | None = None
-    max_box_acc_v2_chosen: _Percentage | None = None
-    box_acc: dict[str, _Percentage] | None = None
-    best_threshold: dict[str, _Threshold] | None = None
-    box_acc_largest: dict[str, _Percentage] | None = None
-    best_threshold_largest: dict[str, _Threshold] | None = None
-    loc_at: dict[str, dict[str, _Percentage]] | None = None
-    pxap: _Percentage | None = None
-    coco_ap: _Percentage | None = None
-    coco_ap50: _Percentage | None = None
-    coco_ar: _Percentage | None = None
+    top1_cls: Percentage | None = None
+    top5_cls: Percentage | None = None
+    top1_loc: Percentage | None = None
+    top5_loc: Percentage | None = None
+    gt_known_loc: Percentage | None = None
+    top1_loc_class_mean: Percentage | None = None
+    top5_loc_class_mean: Percentage | None = None
+    gt_known_loc_class_mean: Percentage | None = None
+    max_box_acc: Percentage | None = None
+    max_box_acc_v2: Percentage | None = None
+    max_box_acc_chosen: Percentage | None = None
+    max_box_acc_v2_chosen: Percentage | None = None
+    box_acc: dict[str, Percentage] | None = None
+    best_threshold: dict[str, Threshold] | None = None
+    box_acc_largest: dict[str, Percentage] | None = None
+    best_threshold_largest: dict[str, Threshold] | None = None
+    loc_at: dict[str, dict[str, Percentage]] | None = None
+    pxap: Percentage | None = None
+    coco_ap: Percentage | None = None
+    coco_ap50: Percentage | None = None
+    coco_ar: Percentage | None = None
 
     # Those of `wsol.metrics.catalog` that were asked for, each under its name.
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, _Percentage] = Field(init=False)
+    __pydantic_extra__: dict[str, Percentage] = Field(init=False)
 
     @classmethod
     def single_numbers(cls) -> list[str]:
@@ -75,10 +75,10 @@ class Metrics(_Part):
 class Timing(_Part):
     """Seconds. The parts overlap where they run beside each other; `total` is the wall clock."""
 
-    data: _Seconds
-    forward: _Seconds
-    localization: _Seconds
-    total: _Seconds
+    data: Seconds
+    forward: Seconds
+    localization: Seconds
+    total: Seconds
 
 
 class Cost(_Part):
@@ -90,9 +90,9 @@ class Cost(_Part):
     `latency_device` where it was asked for.
     """
 
-    flops: _Count
-    map_size: tuple[_Count, _Count]
-    latency_ms: _Seconds | None = None
+    flops: Count
+    map_size: tuple[Count, Count]
+    latency_ms: Seconds | None = None
     latency_device: str | None = None
 
 
@@ -111,9 +111,9 @@ class Environment(_Part):
 class Curves(_Part):
     """Correct images at every threshold; counts, so that curves of shards add up."""
 
-    thresholds: list[_Threshold]
-    largest: dict[str, list[_Count]] | None = None
-    all: dict[str, list[_Count]] | None = None
+    thresholds: list[Threshold]
+    largest: dict[str, list[Count]] | None = None
+    all: dict[str, list[Count]] | None = None
 
     @model_validator(mode="after")
     def _one_a_threshold(self) -> "Curves":
@@ -154,10 +154,10 @@ class ResultRecord(_Part):
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     model: str
-    parameters: _Count | None
+    parameters: Count | None
     dataset: str
     split: str
-    num_images: _Count
+    num_images: Count
     cam_method: str
     metrics: Metrics
     settings: dict[str, Any]
@@ -166,9 +166,9 @@ class ResultRecord(_Part):
     skipped: list[SkippedImage] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     cost: Cost | None = None
-    intervals: dict[str, tuple[_Percentage, _Percentage]] | None = None
+    intervals: dict[str, tuple[Percentage, Percentage]] | None = None
     curves: Curves | None = None
-    plugin_metrics: dict[str, _Percentage] | None = None
+    plugin_metrics: dict[str, Percentage] | None = None
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, serialize_by_alias=True)
 

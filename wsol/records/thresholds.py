@@ -39,16 +39,22 @@ def read_thresholds(path: Path) -> dict[str, ChosenThresholds]:
         chosen = record.chosen
         if chosen is None:
             raise InputError(f"{path}: nothing was chosen in this run; train with --select-data.")
-        where = f"{chosen.dataset} {chosen.split} ({chosen.num_images} images)"
+        where = _where(chosen.dataset, chosen.split, chosen.num_images, chosen.pseudo_boxes)
         found = ChosenThresholds(where, chosen.thresholds, chosen.thresholds_largest)
         return _with_any([(chosen.weights_fingerprint, found)], path)
     pairs = []
     for evaluated in read_records(path):
-        where = f"{evaluated.dataset} {evaluated.split} ({evaluated.num_images} images)"
+        is_pseudo = bool(evaluated.settings.get("pseudo_boxes"))
+        where = _where(evaluated.dataset, evaluated.split, evaluated.num_images, is_pseudo)
         metrics = evaluated.metrics
         found = ChosenThresholds(where, metrics.best_threshold, metrics.best_threshold_largest)
         pairs.append((identity(evaluated.settings), found))
     return _with_any(pairs, path)
+
+
+def _where(dataset: str, split: str, images: int, pseudo_boxes: bool) -> str:
+    boxes = ", machine-made boxes" if pseudo_boxes else ""
+    return f"{dataset} {split} ({images} images{boxes})"
 
 
 def identity(settings: dict[str, Any]) -> str:

@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wsol.errors import InputError
 from wsol.files import write_text
 from wsol.reading import read_json
-from wsol.records.record import Environment
+from wsol.records.record import Count, Environment, Percentage, Seconds, Threshold
 
 TRAINING_SCHEMA = "wsol.training/1"
 
@@ -24,10 +24,10 @@ class Epoch(_Part):
     `selection` is the selection metric after the epoch, where it was measured.
     """
 
-    epoch: int = Field(description="from 1")
-    loss: float
-    accuracy: float
-    seconds: float
+    epoch: Annotated[int, Field(ge=1, description="from 1")]
+    loss: Annotated[float, Field(allow_inf_nan=False)]
+    accuracy: Percentage
+    seconds: Seconds
     selection: float | None = None
 
 
@@ -35,18 +35,20 @@ class Chosen(_Part):
     """What was chosen on another split than the one to report on.
 
     `thresholds` and `thresholds_largest` map an IoU level ("0.5") to the threshold with the best
-    accuracy there, for all components and for the largest one.
+    accuracy there, for all components and for the largest one. `pseudo_boxes` says that the boxes
+    it was chosen on were machine-made.
     """
 
     dataset: str
     split: str
-    num_images: int
+    num_images: Count
     metric: str
-    value: float
+    value: Percentage
     weights_fingerprint: str
-    epoch: int = Field(description="whose checkpoint is best.pt, from 1")
-    thresholds: dict[str, float] | None = None
-    thresholds_largest: dict[str, float] | None = None
+    epoch: Annotated[int, Field(ge=1, description="whose checkpoint is best.pt, from 1")]
+    thresholds: dict[str, Threshold] | None = None
+    thresholds_largest: dict[str, Threshold] | None = None
+    pseudo_boxes: bool = False
 
 
 class TrainingRecord(_Part):
@@ -57,11 +59,11 @@ class TrainingRecord(_Part):
 
     schema_: str = Field(default=TRAINING_SCHEMA, alias="schema")
     model: str
-    parameters: int
+    parameters: Count
     method: str
     dataset: str
     split: str
-    num_images: int
+    num_images: Count
     settings: dict[str, Any]
     epochs: list[Epoch] = Field(default_factory=list)
     finished: bool = False

@@ -214,7 +214,12 @@ def _method(record: ResultRecord) -> str | None:
     trained = record.settings.get("training_method")
     made = [] if trained in (None, "cam") and record.cam_method != "cam" else [trained or "cam"]
     made += [] if record.cam_method == "cam" else [record.cam_method]
-    return ", ".join(_METHODS.get(str(name), str(name)) for name in made)
+    return ", ".join(method_heading(str(name)) for name in made)
+
+
+def method_heading(name: str) -> str:
+    """How the field writes a method's name; names that are not known stay as they are."""
+    return _METHODS.get(name, name)
 
 
 def _seeds(record: ResultRecord) -> int | None:

@@ -146,6 +146,12 @@ _BESIDE_POINT: tuple[Place, ...] = (
     ((-6, -14), "right", "top"),
     ((0, 18), "center", "bottom"),
     ((0, -18), "center", "top"),
+    ((6, 24), "left", "bottom"),
+    ((6, -24), "left", "top"),
+    ((-6, 24), "right", "bottom"),
+    ((-6, -24), "right", "top"),
+    ((0, 30), "center", "bottom"),
+    ((0, -30), "center", "top"),
 )
 _ON_LINE: tuple[Place, ...] = (
     ((-2, 2), "right", "bottom"),

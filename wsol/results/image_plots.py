@@ -286,12 +286,19 @@ def size_figure(sources: Sequence[Source], metric: str | None = None) -> Figure:
         axes.margins(x=0.08)
         axes.set_ylim(0, 100)
         axes.grid(axis="x", visible=False)
-        heading = columns_of(frame([source.record for source in sources]))[metric].heading
-        axes.set_ylabel(f"{heading.replace('@', 'Localized at IoU ').replace(' largest', '')} (%)")
+        axes.set_ylabel(f"{_group_heading(sources, metric)} (%)")
         axes.set_xlabel("Share of the photograph that the largest true box covers")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center",
                       ncols=min(3, len(sources)), fontsize=7.5)  # fmt: skip
     return figure
+
+
+def _group_heading(sources: Sequence[Source], metric: str) -> str:
+    """What a metric of `break_down` is called."""
+    kind, _, level = metric.rpartition("_")
+    if kind in ("box_acc", "box_acc_largest"):
+        return f"Localized at IoU {level}"
+    return columns_of(frame([source.record for source in sources]))[metric].heading
 
 
 def _with_interval(percent: float, images: int) -> tuple[float, float, float]:

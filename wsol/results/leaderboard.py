@@ -12,7 +12,14 @@ from typing import Any
 from wsol.files import plain, write_text
 from wsol.records.record import ResultRecord
 from wsol.results.cells import rounded
-from wsol.results.columns import HEADLINE, Column, columns_of, frame, metric_columns
+from wsol.results.columns import (
+    HEADLINE,
+    Column,
+    columns_of,
+    frame,
+    method_heading,
+    metric_columns,
+)
 from wsol.results.escaping import printable
 from wsol.results.published import Published, convention_of, published_numbers
 from wsol.results.repeats import Run, runs_of
@@ -102,6 +109,7 @@ def write_leaderboard(
             for lines in _published_lines(numbers)
             if _told(lines[0].images) == name
         ]
+    rows = _best_first(rows)
     pages = out / "runs"
     shutil.rmtree(pages, ignore_errors=True)
     for source, slug in zip(sources, slugs, strict=True):
@@ -111,21 +119,29 @@ def write_leaderboard(
     return path
 
 
+def _best_first(rows: Sequence[_Row]) -> list[_Row]:
+    """Rows of each set by the headline metrics, the best first; those without any of them last."""
+
+    def key(row: _Row) -> list[float]:
+        return [row.data["group"], *(-row.values.get(name, -1.0) for name in HEADLINE)]
+
+    return sorted(rows, key=key)
+
+
 def _page(
     rows: Sequence[_Row],
     sets: Sequence[str],
     records: Sequence[ResultRecord],
     options: LeaderboardOptions,
 ) -> str:
-    found = metric_columns(records)
-    headings = {name: column.heading for name, column in found.items()}
-    known = columns_of(frame(records)) if records else {}
-    metrics = [n for n in (*HEADLINE, *headings) if any(n in row.values for row in rows)]
-    metrics = list(dict.fromkeys(metrics))
+    known = columns_of(frame(records))
+    filled = {name for row in rows for name in row.values}
+    named = dict.fromkeys((*HEADLINE, *metric_columns(records), *known))
+    metrics = [name for name in named if name in filled]
     columns = [
         Column("model", "Model", is_text=True),
-        *(known.get(name) or Column(name, name, "high") for name in metrics),
-        Column("parameters", "Params (M)", "low"),
+        *(known[name] for name in metrics),
+        Column("parameters", "Params (M)", "low", digits=2),
         Column("method", "Method", is_text=True),
         Column("convention", "Convention", is_text=True),
         Column("threshold", "Threshold", is_text=True),
@@ -151,15 +167,22 @@ def _page(
         [f"report/{name}.js" for name in _SCRIPTS],
         data,
         title=options.title,
-        sets=[
-            (name, [(n, row) for n, row in enumerate(rows) if row.data["group"] == group])
-            for group, name in enumerate(sets)
-        ],
-        columns=columns,
+        sets=[_set_table(name, group, rows, columns) for group, name in enumerate(sets)],
         brief=("model", "parameters", "method", "convention", "status", *HEADLINE),
         status=STATUS,
         sources=_cited(),
     )
+
+
+def _set_table(
+    name: str, group: int, rows: Sequence[_Row], columns: Sequence[Column]
+) -> tuple[str, list[Column], str | None, list[tuple[int, _Row]]]:
+    """A set's name, the columns that it has numbers for, the one that orders it, and its rows."""
+    own = [(number, row) for number, row in enumerate(rows) if row.data["group"] == group]
+    metrics = {metric for _, row in own for metric in row.values}
+    shown = [column for column in columns if not column.is_metric or column.name in metrics]
+    first = next((column.name for column in shown if column.name in HEADLINE), None)
+    return name, shown, first, own
 
 
 def _record_row(run: Run, members: Sequence[Source], group: int, slug: str) -> _Row:
@@ -193,13 +216,14 @@ _FAMILIES = {
 
 def _published_row(lines: Sequence[Published], group: int) -> _Row:
     first = lines[0]
-    values = {
-        number.metric.removesuffix("_error"): float(
-            number.value_as(number.metric.removesuffix("_error")) or 0.0
-        )
-        for number in lines
-    }
-    name = f"{first.model}, {first.method}" if first.method != "cam" else first.model
+    values: dict[str, float] = {}
+    for number in lines:
+        metric = number.metric.removesuffix("_error")
+        value = number.value_as(metric)
+        if value is not None:
+            values[metric] = value
+    method = method_heading(first.method)
+    name = first.model if first.method == "cam" else f"{first.model}, {method}"
     data = {
         "name": printable(name),
         "group": group,
@@ -211,7 +235,7 @@ def _published_row(lines: Sequence[Published], group: int) -> _Row:
     }
     cells = {
         "model": first.model,
-        "method": first.method,
+        "method": method,
         "convention": first.convention or "not stated",
         "threshold": "; ".join(dict.fromkeys(number.definition for number in lines)),
         "parameters": "–",
@@ -226,7 +250,12 @@ def _published_lines(numbers: Sequence[Published]) -> list[list[Published]]:
     for number in numbers:
         key = (number.images, number.model, number.method, number.source.key, number.convention)
         lines.setdefault(key, []).append(number)
-    return [own for own in lines.values() if any(not number.is_classification for number in own)]
+    localized = set(HEADLINE)
+    return [
+        own
+        for own in lines.values()
+        if localized & {number.metric.removesuffix("_error") for number in own}
+    ]
 
 
 def _image_sets(records: Sequence[ResultRecord], numbers: Sequence[Published]) -> list[str]:

@@ -162,8 +162,14 @@ def _metric(records: Sequence[ResultRecord], name: str | None) -> tuple[str, Col
     """
     found = metric_columns(records)
     data = frame(records)
-    every = {key: column for key, column in columns_of(data).items() if column.is_metric}
-    found |= {key: column for key, column in every.items() if key in data and key not in found}
+    found |= {
+        key: column
+        for key, column in columns_of(data).items()
+        if column.is_metric
+        and key in data
+        and key not in found
+        and any(value is not None for value in column_values(data, key))
+    }
     if name is None and found:
         name = next(iter(found))
     if name not in found:

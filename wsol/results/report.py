@@ -114,6 +114,7 @@ def write_report(
         "levels": _levels(models),
         "classes": gallery.classes,
         "images": gallery.images,
+        "photographs": options.photographs,
         # The answers of all models to one image stand beside each other.
         "examples": sorted(gallery.examples, key=lambda example: example["image"]),
         "colours": to_base64(colour_table()),
@@ -133,6 +134,8 @@ def write_report(
         brief=_BRIEF,
         sources=sources,
         images=len(gallery.images),
+        photographs=options.photographs,
+        several=len(runs) > 1,
         classes=any(model["classes"] for model in models),
     )
     write_text(path, page)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from rich.markup import escape
 from rich.table import Table
 
 from wsol.records.record import ResultRecord
@@ -50,7 +51,7 @@ def thresholds_table(record: ResultRecord) -> Table:
     rows = threshold_rows(record)
     names = [name for name in _HEADINGS if any(values.get(name) is not None for _, values in rows)]
     table = Table(box=None, header_style="bold", pad_edge=False, title_justify="left")
-    table.title = f"{record.model}: what the threshold knew"
+    table.title = escape(f"{record.model}, {record.settings.get('convention')}, by threshold:")
     table.add_column("Threshold")
     for name in names:
         table.add_column(_HEADINGS[name], justify="right")

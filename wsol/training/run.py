@@ -26,6 +26,7 @@ from wsol.files import exists
 from wsol.models.checkpoint import read_torch_file, save_checkpoint, write_torch_file
 from wsol.models.device import usable_device
 from wsol.processes import Processes
+from wsol.reading import reading
 from wsol.records.training import (
     Chosen,
     Epoch,
@@ -227,11 +228,14 @@ class TrainingRun:
             self._require_new()
             return
         saved = _read_state(path)
-        self._require_same(path, json.loads(saved["settings"]))
-        self._training.load_state(saved["training"])
-        self._record.epochs = [Epoch(**epoch) for epoch in json.loads(saved["epochs"])]
-        chosen = json.loads(saved["chosen"])
-        self._record.chosen = None if chosen is None else Chosen(**chosen)
+        with reading(path, "the state of a training run of this version", "name another folder"):
+            settings = dict(json.loads(saved["settings"]))
+            self._record.epochs = [Epoch(**epoch) for epoch in json.loads(saved["epochs"])]
+            chosen = json.loads(saved["chosen"])
+            self._record.chosen = None if chosen is None else Chosen(**chosen)
+        self._require_same(path, settings)
+        with reading(path, "the state of this training run", "name another folder"):
+            self._training.load_state(saved["training"])
 
     def _require_same(self, path: Path, then: dict[str, Any]) -> None:
         now = self._record.settings

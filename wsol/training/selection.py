@@ -24,12 +24,14 @@ class Selection:
         options: of the evaluation.
         metric: a field of `Metrics` that is one number; the checkpoint with the highest is best.
         every: epochs between two measurements; the last epoch is always measured.
+        pseudo_boxes: the set's boxes are machine-made (Murtaza et al., WACV 2025).
     """
 
     dataset: Dataset
     options: EvaluationOptions
     metric: str = "max_box_acc_v2"
     every: int = 1
+    pseudo_boxes: bool = False
 
     def __post_init__(self) -> None:
         if self.metric not in selection_metrics():
@@ -88,6 +90,7 @@ class Selection:
             epoch=epoch,
             thresholds=metrics.best_threshold,
             thresholds_largest=metrics.best_threshold_largest,
+            pseudo_boxes=self.pseudo_boxes,
         )
 
     def settings(self) -> dict[str, Any]:
@@ -95,8 +98,10 @@ class Selection:
         maps = {} if self.options.map_method == "cam" else {
             "method": self.options.map_method, "layer": self.options.layer
         }  # fmt: skip
+        made = {"pseudo_boxes": True} if self.pseudo_boxes else {}
         return (
             maps
+            | made
             | {
                 "dataset": self.dataset.name,
                 "split": self.dataset.split,

@@ -84,8 +84,8 @@ function pictureOf(image, example, side) {
   const picture = make("span", { class: "picture" });
   picture.style.aspectRatio = `${width} / ${height}`;
   picture.classList.add(width >= height ? "landscape" : "portrait");
-  if (image.source) {
-    picture.append(make("img", { src: image.source, alt: "", draggable: "false" }));
+  if (image.source) picture.append(make("img", { src: image.source, alt: "", draggable: "false" }));
+  if (image.source || !data.photographs) {
     const map = make("canvas", { "aria-hidden": "true" });
     paint(map, example, side);
     picture.append(map);

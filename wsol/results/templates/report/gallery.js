@@ -15,9 +15,10 @@ const CHUNK = 48;
 let list = [], limit = CHUNK;
 const figures = new Map();
 
+const modelsOf = image => chosenModels().filter(number => answers.get(image).has(number));
+const figureKey = image => `${image}:${modelsOf(image).join(",")}`;
 function figureOf(image) {
-  const chosen = chosenModels().filter(number => answers.get(image).has(number));
-  const key = `${image}:${chosen.join(",")}`;
+  const chosen = modelsOf(image), key = figureKey(image);
   if (figures.has(key)) return figures.get(key);
   const told = data.images[image], name = data.classes[told.class];
   const figure = make("figure", { "data-image": image });
@@ -85,14 +86,17 @@ function matching() {
   return { found: found.map(one => one.number), correct, judged, candidates };
 }
 let announced = 0, resort = 0, summary = null;
-function showList() {
-  const items = list.slice(0, limit).map(figureOf);
-  const nodes = items.map(item => item.figure);
-  const same = nodes.length === gallery.children.length && nodes.every((node, i) => node === gallery.children[i]);
-  if (!same) {
-    for (const node of [...gallery.children]) if (!nodes.includes(node)) { watcher.unobserve(node); node.item.visible = false; }
-    gallery.replaceChildren(...nodes);
-    nodes.forEach(node => watcher.observe(node));
+function showList(settled = true) {
+  // While the slider moves no figure is made: that would take longer than a frame.
+  const items = list.slice(0, limit).filter(image => settled || figures.has(figureKey(image))).map(figureOf);
+  const nodes = items.map(item => item.figure), wanted = new Set(nodes);
+  for (const node of [...gallery.children]) {
+    if (!wanted.has(node)) { watcher.unobserve(node); node.item.visible = false; node.remove(); }
+  }
+  let at = gallery.firstElementChild;
+  for (const node of nodes) {
+    if (node === at) at = at.nextElementSibling;
+    else { gallery.insertBefore(node, at); watcher.observe(node); }
   }
   for (const item of items) if (item.visible && item.parts) renewItem(item);
   byId("nothing").hidden = list.length > 0;
@@ -102,14 +106,16 @@ function showList() {
 function refresh(settled = true) {
   summary = matching();
   const keepOrder = !settled && (state.order === "worst" || state.order === "best");
+  if (!settled && (keepOrder || state.outcome)) {
+    clearTimeout(resort);
+    resort = setTimeout(() => refresh(), 350);
+  }
   if (keepOrder) {
     const fits = new Set(summary.found), kept = list.filter(number => fits.has(number));
     const known = new Set(kept);
     list = [...kept, ...summary.found.filter(number => !known.has(number))];
-    clearTimeout(resort);
-    resort = setTimeout(() => refresh(), 350);
   } else list = summary.found;
-  showList();
+  showList(settled);
   tellCount();
 }
 function tellCount() {
