@@ -11,7 +11,6 @@ import torch
 
 import wsol
 from wsol.datasets.shapes import generate_shapes
-from wsol.maps.baselines import center_map
 from wsol.models.registry import load_classifier
 
 
