@@ -254,6 +254,62 @@ def test_sat_takes_ten_crops_on_cub_and_one_on_ilsvrc(classifier, photographs):
         assert settings["convention"] == f"sat (views {other})"
 
 
+def test_the_threshold_is_of_the_architecture_and_not_of_the_name(classifier, photographs):
+    class ResNet(Corners):
+        """As a user's own builder names it."""
+
+    plain = classifier.preprocessing
+    own = Classifier("mine", ResNet().eval(), None, plain)
+    own.name = "an inception of mine"
+    options = EvaluationOptions(
+        protocol=Protocol(convention="bas", views="center"), device="cpu", workers=0
+    )
+    assert evaluate(own, photographs["ILSVRC"], options).settings["thresholds"] == [0.45]
+    with pytest.raises(InputError, match="states no threshold for corners Corners on ILSVRC"):
+        evaluate(classifier, photographs["ILSVRC"], options)
+
+
+@pytest.mark.parametrize("convention", list(PRESETS))
+def test_raw_maps(convention):
+    """Any finite map is one where the convention normalizes all maps, or none."""
+    rng = np.random.default_rng(0)
+    raw = rng.normal(3, 9, (7, 7))
+    data = Dataset("ILSVRC", "val", [sample_of((90, 60), [9, 9, 50, 50])], ("a",), ("a",))
+    evaluator = Evaluator(data, Protocol(convention=convention, threshold=0.2, threshold_step=0.5))
+    if convention in ("choe2020", "exact"):
+        with pytest.raises(InputError, match="expected 0 to 1"):
+            evaluator.update(raw, "a.jpg")
+        return
+    evaluator.update(raw, "a.jpg")
+    scaled = Evaluator(data, evaluator.protocol)
+    # Of zhou2016 a share of the maximum, which scaling keeps; elsewhere shifting as well.
+    scaled.update(raw / 2 if convention == "zhou2016" else (raw - 1) / 2, "a.jpg")
+    assert evaluator.compute() == scaled.compute()
+    with pytest.raises(InputError, match="NaN"):
+        Evaluator(data, evaluator.protocol).update(np.full((7, 7), np.nan), "a.jpg")
+
+
+def test_class_means_of_every_convention():
+    """By hand: class a one of two right, class b one of one."""
+    box = [[56.0, 56, 167, 167]]
+    samples = [
+        Sample(f"{i}.jpg", None, label, np.array(box), (224, 224))
+        for i, label in enumerate([0, 0, 1])
+    ]
+    data = Dataset("ILSVRC", "val", samples, ("a", "b", "c"), ("a", "b", "c"))
+    right, wrong = np.zeros((224, 224), np.float32), np.zeros((224, 224), np.float32)
+    right[56:168, 56:168] = 1
+    wrong[:20, :20] = 1
+    for name in ("choe2020", "exact", "danet", "zhou2016"):
+        evaluator = Evaluator(data, Protocol(convention=name, threshold=0.5, threshold_step=0.5))
+        for sample, score_map in zip(samples, (right, wrong, right), strict=True):
+            evaluator.update(score_map, sample.image_id)
+        metrics = evaluator.compute()
+        assert metrics.gt_known_loc == pytest.approx(200 / 3)
+        assert metrics.gt_known_loc_class_mean == 75
+        assert metrics.top1_loc_class_mean is None
+
+
 def test_maps_alone_have_no_view(photographs, tmp_path):
     asked = ScoreOptions(protocol=Protocol(views="center"))
     with pytest.raises(InputError, match="--views: is what a network classifies"):

@@ -196,9 +196,8 @@ class Evaluator:
         asked = self._counts[: self._asked]
         best_counts = max(asked, key=lambda counts: counts.localized)
         own = {name: v for name, v in self._means.compute().items() if not is_plugin(name)}
-        metrics = Metrics.model_validate(own | best_counts.compute())
+        metrics = Metrics.model_validate(own | best_counts.compute() | best_counts.class_means())
         if self.box_judge is not None:
-            metrics = metrics.model_copy(update=best_counts.class_means())
             chosen = self.box_judge.thresholds[self._counts.index(best_counts)]
             if self._asked > 1 and not isinstance(chosen, str):
                 metrics.best_threshold_largest = {"0.5": chosen}

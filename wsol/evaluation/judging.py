@@ -100,8 +100,12 @@ class Outcome:
     is_dim: bool = False
 
 
-def validate_map(score_map: NDArray[Any]) -> NDArray[Any]:
+def validate_map(score_map: NDArray[Any], *, bounded: bool = True) -> NDArray[Any]:
     """Return a finished score map if it is one: 2-D, uint8 or floating, finite, within [0, 1].
+
+    Args:
+        bounded: otherwise any finite values are taken, by a convention that normalizes all maps
+            itself or is defined on maps as they are.
 
     Raises:
         ValueError: one clause that says what is wrong; the caller knows the map's name.
@@ -115,7 +119,7 @@ def validate_map(score_map: NDArray[Any]) -> NDArray[Any]:
     low, high = float(score_map.min()), float(score_map.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError("contains NaN or infinite values")
-    if low < 0 or high > 1:
+    if bounded and (low < 0 or high > 1):
         raise ValueError(
             f"has values from {low:g} to {high:g}; expected 0 to 1 "
             "(subtract the minimum, then divide by the maximum)"

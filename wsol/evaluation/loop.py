@@ -112,7 +112,7 @@ def evaluate_each(
     options = each[0]
     if options.save_scoremaps is not None and len(each) > 1:
         raise InputError("--save-scoremaps takes one convention at a time.")
-    network = model if isinstance(model, str) else model.name
+    network = model if isinstance(model, str) else model.backbone
     evaluators = [Evaluator(dataset, own.protocol, network) for own in each]
     require_usable(each)
     all_settings = [run_settings(model, dataset, own, weights) for own in each]

@@ -170,7 +170,8 @@ class BoxJudge:
             InputError: naming the map, when it is not one.
         """
         try:
-            valid = validate_map(score_map)
+            bounded = self.convention.normalization == "if-resized"
+            valid = validate_map(score_map, bounded=bounded)
         except ValueError as error:
             raise InputError(f"{where(sample.image_id)}: {error}.") from error
         known = size_of(sample, size)

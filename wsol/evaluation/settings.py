@@ -121,7 +121,7 @@ def run_settings(
     settings = protocol.settings() | data_settings(dataset)
     settings |= {"skip_bad_images": options.skip_bad_images}
     if protocol.asks_for_one_box:
-        name = model if isinstance(model, str) else model.name
+        name = model if isinstance(model, str) else model.backbone
         asked = protocol.asked_thresholds(dataset.name, name)
         judging = BoxJudge(protocol.rules, asked, dataset.name)
         settings |= box_settings(judging)

@@ -59,6 +59,8 @@ class Classifier:
 
     Attributes:
         name: as a record calls it.
+        backbone: what tells the architecture: the name that it was built by and the network's
+            class, whatever it is called afterwards.
         network: from (B, 3, H, W) normalized images to (B, C) logits.
         classes: C class keys in the order of the logits (WordNet ids for ImageNet), or None if
             nobody said; then a data set's labels are taken as indices of logits.
@@ -87,6 +89,7 @@ class Classifier:
             if getattr(network, auxiliary, None) is not None:
                 setattr(network, auxiliary, None)
         self.name = name
+        self.backbone = f"{name} {type(network).__name__}"
         with suppress(NotImplementedError):  # exported networks are in evaluation mode for good
             network.eval()
         self.network = network

@@ -35,7 +35,7 @@ class Metrics(_Part):
     (its "0.5" is MaxBoxAcc). `best_threshold` and `best_threshold_largest` say where.
     `max_box_acc_chosen` and `max_box_acc_v2_chosen` are the same accuracies at thresholds that
     were chosen on another split, as `threshold_policy` in the settings says. `..._class_mean` are
-    means over classes of their accuracies, which some conventions print. `loc_at` has accuracies
+    means over classes of their accuracies, as PSOL and BAS print them. `loc_at` has accuracies
     at further thresholds: by the policy by which each map chose its own without boxes (`otsu`,
     ...), or `best`, the threshold of MaxBoxAcc, and then by the names of the fields here.
     """

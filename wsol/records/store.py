@@ -23,6 +23,7 @@ from wsol.records.outcomes import OUTCOMES_SUFFIX
 from wsol.records.record import ResultRecord, read_records
 
 _PRECOMPUTED = "precomputed"
+_LATER = ("top1_loc_class_mean", "top5_loc_class_mean", "gt_known_loc_class_mean")
 
 
 def default_store() -> Path:
@@ -50,7 +51,9 @@ def run_key_of(record: ResultRecord) -> str:
     """
     settings = record.settings
     if record.cam_method == _PRECOMPUTED:
-        settings = settings | {"metrics": record.metrics.model_dump(mode="json")}
+        # Older records have no means over classes, which follow from the same images.
+        numbers = record.metrics.model_dump(mode="json") | dict.fromkeys(_LATER)
+        settings = settings | {"metrics": numbers}
     return run_key(record.model, record.parameters, record.dataset, record.split, settings)
 
 
