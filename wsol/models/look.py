@@ -83,8 +83,8 @@ def _last_weights(watched: Watched, network: nn.Module, classes: int) -> set[str
     """The parameters that give the logits: those of the last layer with as many outputs."""
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     for step in reversed(watched.steps):
-        held = [tensor for tensor in step.weights or () if tensor is not None]
-        given = [tensor for tensor in held if id(tensor) in names]
+        own = step.weights or ()
+        given = [tensor for tensor in own if tensor is not None and id(tensor) in names]
         if given and len(given[0]) == classes:
             return {names[id(tensor)] for tensor in given}
     return set()
@@ -205,8 +205,8 @@ def _blocks(network: nn.Module, modules: list[str]) -> set[str]:
         kind = (name.rpartition(".")[0], type(network.get_submodule(name)))
         beside.setdefault(kind, []).append(name)
     several = [names for names in beside.values() if len(names) > 1]
-    outermost = min((names[0].count(".") for names in several), default=0)
-    return next((set(names) for names in several if names[0].count(".") == outermost), set())
+    several.sort(key=lambda names: names[0].count("."))
+    return set(several[0]) if several else set()
 
 
 def _shown(
