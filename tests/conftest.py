@@ -15,6 +15,9 @@ from wsol.records.store import Store
 hypothesis.settings.register_profile("wsol", deadline=None)
 hypothesis.settings.load_profile("wsol")
 
+# pytest-xdist gives its workers a terminal of 80 columns; what is printed here goes to no terminal.
+os.environ.pop("COLUMNS", None)
+
 _BESIDE_THE_CHECKOUT = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -121,7 +121,7 @@ def test_tiny_imagenet(tmp_path):
             picture(tmp_path / "train" / wnid / "images" / f"{wnid}_{number}.JPEG")
             lines.append(f"{wnid}_{number}.JPEG\t0\t0\t5\t5\n")
         write(tmp_path / "train" / wnid / f"{wnid}_boxes.txt", "".join(lines))
-    full = read_tiny_imagenet(tmp_path, "train")
+    full = read_tiny_imagenet(tmp_path, split="train")
     for boxes in tmp_path.glob("train/*/*_boxes.txt"):
         boxes.write_text("no box\n")
     weak = open_training_set("tiny-imagenet", tmp_path)
@@ -165,4 +165,4 @@ def test_real_tiny_imagenet(shared_data):
     assert (
         len(weak) == 20_000 and np.bincount([s.label for s in weak.samples]).tolist() == [100] * 200
     )
-    assert pairs(weak) == pairs(read_tiny_imagenet(root, "train"))
+    assert pairs(weak) == pairs(read_tiny_imagenet(root, split="train"))

@@ -285,7 +285,9 @@ def test_the_centre_baseline_of_this_project(shared_data, tmp_path, monkeypatch)
     (result,) = run_tasks(plan(cub), Store(tmp_path / "store"))
     assert f"{result.record.metrics.box_acc['0.5']:.2f}" == "59.60"
     kept = checkout / "results" / "center-baseline" / "records" / "CUB-center.json"
-    assert result.record.metrics == read_records(kept)[0].metrics
+    # Records of before have no means over classes.
+    told = read_records(kept)[0].metrics.model_dump(exclude_none=True)
+    assert told == {name: getattr(result.record.metrics, name) for name in told}
 
 
 def test_a_data_set_of_one_s_own_lies_beside_the_experiment(tmp_path, run_experiment):

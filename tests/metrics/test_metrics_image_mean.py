@@ -131,8 +131,8 @@ def plugin(tmp_path, monkeypatch):
 def test_a_metric_of_ones_own(plugin):
     evaluator = Evaluator(data(2), Protocol(threshold_step=0.5, metric=(plugin("corner"),)))
     evaluator.update(half(1.0), "0.jpg")
-    evaluator.update(half(0.5), "1.jpg")
-    assert evaluator.plugin_metrics() == {plugin("corner"): 75.0}
+    evaluator.update(half(0.75), "1.jpg")
+    assert evaluator.plugin_metrics() == {plugin("corner"): 87.5}
     assert heading(plugin("corner")) == "corner"
     undefined = Evaluator(data(1), Protocol(threshold_step=0.5, metric=(plugin("never"),)))
     undefined.update(half(1.0), "0.jpg")

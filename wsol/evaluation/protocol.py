@@ -207,7 +207,7 @@ class Protocol(Options):
                 f"also_at: best is of a search over all thresholds, which {without[0]} has not; "
                 "use choe2020 or exact"
             )
-        if self.contours == "all":
+        if BEST in self.also_at and self.contours == "all":
             raise ValueError("also_at: best is of the largest component; use contours both")
         return self
 
