@@ -105,6 +105,14 @@ def test_thresholds_are_those_of_the_selection_set(run, tmp_path):
     assert result.record.metrics.max_box_acc_v2_chosen is not None
 
 
+def test_further_thresholds_of_an_evaluation_are_no_other_training(run):
+    text = EXPERIMENT.replace("  cache: true", SELECT)
+    assert states(run(text)) == ["evaluated"] * 3
+    also = text.replace("{threshold_step: 0.1}", "{threshold_step: 0.1, also_at: [li]}")
+    first, *_ = run(also)
+    assert first.state == "evaluated" and "li" in first.record.metrics.loc_at
+
+
 def test_a_dry_run_trains_nothing(run, tmp_path):
     results = run(dry_run=True)
     assert states(results) == ["missing"] * 3

@@ -121,7 +121,7 @@ def _selection(select: SelectPart, experiment: Experiment) -> Selection:
             "there as `data: {..., protocol: {convention: choe2020}}`."
         )
     options = EvaluationOptions(
-        protocol=protocol,
+        protocol=protocol.replaced(also_at=()),  # which choose nothing
         coco=select.metric.startswith("coco"),
         batch_size=experiment.options.batch_size,
         workers=experiment.options.workers,
