@@ -11,12 +11,15 @@ from skimage.measure import regionprops
 
 from wsol.boxes.geometry import exact_ground_truth, protocol_ground_truth
 from wsol.datasets.base import Dataset, Sample
+from wsol.datasets.shapes import generate_shapes, read_shapes
 from wsol.errors import InputError
 from wsol.evaluation.conventions import PRESETS
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.judging import Classification, prepare
+from wsol.evaluation.loop import evaluate
 from wsol.evaluation.network import _largest_box, fixed_foreground
 from wsol.evaluation.one_box import BoxJudge
+from wsol.evaluation.options import EvaluationOptions as Options
 from wsol.evaluation.protocol import Protocol
 from wsol.maps.policies import POLICIES
 from wsol.records.record import Metrics
@@ -221,3 +224,16 @@ def test_what_is_recorded_and_refused():
     ):
         with pytest.raises(InputError, match=message):
             Protocol(**options)
+
+
+@pytest.mark.parametrize("convention", ["choe2020", "exact"])
+def test_the_frame_s_box_is_the_same_at_a_threshold_that_a_map_chooses(tmp_path, convention):
+    generate_shapes(tmp_path, train=0, val=0, test=24, size=48, seed=0)
+    shapes = read_shapes(tmp_path, "test")
+    usual = Options(protocol=Protocol(convention=convention, threshold_step=0.1))
+    also = usual.replaced(protocol=usual.protocol.replaced(threshold="otsu", also_at=("li",)))
+    plain, found = evaluate("full", shapes, usual), evaluate("full", shapes, also)
+    assert plain.metrics.gt_known_loc > 0
+    assert found.metrics.gt_known_loc == plain.metrics.gt_known_loc
+    assert found.metrics.loc_at["li"]["gt_known_loc"] == plain.metrics.gt_known_loc
+    assert found.metrics.max_box_acc_v2 == plain.metrics.max_box_acc_v2

@@ -30,6 +30,7 @@ from wsol.evaluation.lifecycle import (
 )
 from wsol.evaluation.network import NetworkJudging
 from wsol.evaluation.options import EvaluationOptions
+from wsol.evaluation.protocol import Protocol
 from wsol.evaluation.provenance import environment, sample_files
 from wsol.evaluation.rows import outcome_row
 from wsol.evaluation.settings import (
@@ -244,6 +245,13 @@ class _BaselineJudging:
         self.seconds.localization = time.thread_time() - start
 
 
+def _frame(ones: NDArray[Any], protocol: Protocol) -> PreparedMap:
+    """The frame's box, which is the same at any threshold and needs none that a map chooses."""
+    prepared = prepare(ones, protocol.replaced(threshold=None, also_at=()))
+    box = prepared.fixed_boxes
+    return replace(prepared, policy_boxes=tuple((box, box) for _ in protocol.policies))
+
+
 class _Baseline:
     """A baseline under one convention."""
 
@@ -256,7 +264,8 @@ class _Baseline:
         self._boxes: dict[tuple[int, int], NDArray[np.float64]] = {}
         self._prepared: PreparedMap | None = None
         if evaluator.box_judge is None:
-            self._prepared = prepare(self._map, evaluator.protocol)
+            prepared_by = _frame if name == "full" else prepare
+            self._prepared = prepared_by(self._map, evaluator.protocol)
 
     def judged(self, sample: Sample) -> Outcome:
         """The outcome of one image, whose map is saved where that is asked for."""
