@@ -28,10 +28,7 @@ def wsol(place, *arguments, code=0, environment=None):
     and real streams need a process of their own: use `subprocess` there.
     """
     out, err = _Stream(), _Stream()
-    here, path = Path.cwd(), list(sys.path)
-    for module in Path(place).glob("*.py"):  # of another test's folder, by the same name
-        sys.modules.pop(module.stem, None)
-    before = set(sys.modules)
+    here, path, before = Path.cwd(), list(sys.path), set(sys.modules)
     variables = {"COLUMNS": "160", "TERM": "dumb", **(environment or {})}
     found = 0
     try:

@@ -1,19 +1,24 @@
 """`wsol boxes`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from wsol.cli.app import app
-from wsol.cli.options import ThresholdText, threshold_of
+from wsol.cli.looking import DeviceOption, ResizeModeOption, WeightsOption, ready_to_look
+from wsol.cli.options import EmaOption, ThresholdText, threshold_of
 from wsol.cli.output import tell
 from wsol.errors import InputError
-from wsol.options import ResizeMode
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from wsol.evaluation.box_writing import FoundBoxes
+    from wsol.models.classifier import Classifier
+    from wsol.show import Shown
 
 _MAP_FILES = (".npy", ".npz", ".h5", ".hdf5")
 
@@ -43,15 +48,8 @@ def boxes(
         str | None,
         typer.Option("--model", help="What looks at photographs; as `wsol evaluate` takes it."),
     ] = None,
-    weights: Annotated[
-        str, typer.Option("--weights", help="`default`, `none` or a checkpoint.")
-    ] = "default",
-    ema: Annotated[
-        bool,
-        typer.Option(
-            "--ema", help="Averaged weights, where a checkpoint has them beside the raw ones."
-        ),
-    ] = False,
+    weights: WeightsOption = "default",
+    ema: EmaOption = False,
     class_name: Annotated[
         str | None,
         typer.Option(
@@ -72,10 +70,8 @@ def boxes(
         str | None,
         typer.Option("--layer", help="Layer whose output the maps are made of; default: found."),
     ] = None,
-    resize_mode: Annotated[
-        ResizeMode, typer.Option("--resize-mode", help="How a photograph becomes the input.")
-    ] = "squash",
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, ...")] = "auto",
+    resize_mode: ResizeModeOption = "squash",
+    device: DeviceOption = "auto",
     images: Annotated[
         Path | None,
         typer.Option(
@@ -137,12 +133,21 @@ def boxes(
                 f"{sources[0]}: photographs need a network that looks at them; name it with "
                 "--model. (Score maps are .npy, .npz or .h5 files.)"
             )
-        found = list(
-            _looked_at(
-                _photographs(sources), model, weights, ema, class_name, chosen, contours, method,
-                layer, resize_mode, device, skip_bad,
-            )
-        )  # fmt: skip
+        photographs = _photographs(sources)
+        classifier, label = ready_to_look(model, weights, class_name, ema=ema, device=device)
+        from wsol.show import look
+
+        looking = partial(
+            look,
+            classifier,
+            label=label,
+            threshold=chosen,
+            top=1,
+            resize_mode=resize_mode,
+            method=method,
+            layer=layer,
+        )
+        found = list(_looked_at(photographs, classifier, looking, chosen, contours, skip_bad))
     _write(found, "fractions" if fractions else file_format, out)
 
 
@@ -177,35 +182,19 @@ def _photographs(sources: list[Path]) -> list[tuple[str, Path]]:
 
 def _looked_at(
     photographs: list[tuple[str, Path]],
-    model: str,
-    weights: str,
-    ema: bool,
-    class_name: str | None,
+    classifier: "Classifier",
+    looking: "Callable[[Image], Shown]",
     threshold: float | str,
     contours: Literal["largest", "all"],
-    method: str,
-    layer: str | None,
-    resize_mode: ResizeMode,
-    device: str,
     skip_bad: bool,
 ) -> "Iterator[FoundBoxes]":
     """Each photograph's boxes."""
     from dataclasses import replace
 
-    import torch
-
     from wsol.datasets.loading import open_image
     from wsol.evaluation.found_boxes import found_in
-    from wsol.models.device import usable_device
-    from wsol.models.registry import load_classifier
     from wsol.progress import track
-    from wsol.show import find_class, look
 
-    classifier = load_classifier(model, weights, ema=ema)
-    for note in classifier.notes:
-        tell(note)
-    classifier.to(torch.device(usable_device(device)))
-    label = None if class_name is None else find_class(classifier, class_name)
     with track(classifier.name, len(photographs)) as advance:
         for image_id, path in photographs:
             try:
@@ -216,16 +205,7 @@ def _looked_at(
                 tell(f"Left out: {error}")
                 advance(1)
                 continue
-            shown = look(
-                classifier,
-                photograph,
-                label=label,
-                threshold=threshold,
-                top=1,
-                resize_mode=resize_mode,
-                method=method,
-                layer=layer,
-            )
+            shown = looking(photograph)
             found = found_in(
                 image_id,
                 shown.score_map,

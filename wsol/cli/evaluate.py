@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from wsol.cli.app import app
-from wsol.cli.options import JsonOption, OutOption, ResumeOption, StoreOption, takes
+from wsol.cli.options import EmaOption, JsonOption, OutOption, ResumeOption, StoreOption, takes
 from wsol.cli.output import (
     add_to_store,
     clear,
@@ -77,12 +77,7 @@ def evaluate(
             help="What to call the run in records and tables; once a network, in their order.",
         ),
     ] = None,
-    ema: Annotated[
-        bool,
-        typer.Option(
-            "--ema", help="Averaged weights, where a checkpoint has them beside the raw ones."
-        ),
-    ] = False,
+    ema: EmaOption = False,
     json_file: JsonOption = None,
     out: OutOption = None,
     store: StoreOption = None,
@@ -134,34 +129,24 @@ def evaluate(
             options = options.replaced(device=own_device)
         dataset = processes.together(lambda: limited(data.whole(), data.limit))
         selected = processes.together(select.opened)
-        if selected is not None:
-            # Hidden, for these records are of another split; kept for --resume.
-            place = None if folder is None else folder / ".selection"
-            options = with_chosen(
-                options,
-                lambda own: evaluate_models(
-                    requests,
-                    selected,
-                    own,
-                    folder=place,
-                    resume=resume,
-                    track=track if processes.is_first else logged(processes.rank),
-                    tell=tell if processes.is_first else _say_nothing,
-                    processes=processes,
-                ),
-                Path(temporary) / "thresholds.json",
-                pseudo_boxes=select.pseudo_boxes,
-            )
-        records = evaluate_models(
+        run = partial(
+            evaluate_models,
             requests,
-            dataset,
-            options,
-            folder=folder,
             resume=resume,
             track=track if processes.is_first else logged(processes.rank),
             tell=tell if processes.is_first else _say_nothing,
             processes=processes,
         )
+        if selected is not None:
+            # Hidden, for these records are of another split; kept for --resume.
+            place = None if folder is None else folder / ".selection"
+            options = with_chosen(
+                options,
+                lambda own: run(selected, own, folder=place),
+                Path(temporary) / "thresholds.json",
+                pseudo_boxes=select.pseudo_boxes,
+            )
+        records = run(dataset, options, folder=folder)
         if not processes.is_first:
             return
         deliver(records, json_file, out)

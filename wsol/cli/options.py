@@ -38,6 +38,12 @@ ResumeOption = Annotated[
     typer.Option("--resume", help="Go on where an interrupted run of the same command stopped."),
 ]
 
+EmaOption = Annotated[
+    bool,
+    typer.Option(
+        "--ema", help="Averaged weights, where a checkpoint has them beside the raw ones."
+    ),
+]
 ThresholdText = Annotated[
     str,
     typer.Option(

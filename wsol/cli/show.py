@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from wsol.cli.app import app
-from wsol.cli.options import ThresholdText, threshold_of
-from wsol.cli.output import OUTPUT, tell
+from wsol.cli.looking import DeviceOption, ResizeModeOption, WeightsOption, ready_to_look
+from wsol.cli.options import EmaOption, ThresholdText, threshold_of
+from wsol.cli.output import OUTPUT
 from wsol.errors import InputError
-from wsol.options import ResizeMode
 from wsol.results.escaping import printable
 
 if TYPE_CHECKING:
@@ -38,15 +38,8 @@ def show(
     model: Annotated[
         str, typer.Option("--model", help="A model as `wsol evaluate` takes it, no baseline.")
     ],
-    weights: Annotated[
-        str, typer.Option("--weights", help="`default`, `none` or a checkpoint.")
-    ] = "default",
-    ema: Annotated[
-        bool,
-        typer.Option(
-            "--ema", help="Averaged weights, where a checkpoint has them beside the raw ones."
-        ),
-    ] = False,
+    weights: WeightsOption = "default",
+    ema: EmaOption = False,
     class_name: Annotated[
         str | None,
         typer.Option(
@@ -63,10 +56,8 @@ def show(
         str | None,
         typer.Option("--layer", help="Layer whose output the map is made of; default: found."),
     ] = None,
-    resize_mode: Annotated[
-        ResizeMode, typer.Option("--resize-mode", help="How a photograph becomes the input.")
-    ] = "squash",
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, ...")] = "auto",
+    resize_mode: ResizeModeOption = "squash",
+    device: DeviceOption = "auto",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -78,20 +69,12 @@ def show(
 ) -> None:
     """See what a network sees in your own photograph: classes, activation map and box."""
     targets, chosen = _targets(images, out), threshold_of(threshold)
-    import torch
-
     from wsol.datasets.loading import open_image
-    from wsol.models.device import usable_device
-    from wsol.models.registry import load_classifier
     from wsol.results.overlay_picture import write_overlay
-    from wsol.show import find_class, look
+    from wsol.show import look
 
     photographs = [open_image(image, upright=True) for image in images]
-    classifier = load_classifier(model, weights, ema=ema)
-    for note in classifier.notes:
-        tell(note)
-    classifier.to(torch.device(usable_device(device)))
-    label = None if class_name is None else find_class(classifier, class_name)
+    classifier, label = ready_to_look(model, weights, class_name, ema=ema, device=device)
     for image, photograph, target in zip(images, photographs, targets, strict=True):
         shown = look(
             classifier,

@@ -14,10 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsol.datasets.base import Exif, Sample
+from wsol.datasets.base import Dataset, Exif, Sample
 from wsol.datasets.loading import SWAPPING, eight_bits, opened, orientation, turned
 from wsol.datasets.parsing import Problems, as_boxes, clipped
 from wsol.errors import InputError
+
+Look = Literal["if needed", "header", "pixels"]
+"""How closely to look at a photograph, see `settle`."""
 
 
 class Finding(IntFlag):
@@ -76,7 +79,7 @@ def settle(
     *,
     exif: Exif = "auto",
     skip_bad_annotations: bool = False,
-    look: Literal["if needed", "header", "pixels"] = "if needed",
+    look: Look = "if needed",
 ) -> Settled:
     """Compare a sample with its photograph.
 
@@ -107,6 +110,16 @@ def settle(
         sample, more = _within(replace(sample, size=size), size, skip_bad_annotations)
         findings |= more
     return Settled(sample, size, findings, image)
+
+
+def settle_in(dataset: Dataset, sample: Sample, look: Look = "if needed") -> Settled:
+    """`settle` a sample in the way that its data set was opened."""
+    return settle(
+        sample,
+        exif=dataset.exif,
+        skip_bad_annotations=dataset.skip_bad_annotations,
+        look=look,
+    )
 
 
 def _decided(

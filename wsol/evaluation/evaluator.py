@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wsol.boxes.runs import Contours
 from wsol.datasets.base import Dataset
-from wsol.datasets.settling import finding_notes, settle
+from wsol.datasets.settling import finding_notes, settle_in
 from wsol.errors import InputError
 from wsol.evaluation.beside import AlsoAt
 from wsol.evaluation.judging import Classification, Outcome, judge_map
@@ -93,11 +93,7 @@ class Evaluator:
         """
         if image_id not in self._position:
             raise InputError(f"{image_id}: not an image of {self.dataset.name}.")
-        settled = settle(
-            self.dataset.samples[self._position[image_id]],
-            exif=self.dataset.exif,
-            skip_bad_annotations=self.dataset.skip_bad_annotations,
-        )
+        settled = settle_in(self.dataset, self.dataset.samples[self._position[image_id]])
         array = _as_array(score_map, f"the score map of {image_id}")
         if self.box_judge is not None:
             outcome = self.box_judge.judge_map(array, settled.sample, classification=classification)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from wsol.datasets.base import Dataset, Sample
-from wsol.datasets.settling import NoBoxLeftError, settle
+from wsol.datasets.settling import NoBoxLeftError, settle_in
 from wsol.errors import InputError
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.judging import Outcome, PreparedMap, judge, prepare, size_of
@@ -229,11 +229,7 @@ class _BaselineJudging:
         for position in share.positions():
             sample = dataset.samples[position]
             try:
-                settled = settle(
-                    sample,
-                    exif=dataset.exif,
-                    skip_bad_annotations=dataset.skip_bad_annotations,
-                )
+                settled = settle_in(dataset, sample)
                 yield tuple(
                     replace(baseline.judged(settled.sample), findings=settled.findings)
                     for baseline in self._baselines

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from wsol.datasets.base import Dataset, Sample
-from wsol.datasets.settling import Finding, NoBoxLeftError, settle
+from wsol.datasets.settling import Finding, NoBoxLeftError, settle_in
 from wsol.errors import InputError
 from wsol.evaluation.conventions import View
 from wsol.evaluation.options import EvaluationOptions
@@ -82,12 +82,7 @@ class Photographs(TorchDataset["Good | Bad"]):
         dataset = self._dataset
         sample = dataset.samples[index]
         try:
-            settled = settle(
-                sample,
-                exif=dataset.exif,
-                skip_bad_annotations=dataset.skip_bad_annotations,
-                look="pixels",
-            )
+            settled = settle_in(dataset, sample, "pixels")
         except InputError as error:
             return Bad(sample, str(error), isinstance(error, NoBoxLeftError))
         assert settled.image is not None

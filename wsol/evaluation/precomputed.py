@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wsol.datasets.base import Dataset, Sample
-from wsol.datasets.settling import NoBoxLeftError, settle
+from wsol.datasets.settling import NoBoxLeftError, settle_in
 from wsol.errors import InputError
 from wsol.evaluation.box_reading import is_box_file
 from wsol.evaluation.evaluator import Evaluator
@@ -225,9 +225,7 @@ class _GivenJudging:
     def _judge(self, sample: Sample) -> Judged:
         dataset = self._dataset
         try:
-            settled = settle(
-                sample, exif=dataset.exif, skip_bad_annotations=dataset.skip_bad_annotations
-            )
+            settled = settle_in(dataset, sample)
             read = self._given.read(settled.sample)
             said = None
             if self._predictions is not None:

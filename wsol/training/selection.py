@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsol.datasets.base import Dataset
-from wsol.datasets.settling import NoBoxLeftError, settle
+from wsol.datasets.settling import NoBoxLeftError, settle_in
 from wsol.errors import InputError
 from wsol.evaluation.loop import evaluate
 from wsol.evaluation.options import EvaluationOptions
@@ -57,11 +57,7 @@ class Selection:
                 )
             own.add(sample.path.absolute())
             with suppress(NoBoxLeftError):  # such an image is not measured
-                settle(
-                    sample,
-                    exif=self.dataset.exif,
-                    skip_bad_annotations=self.dataset.skip_bad_annotations,
-                )
+                settle_in(self.dataset, sample)
         for sample in training_set.samples:
             if sample.path is not None and sample.path.absolute() in own:
                 raise InputError(f"{sample.path}: is in the selection set and in the training set.")
