@@ -86,7 +86,7 @@ def compare(place, name, run):
 def runs(place, name, *, trained=True):
     """Every record of a comparison without what was measured by the clock, and its rows."""
     found = {}
-    for entry in Store(place / f"store-{name}").entries():
+    for entry in Store(place / f"store-{name}").read()[0]:
         record = json.loads(entry.record.to_json())
         del record["timing"], record["environment"]
         model = record["model"]
@@ -113,7 +113,14 @@ def test_the_tasks_of_a_step_compare_as_one(place, compared):
     assert "Tiny" in told[0][0] and told[1][0] == ""  # the first one prints
     assert "3/3 center on shapes test: evaluated" in told[0][1]
     require_compared_together(place, "step", 2)
-    again = slurm_step(place, 2, "compare", "step.yaml", "--store", "store-step", "--out", "again")
+
+
+@pytest.mark.slow
+def test_and_find_what_is_stored(place, compared):
+    compare(place, "stored", lambda *arguments: wsol(place, *arguments))
+    again = slurm_step(
+        place, 2, "compare", "stored.yaml", "--store", "store-stored", "--out", "again"
+    )
     assert again[0][1].count("is stored") == 3
 
 
@@ -157,6 +164,7 @@ def test_the_tasks_of_a_step_score_as_one(place, maps):
     np.testing.assert_equal(result(place, "s2"), result(place, "s1"))
 
 
+@pytest.mark.slow
 def test_a_bad_map_that_one_task_meets_ends_all_and_is_told_once(place, maps):
     last = open_dataset("shapes", place / "shapes").samples[-1]
     path = place / "maps" / f"{last.image_id}.npy"
@@ -170,6 +178,7 @@ def test_a_bad_map_that_one_task_meets_ends_all_and_is_told_once(place, maps):
     assert not (place / "bad.json").exists()
 
 
+@pytest.mark.slow
 def test_tasks_of_other_settings_are_refused_before_the_work(place):
     step = begin_step(place, 2, *EVALUATE, "--json", "differs.json")
     step[1].kill()
