@@ -108,8 +108,7 @@ def score_each(
         else:
             predictions.require(wanted)
     require_usable(each)
-    name = options.name or f"these {given.what}s"
-    evaluators = [Evaluator(part, given.protocol(own.protocol), name) for own in each]
+    evaluators = [Evaluator(part, given.protocol(own.protocol), options.network) for own in each]
     all_settings = [_settings(evaluator, given, options) for evaluator in evaluators]
     runs = [
         Run(
@@ -144,7 +143,7 @@ def score_each(
             timing=run.timing(),
             skipped=sorted(skipped, key=lambda item: item.image_id),
             notes=[*part.notes, *evaluator.notes(), *notes],
-            curves=evaluator.curves() if options.curves and evaluator.box_judge is None else None,
+            curves=evaluator.curves() if options.curves and evaluator.protocol.searches else None,
             plugin_metrics=evaluator.plugin_metrics() or None,
         )
         run.finish(record)
@@ -180,6 +179,8 @@ def _settings(evaluator: Evaluator, given: Given, options: ScoreOptions) -> dict
     settings = given.told(settings) | data_settings(evaluator.dataset) | given.settings
     if options.predictions is not None:
         settings["predictions"] = options.predictions.name
+    if options.network is not None:
+        settings["network"] = options.network
     return settings | {"skip_bad_images": options.skip_bad}
 
 
