@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from wsol.errors import InputError, ToldElsewhereError
+from wsol.errors import InputError, ProcessEndedError, ToldElsewhereError
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,8 @@ class Processes:
         if self.count > 1:
             import torch.distributed as dist
 
-            dist.all_reduce(values)
+            with _all_there():
+                dist.all_reduce(values)
         return values
 
     def wait(self, meanwhile: Callable[[], None] = lambda: None) -> None:
@@ -57,14 +58,14 @@ class Processes:
             meanwhile: called again and again.
 
         Raises:
-            ToldElsewhereError: when one of them has ended instead.
+            ProcessEndedError: when one of them has ended instead.
         """
         if self.count == 1:
             return
         import torch
         import torch.distributed as dist
 
-        try:
+        with _all_there():
             # Not to sit in the library, where no signal would be heard.
             work = dist.all_reduce(torch.zeros(1), async_op=True)
             assert work is not None
@@ -72,10 +73,6 @@ class Processes:
                 meanwhile()
                 time.sleep(_LOOK)
             work.wait()
-        except RuntimeError as error:
-            raise ToldElsewhereError(
-                f"Another process of this run has ended ({str(error).splitlines()[0]})."
-            ) from error
 
     def gathered(self, value: Value) -> list[Value]:
         """Every process's value, by rank, in every process."""
@@ -85,7 +82,8 @@ class Processes:
 
         self.wait()
         values: list[Any] = [None] * self.count
-        dist.all_gather_object(values, value)
+        with _all_there():
+            dist.all_gather_object(values, value)
         return values
 
     def collected(self, value: Value) -> list[Value]:
@@ -95,7 +93,8 @@ class Processes:
         import torch.distributed as dist
 
         values: list[Any] | None = [None] * self.count if self.is_first else None
-        dist.gather_object(value, values)
+        with _all_there():
+            dist.gather_object(value, values)
         return values or []
 
     def of_first(self, make: Callable[[], Value]) -> Value:
@@ -112,7 +111,8 @@ class Processes:
             except Exception as error:
                 failure, told[1] = error, str(error)
         self.wait()
-        dist.broadcast_object_list(told)
+        with _all_there():
+            dist.broadcast_object_list(told)
         if failure is not None:
             raise failure
         if told[1] is not None:
@@ -177,11 +177,28 @@ class Processes:
     def add(self, name: str, number: int) -> int:
         """Add to a number that all processes share; its sum."""
         assert self._store is not None
-        return int(self._store.add(name, number))
+        with _all_there():
+            return int(self._store.add(name, number))
 
 
 ALONE = Processes()
 """One process that shares its run with no other."""
+
+
+@contextmanager
+def _all_there() -> Iterator[None]:
+    """Make an error of ours of what the library says when another process has ended."""
+    import torch.distributed as dist
+
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if not isinstance(error, dist.DistError) and "gloo" not in text.lower():
+            raise
+        raise ProcessEndedError(
+            f"another process of this run has ended ({text.splitlines()[0]})."
+        ) from error
 
 
 @contextmanager
@@ -223,7 +240,8 @@ def joined(device: str, *, training: bool = False) -> Iterator[tuple[Processes, 
     store, rank, count = next(dist.rendezvous("env://", timeout=_PATIENCE))
     dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=_PATIENCE)
     try:
-        yield Processes(rank, count, dist.PrefixStore("wsol", store)), device
+        with _all_there():
+            yield Processes(rank, count, dist.PrefixStore("wsol", store)), device
     finally:
         dist.destroy_process_group()
         for name in added:

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from wsol.cli.app import app
 from wsol.cli.options import StoreOption
-from wsol.cli.output import OUTPUT
+from wsol.cli.output import OUTPUT, tell_emulated
 from wsol.progress import MESSAGES, logged, print_epoch, track, track_training
 
 if TYPE_CHECKING:
@@ -100,6 +100,9 @@ def compare(
         if not dry_run:
             processes.of_first(partial(require_writable_folder, out))
             processes.of_first(partial(require_writable_folder, Store(store).folder))
+        if processes.is_first:
+            trained = [read.recipe_of(m).precision for m in read.models if m.train is not None]
+            tell_emulated(own_device, read.options.precision, *trained)
         if processes.count > 1:
             read = read.with_options(device=own_device)
         tasks = plan(read, limit=limit, modules=experiment.resolve().parent)

@@ -20,6 +20,7 @@ from wsol.cli.output import (
     resume_hint,
     settle_outcomes,
     tell,
+    tell_emulated,
 )
 from wsol.datasets.options import DataOptions, SelectionOptions
 from wsol.errors import InputError
@@ -125,6 +126,8 @@ def evaluate(
         targets = partial(require_targets, out, json_file, folder, store, options.save_scoremaps)
         beside = outcome_files(json_file, record_names(requests, options))
         processes.of_first(partial(targets, outcomes=beside))
+        if processes.is_first:
+            tell_emulated(own_device, options.precision)
         if processes.count > 1:
             options = options.replaced(device=own_device)
         dataset = processes.together(lambda: limited(data.whole(), data.limit))

@@ -17,6 +17,7 @@ from wsol.files import is_file, is_folder
 from wsol.progress import MESSAGES
 
 if TYPE_CHECKING:
+    from wsol.options import Precision
     from wsol.records.record import ResultRecord
     from wsol.results.cells import Layout
 
@@ -134,6 +135,16 @@ def add_to_store(
 def tell(text: str) -> None:
     """Say something beside the results."""
     MESSAGES.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def tell_emulated(device: str, *precisions: "Precision") -> None:
+    """Say where the device has no arithmetic of a precision that was asked for."""
+    from wsol.models.precision import emulated
+
+    for precision in dict.fromkeys(precisions):
+        sentence = emulated(device, precision)
+        if sentence is not None:
+            tell(f"--precision {precision}: {sentence}")
 
 
 def clear(folder: Path) -> None:

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from wsol.cli.app import app
 from wsol.cli.options import ResumeOption, key_values, takes
-from wsol.cli.output import OUTPUT, resume_hint
+from wsol.cli.output import OUTPUT, resume_hint, tell_emulated
 from wsol.datasets.options import SelectionOptions, TrainingDataOptions
 from wsol.errors import InputError
 from wsol.progress import print_epoch, track_training
@@ -98,6 +98,8 @@ def train(
         recipe = recipe.replaced(weights="default")
     with joined(usable_device(recipe.device), training=True) as (processes, own_device):
         processes.of_first(partial(require_writable_folder, out))
+        if processes.is_first:
+            tell_emulated(own_device, recipe.precision)
         torch.backends.cudnn.benchmark = True  # every batch has the same shape
         recipe = recipe.replaced(device=own_device)
         method = make_method(recipe.wsol_method, **recipe.method_options)

@@ -129,12 +129,13 @@ def evaluate_each(
         )
         for evaluator, settings, place in zip(evaluators, all_settings, places, strict=True)
     ]
-    judging: Judging
-    if isinstance(model, str):
-        judging = _BaselineJudging(model, evaluators, options)
-    else:
-        judging = NetworkJudging(model, evaluators, options)
-    skipped = add_all(runs, judging, advance)
+
+    def prepared() -> Judging:
+        if isinstance(model, str):
+            return _BaselineJudging(model, evaluators, options)
+        return NetworkJudging(model, evaluators, options)
+
+    skipped = add_all(runs, processes.together(prepared), advance)
 
     def finished() -> list[ResultRecord]:
         records, cost = [], model_cost(model, options)
