@@ -202,7 +202,9 @@ def print_records(records: "list[ResultRecord]", json_file: str | None) -> None:
     else:
         OUTPUT.print(terminal_table(records, _layout(records)))
         for record in records:
-            if record.metrics.loc_at or record.metrics.max_box_acc_v2_chosen is not None:
+            metrics = record.metrics
+            chosen = metrics.max_box_acc_chosen, metrics.max_box_acc_v2_chosen
+            if metrics.loc_at or chosen != (None, None):
                 OUTPUT.print(thresholds_table(record))
     for record in records:
         if record.skipped:

@@ -177,7 +177,11 @@ class Run:
             self._saved = SavedProgress(own, identity, save_every)
             if per_image:
                 self._rows = OutcomeFile(
-                    place.outcomes, evaluator.dataset, evaluator.protocol, processes.rank
+                    place.outcomes,
+                    evaluator.dataset,
+                    evaluator.protocol,
+                    processes.rank,
+                    evaluator.candidates,
                 )
         self.done, self.name = processes.of_first(lambda: self._taken_up(identity))
 
@@ -245,7 +249,7 @@ class Run:
         if self._place is None:
             return
         if self._rows is not None:
-            self._rows.join(self.evaluator.evaluated())
+            self._rows.join(self.evaluator.evaluated(), self.evaluator.chosen_candidate)
         else:  # those of an earlier run tell other numbers
             self._place.outcomes.unlink(missing_ok=True)
         write_record(record, self._place.record)

@@ -99,8 +99,7 @@ def score_each(
     given, left_out, predictions = processes.together(opened)
     gone = {item.image_id for item in left_out}
     require_usable(each)
-    name = options.name or f"these {given.what}s"
-    evaluators = [Evaluator(part, given.protocol(own.protocol), name) for own in each]
+    evaluators = [Evaluator(part, given.protocol(own.protocol), options.network) for own in each]
     all_settings = [_settings(evaluator, given, options) for evaluator in evaluators]
     runs = [
         Run(
@@ -135,7 +134,7 @@ def score_each(
             timing=run.timing(),
             skipped=sorted(skipped, key=lambda item: item.image_id),
             notes=[*part.notes, *evaluator.notes(), *notes],
-            curves=evaluator.curves() if options.curves and evaluator.box_judge is None else None,
+            curves=evaluator.curves() if options.curves and evaluator.protocol.searches else None,
             plugin_metrics=evaluator.plugin_metrics() or None,
         )
         run.finish(record)
@@ -191,6 +190,8 @@ def _settings(evaluator: Evaluator, given: Given, options: ScoreOptions) -> dict
     settings = given.told(settings) | data_settings(evaluator.dataset) | given.settings
     if options.predictions is not None:
         settings["predictions"] = options.predictions.name
+    if options.network is not None:
+        settings["network"] = options.network
     return settings | {"skip_bad_images": options.skip_bad}
 
 

@@ -397,6 +397,6 @@ def _is_complete(task: Task, entry: Entry) -> bool:
     timed = record.cost is not None and record.cost.latency_ms is not None
     return (
         (entry.outcomes is not None or not options.per_image)
-        and (record.curves is not None or not options.curves or options.protocol.asks_for_one_box)
+        and (record.curves is not None or not options.curves or not options.protocol.searches)
         and (timed or not options.latency or record.parameters == 0)
     )
