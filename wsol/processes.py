@@ -6,15 +6,20 @@ and ends when one of them has.
 """
 
 import os
-import re
+import secrets
+import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from wsol.errors import InputError, ProcessEndedError, ToldElsewhereError
+from wsol.files import write_text
+from wsol.launchers import of_slurm, of_torchrun
 
 if TYPE_CHECKING:
     import torch
@@ -22,11 +27,11 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-# A batch script and an interactive shell of Slurm run in steps too, whose numbers begin here.
-_FIRST_SPECIAL_STEP = 0xFFFFFFF0
 # One rank may work alone, or have much more to do, while the others wait for it.
 _PATIENCE = timedelta(hours=48)
 _LOOK = 0.05
+_NOTICED = 10.0
+"""Seconds until a file must be seen on all machines that share its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,30 @@ class Processes:
                     "each is a run of its own."
                 )
 
+    def require_shared(self, folder: Path) -> None:
+        """Refuse a folder that not every process sees, before there is something to lose.
+
+        Raises:
+            InputError: naming the machine that does not see it.
+        """
+        if self.count == 1:
+            return
+        token = folder / f".seen-by-all-{self.of_first(lambda: secrets.token_hex(8))}"
+        self.of_first(lambda: write_text(token, "Whether all processes of a run see this."))
+        deadline = time.monotonic() + _NOTICED
+        while not token.exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        seen = self.gathered((token.exists(), socket.gethostname()))
+        if self.is_first:
+            token.unlink(missing_ok=True)
+        blind = [f"process {rank} on {host}" for rank, (sees, host) in enumerate(seen) if not sees]
+        if blind:
+            self.refuse(
+                f"{folder}: is not the same folder for all processes of this run (what process 0 "
+                f"on {seen[0][1]} writes is not seen by {', '.join(blind[:4])}); name one on a "
+                "file system that all machines share."
+            )
+
     def refuse(self, message: str) -> NoReturn:
         """Raise in all processes what all of them know; the first one tells it."""
         raise (InputError if self.is_first else ToldElsewhereError)(message)
@@ -213,9 +242,10 @@ def joined(device: str, *, training: bool = False) -> Iterator[tuple[Processes, 
         The processes and this one's device.
 
     Raises:
-        InputError: when there are more processes than GPUs to train on.
+        InputError: when there are more processes than GPUs to train on, or they were started with
+            different options.
     """
-    started = _of_torchrun(os.environ) or _of_slurm(os.environ)
+    started = of_torchrun(os.environ) or of_slurm(os.environ)
     if started is None:
         yield ALONE, device
         return
@@ -241,57 +271,16 @@ def joined(device: str, *, training: bool = False) -> Iterator[tuple[Processes, 
     dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=_PATIENCE)
     try:
         with _all_there():
-            yield Processes(rank, count, dist.PrefixStore("wsol", store)), device
+            processes = Processes(rank, count, dist.PrefixStore("wsol", store))
+            # Which ones there are decides what the processes say to each other, and when.
+            processes.require_same(dict.fromkeys(_flags(sys.argv[1:]), "given"))
+            yield processes, device
     finally:
         dist.destroy_process_group()
         for name in added:
             del os.environ[name]
 
 
-def _of_torchrun(variables: Mapping[str, str]) -> dict[str, str] | None:
-    """The variables of `torchrun`, where it has started several processes."""
-    if "WORLD_SIZE" not in variables or int(variables["WORLD_SIZE"]) == 1:
-        return None
-    return {"LOCAL_RANK": "0"} | dict(variables)
-
-
-def _of_slurm(variables: Mapping[str, str]) -> dict[str, str] | None:
-    """What `torchrun` would have set for a process of a Slurm step of several.
-
-    A batch script has the variables of its job without being a step, and waits for nobody.
-    """
-    step = variables.get("SLURM_STEP_ID", "")
-    if "WORLD_SIZE" in variables or not step.isdigit() or int(step) >= _FIRST_SPECIAL_STEP:
-        return None
-    count = variables.get("SLURM_STEP_NUM_TASKS") or variables.get("SLURM_NTASKS", "1")
-    if int(count) == 1:
-        return None
-    nodes = variables.get("SLURM_STEP_NODELIST") or variables.get("SLURM_NODELIST", "localhost")
-    # Of one job's steps, each has a port of its own, below those that a system gives away.
-    port = 10240 + (31 * int(variables.get("SLURM_JOB_ID", "0")) + int(step)) % 20000
-    of_torchrun = {
-        "RANK": variables["SLURM_PROCID"],
-        "WORLD_SIZE": count,
-        "LOCAL_RANK": variables["SLURM_LOCALID"],
-        "MASTER_ADDR": _first_node(nodes),
-        "MASTER_PORT": str(port),
-    }
-    if "SLURM_CPUS_PER_TASK" not in variables:  # else Slurm has shared out the cores
-        of_torchrun["LOCAL_WORLD_SIZE"] = _tasks_of_a_node(variables)
-    return of_torchrun | {
-        name: variables[name] for name in ("MASTER_ADDR", "MASTER_PORT") if name in variables
-    }
-
-
-def _first_node(nodes: str) -> str:
-    """The first of a list as Slurm writes it: `gpu[003-006,9],login` begins with `gpu003`."""
-    match = re.match(r"([^\[,]*)(?:\[(\w+)[^\]]*\])?([^\[,]*)", nodes)
-    assert match is not None
-    return f"{match[1]}{match[2] or ''}{match[3]}"
-
-
-def _tasks_of_a_node(variables: Mapping[str, str]) -> str:
-    """The number of tasks on a node: the first of `8(x4)` or `8(x3),4`."""
-    told = variables.get("SLURM_STEP_TASKS_PER_NODE") or variables.get("SLURM_TASKS_PER_NODE", "1")
-    match = re.match(r"\d+", told)
-    return match[0] if match else "1"
+def _flags(arguments: list[str]) -> list[str]:
+    """The options of a command line, without their values, which may differ as a folder does."""
+    return [word.partition("=")[0] for word in arguments if word.startswith("--")]

@@ -105,7 +105,10 @@ def compare(
             tell_emulated(own_device, read.options.precision, *trained)
         if processes.count > 1:
             read = read.with_options(device=own_device)
-        tasks = plan(read, limit=limit, modules=experiment.resolve().parent)
+        planned = partial(plan, read, limit=limit, modules=experiment.resolve().parent)
+        tasks = processes.together(planned)
+        named = [f"{task.title}, {len(task.dataset):,} images" for task in tasks]
+        processes.require_same({"what to run": named})
         results = []
         for result in run_tasks(
             tasks,
