@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from wsol.launchers import _first_node, of_slurm, of_torchrun
-from wsol.processes import ALONE, joined
+from wsol.launchers import _first_node, joined, of_slurm, of_torchrun
+from wsol.processes import ALONE
 
 # What two processes say to each other, and what each ends with.
 SCRIPT = """
 import json, os, sys
 from pathlib import Path
 from wsol.errors import InputError, ToldElsewhereError
-from wsol.processes import joined
+from wsol.launchers import joined
 
 def caught(action):
     try:

@@ -1,10 +1,116 @@
-"""What a launcher tells each of the processes that it starts: torchrun, and the steps of Slurm."""
+"""Joining the processes that a launcher has started: torchrun, or a step of Slurm."""
 
+import os
 import re
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
+from wsol.errors import InputError
+from wsol.processes import ALONE, LOOK, Processes, all_there
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
+
+# All are started at once, but a file system may take its time to give each the libraries.
+_ARRIVAL = timedelta(minutes=30)
+# One rank may work alone, or have much more to do, while the others wait for it.
+_PATIENCE = timedelta(hours=48)
 # A batch script and an interactive shell of Slurm run in steps too, whose numbers begin here.
 _FIRST_SPECIAL_STEP = 0xFFFFFFF0
+
+
+def _met() -> "tuple[dist.Store, int, int]":
+    """The store that all processes have come to, this one's rank, and their number.
+
+    Raises:
+        InputError: when some do not come.
+    """
+    import torch.distributed as dist
+
+    found: list[Any] = []
+
+    def meet() -> None:
+        try:
+            found.append(next(dist.rendezvous("env://", timeout=_ARRIVAL)))
+        except Exception as error:
+            found.append(error)
+
+    # In a thread, because the library hears no signal while it waits.
+    thread = threading.Thread(target=meet, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(LOOK)
+    if isinstance(found[0], Exception):
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise InputError(
+            f"The {os.environ['WORLD_SIZE']} processes of this run have not met at {where} "
+            f"({str(found[0]).splitlines()[0]}); see that all are started and reach that "
+            "address, or set MASTER_ADDR and MASTER_PORT; or set WORLD_SIZE=1, and each is a run "
+            "of its own."
+        ) from found[0]
+    store, rank, count = found[0]
+    store.set_timeout(_PATIENCE)
+    return store, rank, count
+
+
+@contextmanager
+def joined(device: str, *, training: bool = False) -> Iterator[tuple[Processes, str]]:
+    """Join the processes that `torchrun` or a Slurm step has started, if one has.
+
+    Args:
+        device: as `wsol.models.device.usable_device` tells it; `cuda` is shared out.
+        training: each process needs a GPU of its own.
+
+    Yields:
+        The processes and this one's device.
+
+    Raises:
+        InputError: when there are more processes than GPUs to train on, or they were started with
+            different options.
+    """
+    started = of_torchrun(os.environ) or of_slurm(os.environ)
+    if started is None:
+        yield ALONE, device
+        return
+    import torch
+    import torch.distributed as dist
+
+    added = started.keys() - os.environ.keys()
+    os.environ.update({name: started[name] for name in added})
+    if "OMP_NUM_THREADS" not in os.environ:  # as torchrun sets it
+        torch.set_num_threads(int(os.environ.get("SLURM_CPUS_PER_TASK", "1")))
+    backend = "gloo"
+    if device == "cuda":
+        local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if training and local >= there:
+            raise InputError(
+                f"Process {local} of this machine has no GPU of its own; there are {there}: start "
+                "as many with --nproc-per-node or --ntasks-per-node."
+            )
+        device = f"cuda:{local % there}"
+        torch.cuda.set_device(local % there)
+        backend = "cpu:gloo,cuda:nccl"
+    store, rank, count = _met()
+    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=_PATIENCE)
+    try:
+        with all_there():
+            processes = Processes(rank, count, dist.PrefixStore("wsol", store))
+            # Which ones there are decides what the processes say to each other, and when.
+            processes.require_same(dict.fromkeys(_flags(sys.argv[1:]), "given"))
+            yield processes, device
+    finally:
+        dist.destroy_process_group()
+        for name in added:
+            del os.environ[name]
+
+
+def _flags(arguments: list[str]) -> list[str]:
+    """The options of a command line, without their values, which may differ as a folder does."""
+    return [word.partition("=")[0] for word in arguments if word.startswith("--")]
 
 
 def of_torchrun(variables: Mapping[str, str]) -> dict[str, str] | None:

@@ -5,21 +5,17 @@ there, how far each is, what they have added up. Whatever waits for the others c
 and ends when one of them has.
 """
 
-import os
 import secrets
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from wsol.errors import InputError, ProcessEndedError, ToldElsewhereError
 from wsol.files import write_text
-from wsol.launchers import of_slurm, of_torchrun
 
 if TYPE_CHECKING:
     import torch
@@ -27,9 +23,8 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-# One rank may work alone, or have much more to do, while the others wait for it.
-_PATIENCE = timedelta(hours=48)
-_LOOK = 0.05
+LOOK = 0.05
+"""Seconds between two looks for a signal while others are waited for."""
 _NOTICED = 10.0
 """Seconds until a file must be seen on all machines that share its folder."""
 
@@ -52,7 +47,7 @@ class Processes:
         if self.count > 1:
             import torch.distributed as dist
 
-            with _all_there():
+            with all_there():
                 dist.all_reduce(values)
         return values
 
@@ -70,13 +65,13 @@ class Processes:
         import torch
         import torch.distributed as dist
 
-        with _all_there():
+        with all_there():
             # Not to sit in the library, where no signal would be heard.
             work = dist.all_reduce(torch.zeros(1), async_op=True)
             assert work is not None
             while not work.is_completed():
                 meanwhile()
-                time.sleep(_LOOK)
+                time.sleep(LOOK)
             work.wait()
 
     def gathered(self, value: Value) -> list[Value]:
@@ -87,7 +82,7 @@ class Processes:
 
         self.wait()
         values: list[Any] = [None] * self.count
-        with _all_there():
+        with all_there():
             dist.all_gather_object(values, value)
         return values
 
@@ -98,7 +93,7 @@ class Processes:
         import torch.distributed as dist
 
         values: list[Any] | None = [None] * self.count if self.is_first else None
-        with _all_there():
+        with all_there():
             dist.gather_object(value, values)
         return values or []
 
@@ -116,7 +111,7 @@ class Processes:
             except Exception as error:
                 failure, told[1] = error, str(error)
         self.wait()
-        with _all_there():
+        with all_there():
             dist.broadcast_object_list(told)
         if failure is not None:
             raise failure
@@ -206,7 +201,7 @@ class Processes:
     def add(self, name: str, number: int) -> int:
         """Add to a number that all processes share; its sum."""
         assert self._store is not None
-        with _all_there():
+        with all_there():
             return int(self._store.add(name, number))
 
 
@@ -215,7 +210,7 @@ ALONE = Processes()
 
 
 @contextmanager
-def _all_there() -> Iterator[None]:
+def all_there() -> Iterator[None]:
     """Make an error of ours of what the library says when another process has ended."""
     import torch.distributed as dist
 
@@ -228,59 +223,3 @@ def _all_there() -> Iterator[None]:
         raise ProcessEndedError(
             f"another process of this run has ended ({text.splitlines()[0]})."
         ) from error
-
-
-@contextmanager
-def joined(device: str, *, training: bool = False) -> Iterator[tuple[Processes, str]]:
-    """Join the processes that `torchrun` or a Slurm step has started, if one has.
-
-    Args:
-        device: as `wsol.models.device.usable_device` tells it; `cuda` is shared out.
-        training: each process needs a GPU of its own.
-
-    Yields:
-        The processes and this one's device.
-
-    Raises:
-        InputError: when there are more processes than GPUs to train on, or they were started with
-            different options.
-    """
-    started = of_torchrun(os.environ) or of_slurm(os.environ)
-    if started is None:
-        yield ALONE, device
-        return
-    import torch
-    import torch.distributed as dist
-
-    added = started.keys() - os.environ.keys()
-    os.environ.update({name: started[name] for name in added})
-    if "OMP_NUM_THREADS" not in os.environ:  # as torchrun sets it
-        torch.set_num_threads(int(os.environ.get("SLURM_CPUS_PER_TASK", "1")))
-    backend = "gloo"
-    if device == "cuda":
-        local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-        if training and local >= there:
-            raise InputError(
-                f"Process {local} of this machine has no GPU of its own; there are {there}: start "
-                "as many with --nproc-per-node or --ntasks-per-node."
-            )
-        device = f"cuda:{local % there}"
-        torch.cuda.set_device(local % there)
-        backend = "cpu:gloo,cuda:nccl"
-    store, rank, count = next(dist.rendezvous("env://", timeout=_PATIENCE))
-    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=_PATIENCE)
-    try:
-        with _all_there():
-            processes = Processes(rank, count, dist.PrefixStore("wsol", store))
-            # Which ones there are decides what the processes say to each other, and when.
-            processes.require_same(dict.fromkeys(_flags(sys.argv[1:]), "given"))
-            yield processes, device
-    finally:
-        dist.destroy_process_group()
-        for name in added:
-            del os.environ[name]
-
-
-def _flags(arguments: list[str]) -> list[str]:
-    """The options of a command line, without their values, which may differ as a folder does."""
-    return [word.partition("=")[0] for word in arguments if word.startswith("--")]

@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 
 NETWORKS = """
 import time
+from pathlib import Path
 import torch
 from torch import nn
 
@@ -198,6 +200,17 @@ def test_tasks_that_disagree_are_refused_before_the_work(place, arguments, last,
     assert "The processes 0 and 1 of this run do not agree: " in " ".join(first[1].split())
     assert told in " ".join(first[1].split())
     assert other[1] == "" and not list(place.glob(f"{out[1]}/*.json"))
+
+
+@pytest.mark.slow
+def test_who_waits_for_the_others_hears_a_signal(place):
+    (first,) = begin_step(place, 1, *EVALUATE, environment=step_variables(0, 2, "9"))
+    require_soon(lambda: "libtorch_cpu" in Path(f"/proc/{first.pid}/maps").read_text())
+    time.sleep(1)
+    assert first.poll() is None
+    first.send_signal(signal.SIGTERM)
+    ((code, _, err),) = ended([first], timeout=10)
+    assert code == 143 and "ended by SIGTERM" in err
 
 
 @pytest.mark.slow

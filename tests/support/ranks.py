@@ -23,10 +23,10 @@ def torchrun(place, processes, *arguments, code=0, restarts=0):
     return done
 
 
-def begin_step(place, tasks, *arguments, last=()):
+def begin_step(place, tasks, *arguments, last=(), environment=None):
     """Start `wsol ARGUMENTS` in the folder `place` as each task of a Slurm step on one node.
 
-    `last` are further arguments of the last task alone.
+    `last` are further arguments of the last task alone; `environment` takes the variables' place.
     """
     job = str(next(_JOBS))
     return [
@@ -39,7 +39,7 @@ def begin_step(place, tasks, *arguments, last=()):
                 *(last if rank == tasks - 1 else ()),
             ],
             cwd=place,
-            env=os.environ | step_variables(rank, tasks, job),
+            env=os.environ | (environment or step_variables(rank, tasks, job)),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

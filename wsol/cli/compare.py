@@ -80,8 +80,8 @@ def compare(
     from wsol.experiment.outputs import write_outputs
     from wsol.experiment.tasks import first_look, plan, run_tasks
     from wsol.files import require_writable_folder
+    from wsol.launchers import joined
     from wsol.models.device import usable_device
-    from wsol.processes import joined
     from wsol.records.store import Store
     from wsol.results.table import terminal_table
     from wsol.training.run import no_progress

@@ -86,8 +86,8 @@ def train(
     import torch
 
     from wsol.files import require_writable_folder
+    from wsol.launchers import joined
     from wsol.models.device import usable_device
-    from wsol.processes import joined
     from wsol.training.methods import make_method
     from wsol.training.run import TrainingRun, no_progress
     from wsol.training.start import starting_network
