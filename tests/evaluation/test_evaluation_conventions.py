@@ -154,7 +154,6 @@ def test_what_a_convention_cannot_have_is_said():
     one = Protocol(convention="psol", threshold=0.5)
     for option, message in (
         ({"curves": True}, "--curves: is not for the convention psol"),
-        ({"coco": True}, "--coco"),
         ({"resize_mode": "letterbox"}, "--resize-mode letterbox"),
     ):
         with pytest.raises(InputError, match=message):

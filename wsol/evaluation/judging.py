@@ -57,7 +57,8 @@ class Classification:
         classes: (k,) labels of the highest logits, best first.
         scores: (k,) softmax probabilities of `classes`.
         boxes: (k, 4) the box of each of these classes' own map at the fixed threshold, inclusive
-            corners on the protocol's grid; None leaves COCO AP out.
+            corners on the protocol's grid; None leaves COCO AP out. Of a class that the image has
+            no true box of, any box is as wrong as another.
     """
 
     rank: int

@@ -31,13 +31,9 @@ def localizer(classifier: Classifier, options: EvaluationOptions) -> Localizer:
     return classifier.localizer(options.map_method, options.layer, size)
 
 
-def with_coco(classifier: Classifier, options: EvaluationOptions) -> bool:
-    """Whether the maps of predicted classes are made, for COCO AP/AR."""
-    if options.protocol.asks_for_one_box:
-        return False
-    if options.coco is not None:
-        return options.coco
-    return localizer(classifier, options).classes_are_free
+def with_coco(options: EvaluationOptions) -> bool:
+    """Whether COCO AP/AR is measured."""
+    return options.coco and not options.protocol.asks_for_one_box
 
 
 def require_usable(each: Sequence[EvaluationOptions] | Sequence[ScoreOptions]) -> None:
@@ -63,10 +59,7 @@ def require_usable(each: Sequence[EvaluationOptions] | Sequence[ScoreOptions]) -
             f"--resize-mode {options.resize_mode}": options.resize_mode != "squash",
         }
         if len(without) == len(each):
-            asked |= {
-                "--coco": options.coco is True,
-                "--threshold-from": options.threshold_from is not None,
-            }
+            asked["--threshold-from"] = options.threshold_from is not None
     for option, given in asked.items():
         if given:
             raise InputError(
@@ -135,7 +128,7 @@ def run_settings(
             "resize_mode": options.resize_mode,
             "precision": options.precision,
             "batch_size": options.batch_size,
-            "coco": with_coco(model, options),
+            "coco": with_coco(options),
             "preprocessing": model.preprocessing.as_settings(),
             "model_classes": model.num_classes,
             "dataset_classes": len(dataset.classes),

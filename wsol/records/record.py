@@ -278,19 +278,23 @@ def record_files(paths: Iterable[Path]) -> list[Path]:
 def write_order(files: Sequence[Path]) -> None:
     """Write down in which order the record files of one folder are to be read.
 
-    Files that were in the order before, and are none of these, stay in it, before these.
+    Files that were in the order before, are still there and are none of these, stay in it, before
+    these.
     """
-    path = files[0].with_name(ORDER)
-    before, names = _order(path), [file.name for file in files]
+    folder, names = files[0].parent, [file.name for file in files]
+    before = [name for name in order_of(folder) if exists(folder / name)]
     if set(names) < set(before):
         return
     order = [*(name for name in before if name not in names), *names]
-    write_text(path, json.dumps(order, indent=2) + "\n")
+    write_text(folder / ORDER, json.dumps(order, indent=2) + "\n")
 
 
-def _order(path: Path) -> list[str]:
+def order_of(folder: Path) -> list[str]:
+    """The names that `write_order` wrote down in a folder; none where it did not."""
+    path = folder / ORDER
     names = _read_json(path) if exists(path) else []
-    return list(map(str, names)) if isinstance(names, list) else []
+    names = list(map(str, names)) if isinstance(names, list) else []
+    return [name for name in names if name == Path(name).name]  # nothing outside of the folder
 
 
 def _json_files(folder: Path) -> list[Path]:
@@ -303,7 +307,7 @@ def _json_files(folder: Path) -> list[Path]:
         order.with_name(name): place
         for order in files
         if order.name == ORDER
-        for place, name in enumerate(_order(order))
+        for place, name in enumerate(order_of(order.parent))
     }
     # Folders by name; what their order leaves out comes last.
     return sorted(files, key=lambda file: (file.parent, places.get(file, len(places)), file.name))
