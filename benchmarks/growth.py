@@ -197,6 +197,13 @@ def meeting(size: int = 270_000) -> None:
             rank.join()
         met, handed = (max(column) for column in zip(*times, strict=True))
         print(f"{count:>9} {met:>7.2f} s {handed:>12.2f} s")
+    store = dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+    start = time.perf_counter()
+    for _ in range(5000):
+        store.add("images", 1)
+    print(
+        f"numbers added to the shared count: {5000 / (time.perf_counter() - start):,.0f} a second"
+    )
 
 
 def _meet(rank: int, count: int, port: int, size: int, results: Any) -> None:
