@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from wsol.launchers import _first_node, joined, of_slurm, of_torchrun
+from wsol.launchers import _attempt, _first_node, joined, of_slurm, of_torchrun
 from wsol.processes import ALONE
 
 # What two processes say to each other, and what each ends with.
@@ -141,3 +143,20 @@ def test_torchrun_is_read_as_it_is():
 )
 def test_the_first_node_of_a_list(nodes, first):
     assert _first_node(nodes) == first
+
+
+def test_a_restart_is_not_mistaken_for_what_was_before():
+    """In a store that keeps what killed processes have left, whoever comes first."""
+    from torch.distributed import HashStore
+
+    store, names = HashStore(), []
+    with ThreadPoolExecutor(3) as threads:
+        for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
+            began = []
+            for rank in order:
+                began.append(threads.submit(_attempt, store, rank, 3))
+                time.sleep(0.1)
+            found = {process.result(timeout=20) for process in began}
+            assert len(found) == 1
+            names += found
+    assert len(set(names)) == 3

@@ -2,8 +2,10 @@
 
 import os
 import re
+import secrets
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,7 +26,7 @@ _FIRST_SPECIAL_STEP = 0xFFFFFFF0
 
 
 def _met() -> "tuple[dist.Store, int, int]":
-    """The store that all processes have come to, this one's rank, and their number.
+    """The store of this attempt of a run, this process's rank, and their number.
 
     Raises:
         InputError: when some do not come.
@@ -35,7 +37,8 @@ def _met() -> "tuple[dist.Store, int, int]":
 
     def meet() -> None:
         try:
-            found.append(next(dist.rendezvous("env://", timeout=_ARRIVAL)))
+            store, rank, count = next(dist.rendezvous("env://", timeout=_ARRIVAL))
+            found.append((dist.PrefixStore(_attempt(store, rank, count), store), rank, count))
         except Exception as error:
             found.append(error)
 
@@ -55,6 +58,31 @@ def _met() -> "tuple[dist.Store, int, int]":
     store, rank, count = found[0]
     store.set_timeout(_PATIENCE)
     return store, rank, count
+
+
+def _attempt(store: "dist.Store", rank: int, count: int) -> str:
+    """A name for what the processes of now say to each other in a store.
+
+    After a restart `torchrun` offers the store in which the killed processes have left theirs, and
+    how often it has restarted is not the same number on all machines. So the first process makes a
+    name up, and each other one takes a name only when its own answer to it comes back.
+    """
+    own = secrets.token_hex(8)
+    if rank == 0:
+        store.set("attempt", own)
+        for other in range(1, count):
+            store.set(f"{own}/heard/{other}", store.get(f"{own}/{other}"))
+        return own
+    deadline = time.monotonic() + _ARRIVAL.total_seconds()
+    while time.monotonic() < deadline:
+        if store.check(["attempt"]):
+            name = store.get("attempt").decode()
+            store.set(f"{name}/{rank}", own)
+            heard = f"{name}/heard/{rank}"
+            if store.check([heard]) and store.get(heard).decode() == own:
+                return name
+        time.sleep(LOOK)
+    raise TimeoutError("the first process does not answer")
 
 
 @contextmanager
@@ -95,15 +123,18 @@ def joined(device: str, *, training: bool = False) -> Iterator[tuple[Processes, 
         torch.cuda.set_device(local % there)
         backend = "cpu:gloo,cuda:nccl"
     store, rank, count = _met()
-    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=_PATIENCE)
     try:
         with all_there():
+            dist.init_process_group(
+                backend, store=store, rank=rank, world_size=count, timeout=_PATIENCE
+            )
             processes = Processes(rank, count, dist.PrefixStore("wsol", store))
             # Which ones there are decides what the processes say to each other, and when.
             processes.require_same(dict.fromkeys(_flags(sys.argv[1:]), "given"))
             yield processes, device
     finally:
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()
         for name in added:
             del os.environ[name]
 

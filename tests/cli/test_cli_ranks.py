@@ -219,7 +219,7 @@ def test_a_photograph_that_one_task_cannot_train_on_ends_both(place, tmp_path):
     victim = open_training_set("shapes", tmp_path / "shapes").samples[0].path
     victim.write_bytes(b"no image")
     found = ended(begin_step(tmp_path, 2, *TRAIN, "--out", "run"))
-    assert [code for code, _, _ in found] == [2, 2]
+    assert [code for code, _, _ in found] == [2, 2], found
     told = [err for _, _, err in found if str(victim.name) in err]
     assert len(told) == 1 and all("Traceback" not in err for _, _, err in found)
 
