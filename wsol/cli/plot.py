@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from wsol.cli.app import app
-from wsol.cli.output import OUTPUT
+from wsol.cli.output import show_written
 
 
 class PlotKind(StrEnum):
@@ -128,4 +127,4 @@ def plot(
         grid = GridOptions(order.value, examples, class_name, threshold, images, seed)
         figure = grid_figure(sources, grid)
     save_figure(figure, out)
-    OUTPUT.print(f"Written to {escape(str(out))}", soft_wrap=True)
+    show_written(out)

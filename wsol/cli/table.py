@@ -8,7 +8,7 @@ import typer
 
 from wsol.cli.app import app
 from wsol.errors import InputError
-from wsol.progress import MESSAGES
+from wsol.progress import tell
 
 if TYPE_CHECKING:
     from wsol.records.record import ResultRecord
@@ -217,7 +217,7 @@ def _published(records: "list[ResultRecord]", layout: "Layout") -> "list[ResultR
         told = "No published number is of these images; `wsol published` lists them all."
     else:
         return rows.records
-    MESSAGES.print(told, markup=False, soft_wrap=True)
+    tell(told)
     return rows.records
 
 
