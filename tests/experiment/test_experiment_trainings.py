@@ -203,7 +203,7 @@ def picture(path, side=40):
 
 @pytest.fixture
 def real_layouts(tmp_path, monkeypatch, write_annotations):
-    """ILSVRC, ImageNetV2, CUB, CUBV2 and OpenImages30k as people have them, with very few images."""
+    """ILSVRC, ImageNetV2, CUB, CUBV2 and OpenImages30k as people have them, with few images."""
     wnids = [wnid for wnid, _ in imagenet_classes()]
     metadata = tmp_path / "metadata"
     square = "40,40", "2,2,30,30"
