@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 WNIDS = [wnid for wnid, _ in imagenet_classes()]
 BIRDS = ("001.Black_footed_Albatross/a.jpg", "002.Laysan_Albatross/b.jpg")
 TRAINED = ("001.Black_footed_Albatross/c.jpg", "002.Laysan_Albatross/d.jpg")
-PSEUDO = ("val/001/e.jpg", "val/002/f.jpg")
+PSEUDO = ("001.Black_footed_Albatross/e.jpg", "002.Laysan_Albatross/f.jpg")
 OPEN = ("test/0abc/1.jpg", "test/1xyz/2.jpg")
 PHOTOGRAPHS = [f"ILSVRC2012_val_{number:08}.JPEG" for number in (1, 2)]
 
