@@ -274,6 +274,7 @@ def no_download(monkeypatch):
     monkeypatch.setattr("wsol.training.start.pretrained_tensors", made.__getitem__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "images"),
     [("ilsvrc-methods", 10 * 32), ("cub-methods", 50 * 192), ("openimages-methods", 10 * 96)],
@@ -298,6 +299,7 @@ def test_every_network_loader_and_optimizer_of_the_real_thing(
     assert results[0].reason == f"after training on {images:,} images"
 
 
+@pytest.mark.slow
 def test_the_protocols_schedule_and_fast_layers(real_layouts, no_download):
     """As the released code counts: ILSVRC is at 1, 0.1, 0.01, 0.001 from epochs 1, 3, 6, 9."""
     experiment = read_experiment(EXPERIMENTS / "ilsvrc-methods.yaml")

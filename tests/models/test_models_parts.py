@@ -16,15 +16,20 @@ from wsol.models.resnet import resnet18, resnet50
 from wsol.models.vgg_gap import vgg16_gap
 
 METHODS = (None, "adl", "acol", "spg")
-NETWORKS = ("resnet50", "vgg16_gap", "inception_v3")
+BUILDERS = {
+    "resnet18": resnet18,
+    "resnet50": resnet50,
+    "vgg16_gap": vgg16_gap,
+    "inception_v3": inception_v3,
+}
+NETWORKS = tuple(BUILDERS)
 WIDTH = 1 / 16
 
 
 def build(name, method, stride=8, classes=7):
     """A narrow network whose biases and normalizations are none of the neutral ones."""
     torch.manual_seed(0)
-    builder = {"resnet50": resnet50, "vgg16_gap": vgg16_gap, "inception_v3": inception_v3}[name]
-    network = builder(classes, width=WIDTH, output_stride=stride, method=method)
+    network = BUILDERS[name](classes, width=WIDTH, output_stride=stride, method=method)
     for module in network.modules():
         if isinstance(module, (nn.Linear, nn.Conv2d)) and module.bias is not None:
             nn.init.normal_(module.bias, std=0.1)
@@ -141,8 +146,8 @@ def test_values_without_a_network_are_told():
         (lambda: inception_v3(method="adl"), "adl is defined for .* output_stride 8"),
         (lambda: resnet50(method="has"), "no parts for the method 'has'.*adl, acol, spg"),
         (
-            lambda: build_classifier("resnet18", num_classes=2, arguments={"method": "adl"}),
-            "resnet18: takes no method; it takes num_classes, width, output_stride",
+            lambda: build_classifier("resnet18", num_classes=2, arguments={"stride": 8}),
+            "resnet18: takes no stride; it takes num_classes, width, output_stride, method",
         ),
         (
             lambda: build_classifier("densenet121", num_classes=2, arguments={"method": "adl"}),
@@ -227,6 +232,7 @@ def test_dropping_is_drawn_at_its_rate():
 
 
 ADL_PLACES = {
+    "resnet18": ("layer3.0 layer3.1", "layer4.0 layer4.1", "layer4.1 avgpool"),
     "resnet50": ("layer3.0 layer3.1", "layer4.0 layer4.1", "layer4.2 avgpool"),
     "vgg16_gap": ("features.16 features.17", "features.22 features.23", "features.29 cam_conv"),
     "inception_v3": ("Mixed_5d reduction", "Mixed_6e cam_conv", "cam_conv avgpool"),
@@ -427,6 +433,7 @@ def test_spg_shows_masks_of_three_depths_and_the_labels_map(name):
 
 
 SPG_PLACES = {
+    "resnet18": ("layer3.0", "layer3.1"),
     "resnet50": ("layer3.0", "layer3.5"),
     "vgg16_gap": ("features.23", "features.29"),
     "inception_v3": ("Mixed_5d", "Mixed_6d"),

@@ -138,18 +138,42 @@ def resnet50(
     Raises:
         InputError: for values that there is no network for.
     """
-    check_parts(method, "resnet50")
-    _check_stride(output_stride, "resnet50")
-    threshold = check_threshold(method, acol_threshold, "resnet50")
-    return ResNet(Bottleneck, (3, 4, 6, 3), num_classes, width, output_stride, method, threshold)
+    return _resnet("resnet50", num_classes, width, output_stride, method, acol_threshold)
 
 
 def resnet18(
-    num_classes: int = 1000, width: float = 1.0, output_stride: OutputStride = 32
+    num_classes: int = 1000,
+    width: float = 1.0,
+    output_stride: OutputStride = 32,
+    method: PartsName | None = None,
+    acol_threshold: float = ACOL_THRESHOLD,
 ) -> ResNet:
-    """ResNet-18; `width` and `output_stride` as for `resnet50`."""
-    _check_stride(output_stride, "resnet18")
-    return ResNet(BasicBlock, (2, 2, 2, 2), num_classes, width, output_stride)
+    """ResNet-18; all else as for `resnet50`, the methods' parts at the same places.
+
+    The published protocol has no ResNet-18: the places are ours by analogy.
+    """
+    return _resnet("resnet18", num_classes, width, output_stride, method, acol_threshold)
+
+
+_BLOCKS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
+    "resnet18": (BasicBlock, (2, 2, 2, 2)),
+    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+}
+
+
+def _resnet(
+    name: str,
+    num_classes: int,
+    width: float,
+    output_stride: OutputStride,
+    method: PartsName | None,
+    acol_threshold: float,
+) -> ResNet:
+    check_parts(method, name)
+    _check_stride(output_stride, name)
+    threshold = check_threshold(method, acol_threshold, name)
+    block, blocks = _BLOCKS[name]
+    return ResNet(block, blocks, num_classes, width, output_stride, method, threshold)
 
 
 def _check_stride(output_stride: int, network: str) -> None:
