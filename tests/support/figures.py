@@ -69,7 +69,12 @@ class Paragraph:
     @property
     def figures(self) -> list[str]:
         """Its decimal figures in their order."""
-        return _FIGURE.findall(re.sub(r"`[^`]*`", "", self.text))
+        return decimals(self.text)
+
+
+def decimals(text: str) -> list[str]:
+    """The figures with a point in a text, but for code."""
+    return _FIGURE.findall(re.sub(r"`[^`]*`", "", text))
 
 
 def tables(text: str) -> list[PageTable]:
@@ -145,7 +150,7 @@ def expected(place: str, line: str) -> tuple[str, str]:
     if source == "no result":
         return said, said
     values = _interval(place, source) if ".csv" in source else [_value(place, source)]
-    figures = _FIGURE.findall(said) if "." in said else re.findall(r"[+\-−]?\d+", said)
+    figures = decimals(said) or re.findall(r"[+\-−]?\d+", said)
     assert len(figures) == len(values), line
     again = said
     for figure, value in zip(figures, values, strict=True):
