@@ -17,7 +17,8 @@ A paragraph has a comment below it with a line for each of its decimal figures, 
     -->
 
 `NAME | ... | COLUMN` is a record: of a model, and of a method, convention, data set or training
-seed where there are several; repeated trainings are their mean. A `.csv` is what `wsol stats A...
+seed where there are several; repeated trainings are their mean. Of `results/parameter-parts` it is
+a network and millions of one of its parts. A `.csv` is what `wsol stats A...
 --against B --format csv` printed, beside the records: its row of a model, where there are several,
 and metric.
 """
@@ -136,6 +137,7 @@ def paragraphs(text: str) -> Iterator[Paragraph]:
 
     text = _SHEET.sub(keep, text)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub("\n\\s*\n(?=\x00)", "\n", text)  # a sheet belongs to what is above it
     for block in re.split(r"\n\s*\n|\n(?=- )", text):
         own = [_SHEET.fullmatch(sheets[key]) for key in re.findall("\x00\\d+\x00", block)]
         yield Paragraph(
@@ -173,12 +175,20 @@ def _value(place: str, source: str) -> float:
 
 def _metric(place: str, told: str) -> float:
     *terms, name = (part.strip() for part in told.split("|"))
+    if not (ROOT / place / "records").exists():
+        return _parameters(place, *terms, name) / 1e6
     found = [record for record in _records(place) if _fits(record, terms)]
     runs: list[Run] = runs_of(found)
     assert len(runs) == 1, f"{told}: {len(runs)} records of {place} are so"
     data = frame([runs[0].record])
     value: float = column_values(data, name)[0]
     return value / columns_of(data)[name].scale
+
+
+def _parameters(place: str, network: str, part: str) -> int:
+    with (ROOT / place / "table.csv").open(encoding="utf-8") as stream:
+        (row,) = [row for row in csv.DictReader(stream) if row["model"] == network]
+    return int(row[part])
 
 
 def _interval(place: str, told: str) -> list[float]:

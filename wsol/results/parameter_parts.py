@@ -77,7 +77,8 @@ def parts_figure(networks: Parts) -> Figure:
         axes.set_yticks(places, [plain(name, 40) for name in networks])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
-        axes.margins(x=0.09, y=0.02)
+        axes.margins(y=0.02)
+        axes.set_xlim(0, 1.1 * max(left))
         axes.set_xlabel("Parameters (M)")
         figure.legend(loc="outside lower center", ncols=4, fontsize=8)
     return figure
