@@ -19,3 +19,7 @@ class InputError(Exception):
 
 class ToldElsewhereError(InputError):
     """Another process of the same run has met an input error, and it is that one that tells it."""
+
+
+class ProcessEndedError(ToldElsewhereError):
+    """Another process of the same run has ended without a word, as one that was killed does."""

@@ -28,10 +28,9 @@ def test_a_network_without_a_head_is_evaluated_with_another_method(place):
     assert (record["settings"]["method"], record["settings"]["layer"]) == ("layercam", "0")
     assert record["cost"]["map_size"] == [16, 16] or record["cost"]["map_size"] == [56, 56]
     assert record["metrics"]["max_box_acc_v2"] is not None
-    # The maps of five predicted classes would take a backward pass each.
-    assert record["settings"]["coco"] is False and record["metrics"]["coco_ap"] is None
-    out, _ = wsol(place, *NETWORK, "--method", "layercam", "--coco", "--json", "-")
-    assert json.loads(out)["metrics"]["coco_ap"] is not None
+    assert record["settings"]["coco"] is True and record["metrics"]["coco_ap"] is not None
+    out, _ = wsol(place, *NETWORK, "--method", "layercam", "--no-coco", "--json", "-")
+    assert json.loads(out)["metrics"]["coco_ap"] is None
 
 
 def test_exact_cam_is_recorded_as_ever(place):

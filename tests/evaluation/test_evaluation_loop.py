@@ -15,12 +15,13 @@ from wsol.evaluation.judging import judge_map, prepare
 from wsol.evaluation.lifecycle import Place
 from wsol.evaluation.loop import evaluate
 from wsol.evaluation.models import evaluate_models, pair_weights
-from wsol.evaluation.network import _largest_box, fixed_foreground
 from wsol.evaluation.options import EvaluationOptions as Options
 from wsol.evaluation.options import ScoreOptions
 from wsol.evaluation.precomputed import score
 from wsol.evaluation.protocol import Protocol
 from wsol.maps.baselines import center_map
+from wsol.maps.normalize import score_maps
+from wsol.metrics.coco import CocoAveragePrecision
 from wsol.models.classifier import Classifier, Preprocessing
 from wsol.records.record import read_records
 
@@ -138,15 +139,32 @@ def test_top_k_localization_equals_its_definition(colours):
 
 
 @pytest.mark.parametrize("convention", ["choe2020", "exact"])
-def test_the_foreground_of_predicted_classes_is_that_of_the_protocol(convention):
-    protocol = Protocol(convention=convention)
-    maps = torch.rand(40, 224, 224, generator=torch.Generator().manual_seed(3))
-    maps = torch.nn.functional.interpolate(maps[:, None, ::32, ::32], (224, 224), mode="bicubic")
-    maps = maps[:, 0] - maps.amin((1, 2, 3))[:, None, None]
-    maps = maps / maps.amax((1, 2))[:, None, None]
-    for score_map, foreground in zip(maps, fixed_foreground(maps, protocol), strict=True):
-        box = prepare(score_map.numpy(), protocol).fixed_boxes[0]
-        assert _largest_box(foreground.numpy(), protocol).tolist() == box.tolist()
+def test_coco_ap_is_that_of_the_predicted_classes_own_maps(colours, convention):
+    """Brute force: a map and a box for every predicted class of every image."""
+    torch.manual_seed(0)
+    classifier, protocol = colour_classifier(), Protocol(convention=convention)
+    with torch.no_grad():
+        classifier.network.fc.weight += torch.randn(3, 3)
+    record = evaluate(classifier, colours, Options(protocol=protocol))
+    metric = CocoAveragePrecision()
+    for number, sample in enumerate(colours.samples):
+        pixels = torch.from_numpy(np.asarray(Image.open(sample.path).resize((224, 224))).copy())
+        logits, features = classifier.forward(pixels.permute(2, 0, 1)[None] / 255)
+        order = logits[0].argsort(descending=True)
+        cams = classifier.class_maps(features, order[None])
+        maps = score_maps(cams, (224, 224))[0].detach().numpy()
+        boxes = np.concatenate([prepare(m, protocol).fixed_boxes for m in maps])
+        metric.update(
+            number,
+            classes=order.numpy(),
+            scores=logits[0].softmax(0)[order].detach().numpy(),
+            boxes=boxes,
+            true_class=sample.label,
+            true_boxes=judge_map(maps[0], sample, protocol).true_boxes,
+        )
+    found = (record.metrics.coco_ap, record.metrics.coco_ap50, record.metrics.coco_ar)
+    assert found == pytest.approx(metric.compute(), abs=1e-9)
+    assert 0 < found[0] < 100
 
 
 def test_baselines_need_no_pixels(colours):

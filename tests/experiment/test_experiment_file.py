@@ -54,7 +54,7 @@ def test_a_whole_file(write, tmp_path, monkeypatch):
     assert experiment.outputs.out == tmp_path / "out"
 
 
-def test_former_names_of_conventions_are_taken_with_a_note(write):
+def test_what_was_written_otherwise_at_first_is_taken_with_a_note(write):
     text = """name: a
 models: [center]
 protocol: {convention: [wsolevaluation, psol]}
@@ -62,6 +62,7 @@ data:
   - {name: shapes, root: shapes}
   - {name: shapes, root: shapes, split: val, protocol: {compat: none}}
   - {name: shapes, root: shapes, protocol: {convention: danet}}
+options: {size: 32, coco: null}
 """
     notes = []
     experiment = read_experiment(write(text), notes.append)
@@ -72,7 +73,9 @@ data:
     assert [note.partition("experiment.yaml:")[2] for note in notes] == [
         "3: convention: wsolevaluation: taken as convention: choe2020.",
         "6: compat: none: taken as convention: exact.",
+        "8: coco: without a value: taken as true.",
     ]
+    assert experiment.options.coco is True
 
 
 def test_a_short_file_has_the_defaults_of_the_commands(write):
@@ -91,6 +94,7 @@ def test_the_files_of_this_project(path, monkeypatch):
         "ILSVRC",
         "CUB",
         "CUBV2",
+        "OPENIMAGES",
         "ILSVRC_1000",
         "CUB_50",
         "ILSVRC_WEIGHTS",

@@ -415,11 +415,11 @@ def test_mixed_precision_gives_nearly_the_same_maps():
 def test_how_many_passes_to_expect():
     resnet = Classifier("resnet", made("cnn with a head")[0], None, Preprocessing(size=SIDE))
     vgg = Classifier("vgg", made("vgg")[0], None, Preprocessing(size=SIDE))
-    counts = {name: vgg.localizer(name).passes(1) for name in ("gradcam", "smoothgradcam++")}
+    counts = {name: vgg.localizer(name).passes for name in ("gradcam", "smoothgradcam++")}
     assert counts == {"gradcam": 1, "smoothgradcam++": 5}
-    assert resnet.localizer("smoothgradcam++").passes(6) == 1
-    assert resnet.localizer("scorecam").passes(6) == 1 + 64
-    assert resnet.localizer("torchcam:GradCAM").passes(1) is None
+    assert resnet.localizer("smoothgradcam++").passes == 1
+    assert resnet.localizer("scorecam").passes == 1 + 64
+    assert resnet.localizer("torchcam:GradCAM").passes is None
 
 
 def test_passes_are_counted_as_they_are_made():
@@ -429,4 +429,4 @@ def test_passes_are_counted_as_they_are_made():
         localizer = Classifier("network", network, None, Preprocessing(size=SIDE)).localizer(method)
         images.clear()
         localizer.maps(localizer.see(IMAGES), CLASSES)
-        assert sum(images) == localizer.passes(2) * len(IMAGES)
+        assert sum(images) == localizer.passes * len(IMAGES)

@@ -5,6 +5,8 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -67,6 +69,31 @@ def test_equals_one_joint_run(seed):
     for number, item in enumerate(images):
         metric.update(number, **item)
     assert metric.compute() == pytest.approx(joint(images), abs=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), images=st.integers(1, 25), classes=st.integers(5, 9))
+def test_where_the_boxes_of_other_classes_lie_changes_nothing(seed, images, classes):
+    rng = np.random.default_rng(seed)
+    metrics = CocoAveragePrecision(), CocoAveragePrecision()
+    for number in range(images):
+        low = rng.integers(0, 100, (2, 2)).astype(float)
+        true = np.concatenate([low, low + rng.integers(10, 90, (2, 2))], axis=1)
+        label, found = int(rng.integers(classes)), rng.permutation(classes)[:5]
+        scores = rng.choice([0.1, 0.5, rng.random()], 5)  # some alike
+        boxes = np.tile(true[0], (5, 1)) + rng.integers(-4, 5, (5, 1))
+        elsewhere = np.where(found[:, None] == label, boxes, 0.0)
+        for metric, given_boxes in zip(metrics, (boxes, elsewhere), strict=True):
+            metric.update(
+                number,
+                classes=found,
+                scores=scores,
+                boxes=given_boxes,
+                true_class=label,
+                true_boxes=true,
+            )
+    first, second = (metric.compute() for metric in metrics)
+    assert first == second
 
 
 def test_parts_merge_in_any_order():

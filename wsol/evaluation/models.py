@@ -15,7 +15,7 @@ from wsol.evaluation.conventions import View
 from wsol.evaluation.lifecycle import Place, ignore_progress, names_of, places_of
 from wsol.evaluation.loop import evaluate_each, model_cost
 from wsol.evaluation.options import EvaluationOptions
-from wsol.evaluation.settings import localizer, run_settings, with_coco
+from wsol.evaluation.settings import localizer, run_settings
 from wsol.files import exists
 from wsol.maps.baselines import BASELINES
 from wsol.models.classifier import Classifier
@@ -264,8 +264,7 @@ def passes_of(model: Classifier, dataset: Dataset, options: EvaluationOptions) -
     frames: dict[View, int] = {}
     views = set()
     for own in options.each():
-        classes = 1 + (min(5, len(dataset.classes)) if with_coco(model, own) else 0)
-        count = localizer(model, own).passes(classes)
+        count = localizer(model, own).passes
         if count is None:
             return "as many forward passes as the method makes"
         frame = own.protocol.frame_view

@@ -13,24 +13,20 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from wsol.boxes.one_level import largest_box_at
 from wsol.datasets.reading_order import in_turns, is_packed, reading_order
 from wsol.errors import InputError
 from wsol.evaluation.conventions import View
 from wsol.evaluation.evaluator import Evaluator
-from wsol.evaluation.judging import Classification, Outcome, judge, prepare, share_of, size_of
+from wsol.evaluation.judging import Classification, Outcome, judge, prepare, size_of
 from wsol.evaluation.lifecycle import Judged, Seconds
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.photographs import Batch, Photographs, collate, own
-from wsol.evaluation.protocol import Protocol
-from wsol.evaluation.rows import outcome_row
+from wsol.evaluation.rows import judged_by, outcome_row
 from wsol.evaluation.settings import input_size, localizer, with_coco
 from wsol.evaluation.shares import Share
 from wsol.maps.files import save_score_map
-from wsol.maps.foreground import foreground
-from wsol.maps.framing import maps_on_grid, unfinished_maps
+from wsol.maps.framing import maps_on_grid
 from wsol.maps.methods.view import View as MethodView
-from wsol.maps.normalize import normalize
 from wsol.models.classifier import Classifier, match_classes
 from wsol.models.device import usable_device
 from wsol.models.fast import sped_up
@@ -47,18 +43,13 @@ class _Plan:
 
     Attributes:
         frame: the view that its maps lie on; `view`: what is classified.
-        coco: whether the maps of predicted classes are made as well.
+        coco: whether COCO AP/AR is measured.
     """
 
     evaluator: Evaluator
     frame: View
     view: View
     coco: bool
-
-    @property
-    def source(self) -> tuple[View, View | None]:
-        """What tells its maps from those of other plans."""
-        return self.frame, self.view if self.coco else None
 
 
 class NetworkJudging:
@@ -102,7 +93,7 @@ class NetworkJudging:
                 evaluator,
                 frame=evaluator.protocol.frame_view,
                 view=evaluator.protocol.view_for(dataset.name),
-                coco=with_coco(classifier, options.replaced(protocol=evaluator.protocol)),
+                coco=with_coco(options.replaced(protocol=evaluator.protocol)),
             )
             for evaluator in evaluators
         ]
@@ -180,7 +171,7 @@ class NetworkJudging:
 
     def _forward(self, batch: Batch) -> "_MapsOnTheWay":
         """Run the network on every view and start bringing its maps to the host."""
-        device = self._device
+        device, options = self._device, self._options
         labels = torch.tensor([sample.label for sample in batch.samples], device=device)
         subset = self._subset.to(device)
         found: dict[Hashable, Tensor] = {}
@@ -189,7 +180,6 @@ class NetworkJudging:
                 view: self._see(batch.pixels[view])
                 for view in dict.fromkeys(plan.frame for plan in self._plans)
             }
-            top: dict[View | None, Tensor] = {}
             for view in dict.fromkeys(plan.view for plan in self._plans):
                 logits, probabilities = self._classified(batch.pixels[view], frames.get(view))
                 own = logits.gather(1, labels[:, None])
@@ -198,24 +188,22 @@ class NetworkJudging:
                 )
                 found["rank", view] = ((logits > own) | ties_before).sum(1)
                 best = logits.topk(self._predicted, dim=1)
-                found["classes", view] = top[view] = best.indices
+                found["classes", view] = best.indices
                 found["scores", view] = probabilities.gather(1, best.indices)
-            maps: dict[tuple[View, View | None], tuple[Tensor, Tensor]] = {}
-            for plan in self._plans:
-                if plan.source not in maps:
-                    wanted = labels[:, None]
-                    if plan.coco:
-                        wanted = torch.cat([wanted, top[plan.view]], dim=1)
-                    cams = self._localizer.maps(frames[plan.frame], subset[wanted])
-                    found["finite", plan.source] = torch.isfinite(cams).all(-1).all(-1).all(-1)
-                    maps[plan.source] = cams, wanted
+            maps = {
+                frame: self._localizer.maps(seen, subset[labels[:, None]])
+                for frame, seen in frames.items()
+            }
+            for frame, cams in maps.items():
+                found["finite", frame] = torch.isfinite(cams).flatten(1).all(1)
             for number, plan in enumerate(self._plans):
-                cams, wanted = maps[plan.source]
+                cams, protocol = maps[plan.frame], plan.evaluator.protocol
                 if plan.evaluator.box_judge is None:
-                    protocol = plan.evaluator.protocol
-                    found |= self._finished(number, protocol, batch.sizes, cams, wanted)
+                    upsampling = protocol.rules.upsampling
+                    place = (self._size, options.resize_mode, protocol.map_grid, upsampling)
+                    found["maps", number] = maps_on_grid(cams, batch.sizes, *place)[:, 0]
                 else:  # which brings maps to its own grid
-                    found["cams", plan.source] = cams[:, 0]
+                    found["cams", plan.frame] = cams[:, 0]
         return _MapsOnTheWay(batch, found, device)
 
     def _classified(self, pixels: Tensor, seen: MethodView | None) -> tuple[Tensor, Tensor]:
@@ -243,35 +231,10 @@ class NetworkJudging:
         padded = functional.pad(logits.float(), (0, 1), value=-torch.inf)
         return padded[:, self._subset.to(padded.device)]
 
-    def _finished(
-        self,
-        number: int,
-        protocol: Protocol,
-        sizes: list[tuple[int, int]],
-        cams: Tensor,
-        wanted: Tensor,
-    ) -> dict[Hashable, Tensor]:
-        """The label's finished maps, and where those of other predicted classes are foreground."""
-        upsampling = protocol.rules.upsampling
-        place = (self._size, self._options.resize_mode, protocol.map_grid, upsampling)
-        maps = maps_on_grid(cams[:, :1], sizes, *place)
-        # The map of a label that is predicted is there already.
-        rows, columns = (wanted[:, 1:] != wanted[:, :1]).nonzero(as_tuple=True)
-        others = unfinished_maps(
-            cams[rows, 1 + columns][:, None], [sizes[row] for row in rows], *place
-        )
-        numbers = torch.full_like(wanted[:, 1:], -1)
-        numbers[rows, columns] = torch.arange(len(rows), device=cams.device)
-        return {
-            ("maps", number): maps[:, 0],
-            ("masks", number): fixed_foreground(others[:, 0], protocol),
-            ("numbers", number): numbers,
-        }
-
     def judge(self, arrived: "_MapsOnTheWay", index: int) -> Judged:
         """The outcomes of one image of a batch; runs on a worker thread."""
         sample, options = arrived.batch.samples[index], self._options
-        if not all(arrived.arrays["finite", plan.source][index] for plan in self._plans):
+        if not all(arrived.arrays["finite", plan.frame][index] for plan in self._plans):
             reason = (
                 f"{sample.path}: the network's class map has NaN or infinite values; "
                 "check the weights, or use --precision fp32."
@@ -296,23 +259,18 @@ class NetworkJudging:
         judging, protocol = plan.evaluator.box_judge, plan.evaluator.protocol
         if judging is not None:
             known = size_of(sample, size)
-            boxes_at = judging.boxes(arrays["cams", plan.source][index], known)
-            return judging.judge(boxes_at, sample, known, answer)
+            cams, rows = arrays["cams", plan.frame][index], options.per_image
+            found = judging.prepare(cams, known, with_row=rows)
+            return judged_by(judging, found, sample, known, answer, self._dataset if rows else None)
         score_map = arrays["maps", number][index]
         if options.save_scoremaps is not None:
             save_score_map(options.save_scoremaps, sample.image_id, score_map)
         prepared = prepare(score_map, protocol)
         outcome = judge(prepared, sample, protocol, size=size)
         if plan.coco and len(sample.boxes):
-            boxes = np.stack(
-                [
-                    outcome.fixed_box
-                    if place < 0
-                    else _largest_box(arrays["masks", number][place], protocol)
-                    for place in arrays["numbers", number][index]
-                ]
-            )
-            answer = replace(answer, boxes=boxes)
+            # The box of another class than the image's is wrong wherever it lies.
+            own_box = np.where(classes[:, None] == sample.label, outcome.fixed_box, 0.0)
+            answer = replace(answer, boxes=own_box)
         outcome = replace(outcome, classification=answer)
         if not options.per_image:
             return outcome
@@ -328,28 +286,6 @@ def _is_exhausted(error: Exception) -> bool:
 
 def _job(run: NetworkJudging, arrived: "_MapsOnTheWay", index: int) -> Callable[[], Judged]:
     return lambda: run.judge(arrived, index)
-
-
-def fixed_foreground(maps: Tensor, protocol: Protocol) -> Tensor:
-    """Where unfinished maps (n, H, W) lie above the threshold, as uint8 0 or 1."""
-    quantized, threshold = protocol.engine == "choe2020", protocol.fixed_threshold
-    if not isinstance(threshold, str):
-        return foreground(maps, threshold, quantized=quantized)
-    # Each chooses its own, for which it has to be finished.
-    finished = normalize(maps).cpu().numpy()
-    shares = [share_of(score_map, threshold) for score_map in finished]
-    masks = [
-        foreground(one, share, quantized=quantized)
-        if share < 1
-        else torch.zeros(one.shape, dtype=torch.uint8, device=one.device)
-        for one, share in zip(maps, shares, strict=True)
-    ]
-    return torch.stack(masks) if masks else maps.to(torch.uint8)
-
-
-def _largest_box(foreground: NDArray[np.uint8], protocol: Protocol) -> NDArray[np.float64]:
-    boxes = largest_box_at(foreground, 0, protocol.engine)
-    return boxes[0].astype(np.float64) if len(boxes) else np.zeros(4)
 
 
 class _MapsOnTheWay:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from wsol.errors import InputError
 from wsol.evaluation.box_corners import BoxCorners, BoxPixels
@@ -57,10 +57,8 @@ class EvaluationOptions(Options):
         default="fp32",
         description="Arithmetic of the forward pass; maps are always made in float32.",
     )
-    coco: bool | None = Field(
-        default=None,
-        description="Also COCO AP/AR from the boxes of the top-5 classes; default: where their "
-        "maps need no further passes.",
+    coco: bool = Field(
+        default=True, description="Also COCO AP/AR, of the top-5 classes scored by softmax."
     )
     batch_size: int = Field(default=32, ge=1, description="Images a forward pass.")
     workers: int | None = Field(
@@ -97,6 +95,12 @@ class EvaluationOptions(Options):
     save_every: float = Field(
         default=30.0, ge=0, description="Seconds between saves of progress (--json, --out)."
     )
+
+    @field_validator("coco", mode="before")
+    @classmethod
+    def _unsaid_is_default(cls, given: Any) -> Any:
+        """None, which was the default once, stands in older experiment files."""
+        return True if given is None else given
 
     @property
     def map_method(self) -> str:
@@ -162,6 +166,12 @@ class ScoreOptions(Options):
     )
     parameters: int | None = Field(
         default=None, ge=0, description="Of the network behind the maps, for tables."
+    )
+    network: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The network behind the maps, such as resnet50: some conventions state a "
+        "threshold for it.",
     )
     save_every: float = Field(
         default=30.0, ge=0, description="Seconds between saves of progress (--json)."

@@ -70,7 +70,7 @@ def read_experiment(path: Path, tell: Callable[[str], None] = lambda text: None)
     """Read an experiment file.
 
     Args:
-        tell: called with a line for each convention that is written as it was at first.
+        tell: called with a line for each setting that is written as it was at first.
 
     Raises:
         InputError: with a line for each mistake, which names the file, the line and the field and
@@ -138,10 +138,12 @@ def _repeated_keys(root: yaml.Node | None) -> list[tuple[int, str]]:
 
 
 def _former_names(root: yaml.Node) -> list[tuple[int, str]]:
-    """What conventions were called at first, and what it is taken as."""
+    """What conventions and the default of `coco` were called at first, and are taken as."""
     told = []
     for node in _mappings(root):
         for key, value in node.value:
+            if key.value == "coco" and value.tag == "tag:yaml.org,2002:null":
+                told.append((key.start_mark.line + 1, "coco: without a value: taken as true."))
             names = value.value if isinstance(value, yaml.SequenceNode) else [value]
             former = [item.value for item in names if isinstance(item, yaml.ScalarNode)]
             former = [name for name in former if name in FORMER_NAMES]

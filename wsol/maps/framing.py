@@ -116,21 +116,9 @@ def maps_on_grid(
     Returns:
         (B, n, grid height, grid width) float32, min-max normalized.
     """
-    return normalize(unfinished_maps(cams, sizes, side, mode, grid, upsampling))
-
-
-def unfinished_maps(
-    cams: Tensor,
-    sizes: list[tuple[int, int]],
-    side: int,
-    mode: ResizeMode,
-    grid: tuple[int, int],
-    upsampling: Upsampling = "bicubic",
-) -> Tensor:
-    """As `maps_on_grid`, but not normalized."""
     width, height = grid
     if mode == "squash":
-        return upsample(cams, (height, width), upsampling)
+        return normalize(upsample(cams, (height, width), upsampling))
     on_square = upsample(cams, (side, side), upsampling)
     on_grid = []
     for maps, size in zip(on_square, sizes, strict=True):
@@ -141,4 +129,4 @@ def unfinished_maps(
         top, left = max(0, -y), max(0, -x)
         whole[:, top : top + visible.shape[1], left : left + visible.shape[2]] = visible
         on_grid.append(upsample(whole, (height, width), upsampling))
-    return torch.stack(on_grid)
+    return normalize(torch.stack(on_grid))

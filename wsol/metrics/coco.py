@@ -18,8 +18,9 @@ class CocoAveragePrecision:
     """Detections and true boxes of all images.
 
     A detection is the box of one of an image's five best classes, scored by that class's softmax
-    probability. State is a set of rows that `compute` sorts by image, so shards can be merged in
-    any order.
+    probability. Where it lies matters for the image's own class alone: of any other class there is
+    no true box, so that it is a false positive wherever it lies. State is a set of rows that
+    `compute` sorts by image, so shards can be merged in any order.
     """
 
     def __init__(self) -> None:

@@ -68,7 +68,7 @@ _TABLE = (
         f"1 + {SMOOTH['samples']}; 1 where cam applies",
         True,
         "smooth:smooth_gradcam_plus_plus",
-        lambda channels, classes, head: 1 if head else 1 + int(SMOOTH["samples"]),
+        lambda channels, head: 1 if head else 1 + int(SMOOTH["samples"]),
         dict(SMOOTH),
     ),
     MapMethod(
@@ -79,7 +79,7 @@ _TABLE = (
         "1 + K",
         True,
         "perturbation:scorecam",
-        lambda channels, classes, head: 1 + channels,
+        lambda channels, head: 1 + channels,
     ),
     MapMethod(
         "rollout",

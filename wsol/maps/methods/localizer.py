@@ -118,19 +118,12 @@ class Localizer:
         return width, height
 
     @property
-    def classes_are_free(self) -> bool:
-        """Whether the maps of several classes cost no more passes than that of one."""
-        by_gradient = self.method.needs == "gradients" and self._subject.head is None
-        return not (by_gradient or self.method.needs in ("layer", "network")) and (
-            self.method.name != "legrad"
-        )
-
-    def passes(self, classes: int) -> int | None:
-        """Forward passes an image, for the maps of so many classes; None where nobody knows."""
+    def passes(self) -> int | None:
+        """Forward passes an image, however many classes' maps are made; None: nobody knows."""
         if self.method.count is None:
             return None
         channels = 0 if self.layer is None else self.layer.channels
-        return self.method.count(channels, classes, self._subject.head is not None)
+        return self.method.count(channels, self._subject.head is not None)
 
     def settings(self) -> dict[str, Any]:
         """What a record says; nothing for exact CAM, which has nothing to choose."""

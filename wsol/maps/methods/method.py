@@ -28,8 +28,8 @@ class MapMethod:
         passes: forward passes an image, in words; K is the number of the layer's channels.
         by_class: whether classes have maps of their own.
         maps: the function, or where it is: `module:name` beside this module.
-        count: forward passes an image, from the layer's channels, the number of classes wanted,
-            and whether there is a head for cam; None where nobody knows.
+        count: forward passes an image, from the layer's channels and whether there is a head for
+            cam; None where nobody knows.
         parameters: that change a number.
     """
 
@@ -40,7 +40,7 @@ class MapMethod:
     passes: str
     by_class: bool
     maps: Function | str
-    count: Callable[[int, int, bool], int] | None = lambda channels, classes, head: 1
+    count: Callable[[int, bool], int] | None = lambda channels, head: 1
     parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
