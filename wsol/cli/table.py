@@ -132,7 +132,8 @@ def table(
         typer.Option(
             "--intervals",
             help="Half of the 95 % interval behind each number, of records that have them "
-            "(`wsol stats --update`).",
+            "(`wsol stats --update`); a footnote says how far its middle is from the number, and "
+            "CSV has both ends.",
         ),
     ] = False,
     out: Annotated[
