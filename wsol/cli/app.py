@@ -11,7 +11,7 @@ from rich.markup import escape
 
 import wsol
 from wsol.cli.commands import CommandGroup
-from wsol.errors import InputError, ToldElsewhereError
+from wsol.errors import InputError, ToldElsewhereError, is_exhausted
 from wsol.progress import MESSAGES
 from wsol.signals import Terminated, interruptible
 
@@ -59,6 +59,12 @@ def main() -> None:
         # The reader of our output has gone (`wsol models | head`): nothing left to say.
         sys.stderr.close()
         sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if not is_exhausted(error):
+            raise
+        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        advice = "lower --batch-size or --size, or take a smaller network"
+        _end(2, f"[bold red]wsol:[/bold red] memory is exhausted ({escape(told)}); {advice}.")
     except OSError as error:
         where = error.filename if error.filename is not None else "the output"
         _end(2, f"[bold red]wsol:[/bold red] {escape(str(where))}: {error.strerror or error}.")
