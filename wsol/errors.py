@@ -30,6 +30,10 @@ class ToldElsewhereError(InputError):
     """Another process of the same run has met an input error, and it is that one that tells it."""
 
 
+class ProcessEndedError(ToldElsewhereError):
+    """Another process of the same run has ended without a word, as one that was killed does."""
+
+
 def is_exhausted(error: BaseException) -> bool:
     """Whether an error says that there is no memory left, on whatever device.
 

@@ -202,7 +202,7 @@ def test_what_is_recorded_and_refused():
         ({"also_at": ("otsu", "otsu")}, "twice"),
         ({"also_at": ("beest",)}, "did you mean best"),
         ({"also_at": ("best",), "contours": "all"}, "use contours both"),
-        ({"also_at": ("best",), "convention": "psol"}, "psol has not"),
+        ({"also_at": ("best",), "convention": "psol"}, "psol has not; add search"),
     ):
         with pytest.raises(InputError, match=message):
             Protocol(**options)

@@ -91,14 +91,33 @@ def test_from_python(place, one):
     assert record.metrics.max_box_acc_v2_chosen == chosen
 
 
+def test_conventions_choose_each_for_themselves(place):
+    """Also one that searches only because it is asked to."""
+    both = ("--convention", "choe2020,psol", "--search", "--threshold", "psol=0.3")
+    out, _ = command(place, "evaluate", "center", *SHAPES, *SELECT, *both, "--json", "both.json")
+    records = json.loads((place / "both.json").read_text())
+    for record in records:
+        name = record["settings"]["convention"]
+        assert f"center, {name}, by threshold" in out
+        alone = json.loads(
+            command(place, "evaluate", "center", *SHAPES, *SELECT, "--convention", name, "--search",
+                    "--threshold", "0.3", "--json", "-")[0]
+        )  # fmt: skip
+        for found in ("max_box_acc_chosen", "max_box_acc_v2_chosen"):
+            assert record["metrics"][found] == alone["metrics"][found] is not None
+    assert records[0]["settings"]["fixed_threshold"] == 0.2
+    assert records[1]["settings"]["thresholds"] == [0.3]
+    chosen = [record["settings"]["chosen_thresholds"] for record in records]
+    assert chosen[0] != chosen[1]
+
+
 def test_what_is_wrong_is_said(place):
     for arguments, message in (
         (("--pseudo-boxes",), "name --select-data"),
         (("--select-data", "protocol"), "needs both"),
         ((*SELECT, "--threshold-from", "selection.json"), "both choose thresholds"),
-        ((*SELECT, "--convention", "sat"), "choe2020 or exact"),
+        ((*SELECT, "--convention", "sat"), "sat does not search; add --search"),
         ((*SELECT, "--method", "cam,gradcam"), "cam, gradcam are several"),
-        ((*SELECT, "--convention", "choe2020,exact"), "choe2020, exact"),
     ):
         _, err = command(place, "evaluate", "center", *SHAPES, *arguments, code=2)
         assert message in err, err

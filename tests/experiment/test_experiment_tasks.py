@@ -252,6 +252,41 @@ def test_conventions_have_a_record_each_of_one_pass(run, place, monkeypatch):
     assert [result.record for result in alone] == [results[1].record, results[5].record]
 
 
+def test_records_are_named_by_what_tells_them_apart_and_once_under_today_s_name(run, place):
+    text = EXPERIMENT.replace("  - compared_networks:small\n", "").replace(
+        "options: {", "options: {method: [cam, gradcam++, eigencam], per_image: true, "
+    )
+    results = run(text)
+    out = place / "out"
+    experiment = read_experiment(place / "experiment.yaml")
+    write_outputs(results, experiment, out)
+    records = out / "records"
+    names = ["shapes-Wide", "shapes-Wide-gradcam++", "shapes-Wide-eigencam", "shapes-center"]
+    assert json.loads((records / "order.json").read_text()) == [f"{name}.json" for name in names]
+    # Numbers, as an earlier version named them, beside a record of another run and a user's own.
+    for new, old in zip(names[1:3], ("shapes-Wide-2", "shapes-Wide-3"), strict=True):
+        for suffix in (".json", ".outcomes.parquet"):
+            (records / f"{new}{suffix}").rename(records / f"{old}{suffix}")
+    other = results[0].record.model_copy(update={"model": "Other", "parameters": 7})
+    (records / "shapes-Other.json").write_text(other.to_json())
+    (records / "own.json").write_text(results[0].record.to_json())
+    (out / "outside.json").write_text(results[0].record.to_json())
+    (records / "broken.json").write_text("{")
+    old = ["shapes-Wide", "shapes-Wide-2", "shapes-Wide-3", "shapes-Other", "shapes-center"]
+    listed = [*(f"{name}.json" for name in old), "../outside.json", "gone.json", "broken.json"]
+    (records / "order.json").write_text(json.dumps(listed))
+    again = run(text)
+    assert states(again) == ["stored"] * 4
+    write_outputs(again, experiment, out)
+    assert {path.name for path in records.iterdir()} == {
+        "order.json", "own.json", "broken.json", "shapes-Other.json",
+        *(f"{name}{suffix}" for name in names for suffix in (".json", ".outcomes.parquet")),
+    }  # fmt: skip
+    assert (out / "outside.json").exists()
+    order = json.loads((records / "order.json").read_text())
+    assert order == ["shapes-Other.json", "broken.json", *(f"{name}.json" for name in names)]
+
+
 def test_the_command(place, monkeypatch):
     monkeypatch.chdir(place)
     text = EXPERIMENT.replace("  - center", "  - compared_networks:broken\n  - center")

@@ -60,12 +60,13 @@ def tight_runs(levels: NDArray[np.integer], contours: Contours, component: Compo
         runs = box_runs(_margin(levels, component), contours, _ENGINES[component])
         return BoxRuns(_tight(runs.boxes, component), runs.first, runs.last, runs.max_level)
     top = int(levels.max())
+    if component == "union":
+        return _union_runs(levels, top)
     found, at = [np.empty((0, 4), np.int32)], [np.empty(0, np.int32)]
     # Between two values that occur the foreground stays the same.
     for level in np.unique(levels[levels < top]).tolist() if top else ():
         foreground = levels > level
-        every = contours == "all" and component == "box"
-        boxes = _boxes_4(foreground) if every else tight_box(foreground, component)
+        boxes = _boxes_4(foreground) if contours == "all" else tight_box(foreground, component)
         found.append(boxes)
         at.append(np.full(len(boxes), level, np.int32))
     boxes, first = np.concatenate(found), np.concatenate(at)
@@ -105,6 +106,22 @@ def _extent(foreground: NDArray[np.bool_]) -> NDArray[np.int32]:
     if len(columns) == 0:
         return np.empty((0, 4), np.int32)
     return np.array([[columns[0], rows[0], columns[-1], rows[-1]]], np.int32)
+
+
+def _union_runs(levels: NDArray[np.integer], top: int) -> BoxRuns:
+    """All foreground's box at every level: an end moves in where its columns or rows give out."""
+    ends = []
+    asked = np.arange(top)
+    for most in (levels.max(axis=0), levels.max(axis=1)):
+        reached = [np.maximum.accumulate(side) for side in (most, most[::-1])]
+        start, end = (np.searchsorted(side, asked, side="right") for side in reached)
+        ends.append((start, len(most) - 1 - end))
+    (x0, x1), (y0, y1) = ends
+    boxes = np.stack([x0, y0, x1, y1], axis=1).astype(np.int32)
+    changed = (np.diff(boxes, axis=0) != 0).any(axis=1)
+    first = np.concatenate([np.zeros(min(top, 1), np.int64), np.flatnonzero(changed) + 1])
+    last = np.append(first[1:], top)[: len(first)] - 1
+    return BoxRuns(boxes[first], first.astype(np.int32), last.astype(np.int32), top)
 
 
 def _boxes_4(foreground: NDArray[np.bool_]) -> NDArray[np.int32]:

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 import wsol
 from wsol.cli.commands import CommandGroup
-from wsol.errors import InputError, ToldElsewhereError, is_exhausted
+from wsol.errors import InputError, ProcessEndedError, ToldElsewhereError, is_exhausted
 from wsol.progress import MESSAGES
 from wsol.signals import Terminated, interruptible
 
@@ -44,6 +44,8 @@ def main() -> None:
                 if isinstance(end, SystemExit) and not end.code:
                     sys.stdout.flush()  # while it can be told that this fails
                 raise
+    except ProcessEndedError as ended:
+        _end(2, f"wsol: {escape(str(ended))}")
     except ToldElsewhereError:
         sys.exit(2)
     except InputError as error:
@@ -51,8 +53,8 @@ def main() -> None:
             MESSAGES.quiet = False
             MESSAGES.print_exception()
         _end(2, f"[bold red]wsol:[/bold red] {escape(str(error))}")
-    except Terminated as ended:
-        _end(128 + ended.number, f"wsol: ended by {ended.name}.")
+    except Terminated as told_to_end:
+        _end(128 + told_to_end.number, f"wsol: ended by {told_to_end.name}.")
     except KeyboardInterrupt:
         _end(130, "wsol: interrupted.")
     except BrokenPipeError:

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from wsol.cli.app import app
 from wsol.cli.options import StoreOption
-from wsol.cli.output import OUTPUT
+from wsol.cli.output import OUTPUT, tell_emulated
 from wsol.progress import MESSAGES, logged, print_epoch, track, track_training
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def compare(
     from wsol.experiment.outputs import write_outputs
     from wsol.experiment.tasks import first_look, plan, run_tasks
     from wsol.files import require_writable_folder
+    from wsol.launchers import joined
     from wsol.models.device import usable_device
-    from wsol.processes import joined
     from wsol.records.store import Store
     from wsol.results.table import terminal_table
     from wsol.training.run import no_progress
@@ -100,9 +100,15 @@ def compare(
         if not dry_run:
             processes.of_first(partial(require_writable_folder, out))
             processes.of_first(partial(require_writable_folder, Store(store).folder))
+        if processes.is_first:
+            trained = [read.recipe_of(m).precision for m in read.models if m.train is not None]
+            tell_emulated(own_device, read.options.precision, *trained)
         if processes.count > 1:
             read = read.with_options(device=own_device)
-        tasks = plan(read, limit=limit, modules=experiment.resolve().parent)
+        planned = partial(plan, read, limit=limit, modules=experiment.resolve().parent)
+        tasks = processes.together(planned)
+        named = [f"{task.title}, {len(task.dataset):,} images" for task in tasks]
+        processes.require_same({"what to run": named})
         results = []
         for result in run_tasks(
             tasks,

@@ -20,6 +20,7 @@ from wsol.cli.output import (
     resume_hint,
     settle_outcomes,
     tell,
+    tell_emulated,
 )
 from wsol.datasets.options import DataOptions, SelectionOptions
 from wsol.errors import InputError
@@ -102,8 +103,8 @@ def evaluate(
         record_names,
     )
     from wsol.evaluation.transferred import with_chosen
+    from wsol.launchers import joined
     from wsol.models.device import usable_device
-    from wsol.processes import joined
     from wsol.records.outcomes import OUTCOMES_SUFFIX
 
     paired = pair_weights(models, weights or [], names=name or (), ema=ema)
@@ -125,6 +126,8 @@ def evaluate(
         targets = partial(require_targets, out, json_file, folder, store, options.save_scoremaps)
         beside = outcome_files(json_file, record_names(requests, options))
         processes.of_first(partial(targets, outcomes=beside))
+        if processes.is_first:
+            tell_emulated(own_device, options.precision)
         if processes.count > 1:
             options = options.replaced(device=own_device)
         dataset = processes.together(lambda: limited(data.whole(), data.limit))

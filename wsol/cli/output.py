@@ -17,6 +17,7 @@ from wsol.files import is_file, is_folder
 from wsol.progress import MESSAGES
 
 if TYPE_CHECKING:
+    from wsol.options import Precision
     from wsol.records.record import ResultRecord
     from wsol.results.cells import Layout
 
@@ -136,6 +137,16 @@ def tell(text: str) -> None:
     MESSAGES.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def tell_emulated(device: str, *precisions: "Precision") -> None:
+    """Say where the device has no arithmetic of a precision that was asked for."""
+    from wsol.models.precision import emulated
+
+    for precision in dict.fromkeys(precisions):
+        sentence = emulated(device, precision)
+        if sentence is not None:
+            tell(f"--precision {precision}: {sentence}")
+
+
 def clear(folder: Path) -> None:
     """Remove a progress folder: its records have been written where the user wants them."""
     import shutil
@@ -191,7 +202,9 @@ def print_records(records: "list[ResultRecord]", json_file: str | None) -> None:
     else:
         OUTPUT.print(terminal_table(records, _layout(records)))
         for record in records:
-            if record.metrics.loc_at or record.metrics.max_box_acc_v2_chosen is not None:
+            metrics = record.metrics
+            chosen = metrics.max_box_acc_chosen, metrics.max_box_acc_v2_chosen
+            if metrics.loc_at or chosen != (None, None):
                 OUTPUT.print(thresholds_table(record))
     for record in records:
         if record.skipped:

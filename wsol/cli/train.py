@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from wsol.cli.app import app
 from wsol.cli.options import ResumeOption, key_values, takes
-from wsol.cli.output import OUTPUT, resume_hint
+from wsol.cli.output import OUTPUT, resume_hint, tell_emulated
 from wsol.datasets.options import SelectionOptions, TrainingDataOptions
 from wsol.errors import InputError
 from wsol.progress import print_epoch, track_training
@@ -86,8 +86,8 @@ def train(
     import torch
 
     from wsol.files import require_writable_folder
+    from wsol.launchers import joined
     from wsol.models.device import usable_device
-    from wsol.processes import joined
     from wsol.training.methods import make_method
     from wsol.training.run import TrainingRun, no_progress
     from wsol.training.start import starting_network
@@ -98,25 +98,29 @@ def train(
         recipe = recipe.replaced(weights="default")
     with joined(usable_device(recipe.device), training=True) as (processes, own_device):
         processes.of_first(partial(require_writable_folder, out))
+        if processes.is_first:
+            tell_emulated(own_device, recipe.precision)
         torch.backends.cudnn.benchmark = True  # every batch has the same shape
         recipe = recipe.replaced(device=own_device)
         method = make_method(recipe.wsol_method, **recipe.method_options)
-        dataset = data.opened()
-        selection, selected = None, select.opened()
+        dataset = processes.together(data.opened)
+        selection, selected = None, processes.together(select.opened)
         if selected is not None:
             selection = _selection(
                 selected, select_metric, select_every, recipe, select.pseudo_boxes
             )
-        start = starting_network(
-            model,
-            dataset,
-            method,
-            weights=recipe.weights,
-            arguments=key_values("--arguments", arguments)
-            | ({} if width == 1 else {"width": width}),
-            size=recipe.size,
-            seed=recipe.seed,
-            head_offset=recipe.head_offset,
+        start = processes.together(
+            lambda: starting_network(
+                model,
+                dataset,
+                method,
+                weights=recipe.weights,
+                arguments=key_values("--arguments", arguments)
+                | ({} if width == 1 else {"width": width}),
+                size=recipe.size,
+                seed=recipe.seed,
+                head_offset=recipe.head_offset,
+            )
         )
         run = TrainingRun(
             out,

@@ -1,7 +1,8 @@
 """Accuracies at further thresholds than the one that GT-known and Top-k Loc are read at.
 
 Beside the oracle, which needs boxes of the evaluated images, stand the policies by which each map
-chooses a threshold of its own; and Top-k Loc is also read at the oracle's.
+chooses a threshold of its own; and Top-k Loc is also read at the oracle's, and at thresholds that
+were chosen on another set.
 """
 
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ _NAMES = ("gt_known_loc", "top1_loc", "top5_loc")
 
 
 class AlsoAt:
-    """What `Protocol.also_at` asks for, added up.
+    """What `Protocol.also_at` asks for, added up; and GT-known and Top-k Loc at all thresholds.
 
     The counts of GT-known and Top-k Loc at each policy are an evaluator's own, one for each of its
     thresholds; here is what those do not hold.
@@ -37,9 +38,12 @@ class AlsoAt:
             if searched and "all" in protocol.contour_kinds
         }
         # Right for GT-known, Top-1 and Top-5 Loc at each of all thresholds.
-        self._best = [
-            BoxAccuracy(protocol.thresholds, (_RIGHT,)) for _ in _NAMES if BEST in protocol.also_at
-        ]
+        rules, self._best = protocol.rules, list[BoxAccuracy]()
+        if "largest" in protocol.searched_kinds:
+            asked = (rules.hit, rules.hit_top_k, rules.hit_top_k)
+            self._best = [
+                BoxAccuracy(protocol.thresholds, (_RIGHT,), above=hit == "above") for hit in asked
+            ]
         self._answered = BoxAccuracy(one, (_RIGHT,))
 
     def update(self, outcome: "Outcome") -> None:
@@ -77,11 +81,18 @@ class AlsoAt:
         return values
 
     def _at_best(self) -> dict[str, float]:
-        known = self._best[0]
-        if not known.num_images:
+        (known,) = self._best[0].curves().values()
+        return self.at(int(np.argmax(known)))
+
+    def at(self, place: int) -> dict[str, float]:
+        """GT-known and Top-k Loc of the largest component at a threshold's position, in percent.
+
+        Empty without images, or where the largest component is not looked at.
+        """
+        if not self._best or not self._best[0].num_images:
             return {}
+        known = self._best[0]
         curves = [next(iter(metric.curves().values())) for metric in self._best]
-        place = int(np.argmax(curves[0]))
         shown = _NAMES if self._answered.num_images else _NAMES[:1]
         pairs = zip(shown, curves, strict=False)
         return {key: 100.0 * curve[place] / known.num_images for key, curve in pairs}

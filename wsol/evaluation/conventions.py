@@ -105,12 +105,17 @@ class Convention:
     candidates: tuple[float, ...] = ()
     searches: bool = False
 
-    def threshold_for(self, dataset: str, network: str) -> float | None:
-        """The threshold that is stated for a data set and a network, by their names."""
-        told = network.lower()
+    def threshold_for(self, dataset: str, network: str | None) -> float | None:
+        """The threshold that is stated for a data set and a network, by their names.
+
+        None also where it depends on a network that is not known.
+        """
+        told = (network or "").lower()
         for stated in self.thresholds:
             if stated.dataset not in (None, dataset):
                 continue
+            if stated.networks and network is None:
+                return None
             if not stated.networks or any(part in told for part in stated.networks):
                 return stated.value
         return None

@@ -40,12 +40,13 @@ class Evaluator:
     """
 
     def __init__(
-        self, dataset: Dataset, protocol: Protocol | None = None, network: str = "these maps"
+        self, dataset: Dataset, protocol: Protocol | None = None, network: str | None = None
     ) -> None:
         """
         Args:
             protocol: None takes the default one.
-            network: what made the maps; some conventions state a threshold for a network's name.
+            network: what made the maps, where it is known; some conventions state a threshold for a
+                network's name.
 
         Raises:
             InputError: when the convention needs a threshold that nobody named.
@@ -57,14 +58,18 @@ class Evaluator:
         self._seen = np.zeros(len(dataset), dtype=bool)
         self._findings = np.zeros(len(dataset), dtype=np.uint8)
         self._dim = np.zeros(len(dataset), dtype=bool)
+        above = protocol.rules.hit == "above"
         self._boxes = {
-            kind: BoxAccuracy(protocol.thresholds, protocol.iou) for kind in protocol.contour_kinds
+            kind: BoxAccuracy(protocol.thresholds, protocol.iou, above=above)
+            for kind in protocol.contour_kinds
         }
         self.box_judge: BoxJudge | None = None
         if protocol.asks_for_one_box:
-            _refuse_what_needs_a_search(protocol)
             asked = protocol.asked_thresholds(dataset.name, network)
-            self.box_judge = BoxJudge(protocol.rules, (*asked, *protocol.policies), dataset.name)
+            thresholds = (*asked, *protocol.policies)
+            self.box_judge = BoxJudge(
+                protocol.rules, thresholds, dataset.name, protocol, candidates=len(asked)
+            )
         # One for each threshold of which the best is taken, then one for each that is beside it.
         self._asked = 1 if self.box_judge is None else len(asked)
         number = self._asked + len(protocol.policies)
@@ -188,15 +193,14 @@ class Evaluator:
 
     def compute(self) -> Metrics:
         """The metrics over the images added so far."""
-        # At ties the first, as integer counts decide.
-        asked = self._counts[: self._asked]
-        best_counts = max(asked, key=lambda counts: counts.localized)
+        best_counts = self._counts[self.chosen_candidate]
         own = {name: v for name, v in self._means.compute().items() if not is_plugin(name)}
         metrics = Metrics.model_validate(own | best_counts.compute() | best_counts.class_means())
         if self.box_judge is not None:
-            chosen = self.box_judge.thresholds[self._counts.index(best_counts)]
+            chosen = self.box_judge.thresholds[self.chosen_candidate]
             if self._asked > 1 and not isinstance(chosen, str):
                 metrics.best_threshold_largest = {"0.5": chosen}
+                metrics.loc_threshold = chosen
         if "largest" in self._boxes and self._boxes["largest"].num_images:
             best = self._boxes["largest"].compute()
             metrics.box_acc_largest = best.accuracy
@@ -214,6 +218,24 @@ class Evaluator:
         if self._coco.num_images:
             metrics.coco_ap, metrics.coco_ap50, metrics.coco_ar = self._coco.compute()
         return metrics
+
+    @property
+    def candidates(self) -> tuple[float, ...]:
+        """The thresholds of which the best is taken, where there are several."""
+        if self.box_judge is None or self._asked < 2:
+            return ()
+        return tuple(float(value) for value in self.box_judge.thresholds[: self._asked])
+
+    @property
+    def chosen_candidate(self) -> int:
+        """Which of the thresholds asked for is the best on the images added so far."""
+        # At ties the first, as integer counts decide.
+        localized = [counts.localized for counts in self._counts[: self._asked]]
+        return localized.index(max(localized))
+
+    def localized_at(self, place: int) -> dict[str, float]:
+        """GT-known and Top-k Loc of the largest component at the position of a threshold."""
+        return self._also.at(place)
 
     def plugin_metrics(self) -> dict[str, float]:
         """The means of metrics that are not the package's, by the names they were asked for by."""
@@ -270,14 +292,6 @@ class Evaluator:
         yield "pixels", self._pixels
         yield "coco", self._coco
         yield "means", self._means
-
-
-def _refuse_what_needs_a_search(protocol: Protocol) -> None:
-    if protocol.metric:
-        raise InputError(
-            f"--metric {','.join(protocol.metric)}: is measured under choe2020 and exact, not "
-            f"under {protocol.rules.name}."
-        )
 
 
 def _as_array(score_map: Any, name: str) -> NDArray[Any]:

@@ -7,17 +7,21 @@ from typing import Any
 from typing import Protocol as Interface
 
 import numpy as np
+from numpy.typing import NDArray
 
+from wsol.boxes.runs import BoxRuns
 from wsol.datasets.base import Dataset, Sample
 from wsol.evaluation.evaluator import Evaluator
+from wsol.evaluation.every_threshold import EveryBox
 from wsol.evaluation.judging import (
     Classification,
     Outcome,
     ground_truth_on_grid,
     size_of,
 )
+from wsol.evaluation.one_box import BoxJudge, PreparedBoxes
 from wsol.evaluation.protocol import Protocol
-from wsol.evaluation.rows import row_of
+from wsol.evaluation.rows import judged_by, row_of
 from wsol.records.outcomes import OutcomeRow
 from wsol.records.record import Metrics, SkippedImage
 
@@ -67,32 +71,58 @@ def missed(
 ) -> Outcome:
     """The outcome of an image of whose label there is no map or box."""
     protocol, judging = evaluator.protocol, evaluator.box_judge
+    if judging is not None:
+        size = size_of(sample)
+        none = standing_boxes(np.zeros((0, 4)), judging, size)
+        return judged_by(
+            judging, none, sample, size, said, evaluator.dataset if per_image else None
+        )
     is_boxed = len(sample.boxes) > 0
     policies = len(protocol.policies)
-    thresholds = len(judging.thresholds) if judging is not None else 1 + policies
-    several = judging is not None or policies
-    size = size_of(sample) if is_boxed else sample.size
+    known = size_of(sample) if is_boxed else sample.size
     truth = np.zeros((0, 4))
-    if is_boxed and judging is None:
+    if is_boxed:
         truth = ground_truth_on_grid(sample.boxes, size_of(sample), protocol)
-    none = np.zeros(len(protocol.thresholds))
+    never = np.zeros(len(protocol.thresholds))
     outcome = Outcome(
         image_id=sample.image_id,
-        best_iou=dict.fromkeys(protocol.contour_kinds, none)
-        if is_boxed and judging is None
-        else {},
+        best_iou=dict.fromkeys(protocol.contour_kinds, never) if is_boxed else {},
         fixed_box=np.zeros(4),
         fixed_iou=0.0 if is_boxed else None,
         true_boxes=truth,
         pixels=None,
-        size=size,
+        size=known,
         classification=said,
-        decisions=((False, False),) * thresholds if is_boxed and several else (),
+        decisions=((False, False),) * (1 + policies) if is_boxed and policies else (),
         policy_iou=(0.0,) * policies if is_boxed else (),
     )
     if not per_image:
         return outcome
     return replace(outcome, row=row_of_box(outcome, sample, evaluator))
+
+
+def standing_boxes(
+    boxes: NDArray[np.float64], judge: BoxJudge, size: tuple[int, int]
+) -> PreparedBoxes:
+    """Boxes (n, 4) in a convention's corners that stand at every threshold, the first as the
+    largest; their map is the first box filled."""
+    width, height = judge.grid_of(size)
+    filled = np.zeros((height, width), np.float32)
+    best = boxes[:1]
+    if len(best):
+        x0, y0, x1, y1 = np.rint(best[0]).astype(int).tolist()
+        beyond = 0 if judge.convention.corners == "exclusive" else 1
+        filled[max(y0, 0) : y1 + beyond, max(x0, 0) : x1 + beyond] = 1
+
+    def always(standing: NDArray[np.float64]) -> BoxRuns:
+        zeros = np.zeros(len(standing), np.int32)
+        return BoxRuns(standing, zeros, zeros, min(len(standing), 1))  # type: ignore[arg-type]
+
+    places = np.zeros(len(judge.protocol.thresholds), np.int64)
+    nothing = np.full(4, np.nan)
+    every = EveryBox({"largest": always(best), "all": always(boxes)}, places, nothing)
+    fixed = best if len(best) else nothing[None]
+    return PreparedBoxes(np.repeat(fixed, len(judge.thresholds), axis=0), filled, every)
 
 
 def row_of_box(outcome: Outcome, sample: Sample, evaluator: Evaluator) -> OutcomeRow:

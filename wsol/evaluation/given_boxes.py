@@ -13,7 +13,7 @@ from wsol.datasets.base import Dataset, Sample
 from wsol.errors import InputError
 from wsol.evaluation.box_reading import GivenBoxes, read_boxes
 from wsol.evaluation.evaluator import Evaluator
-from wsol.evaluation.given import missed, row_of_box
+from wsol.evaluation.given import missed, row_of_box, standing_boxes
 from wsol.evaluation.judging import (
     Classification,
     Outcome,
@@ -23,6 +23,7 @@ from wsol.evaluation.judging import (
 from wsol.evaluation.options import ScoreOptions
 from wsol.evaluation.protocol import Protocol
 from wsol.evaluation.provenance import photograph_file
+from wsol.evaluation.rows import judged_by
 from wsol.metrics.iou import iou_matrix
 from wsol.records.record import Metrics, SkippedImage
 
@@ -71,7 +72,7 @@ class BoxesGiven:
 
     def told(self, settings: dict[str, Any]) -> dict[str, Any]:
         """Without thresholds."""
-        without = ("threshold_step", "fixed_threshold", "thresholds")
+        without = ("search", "threshold_step", "fixed_threshold", "thresholds")
         kept = {name: value for name, value in settings.items() if name not in without}
         return kept | {"threshold_policy": {"gt_known_loc": "none: boxes were given"}}
 
@@ -120,8 +121,10 @@ class BoxesGiven:
         own = read.of_label(sample.label)
         boxes = self._on_grid(read, sample, evaluator)
         if judging is not None:
-            box = boxes[own[0]] if len(own) else np.full(4, np.nan)
-            return judging.judge(box[None], sample, size_of(sample), said)
+            known = size_of(sample)
+            found = standing_boxes(boxes[own], judging, known)
+            rows_of = evaluator.dataset if per_image else None
+            return judged_by(judging, found, sample, known, said, rows_of)
         truth, size = np.zeros((0, 4)), sample.size
         detections = None
         if len(sample.boxes):

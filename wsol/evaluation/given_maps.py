@@ -16,12 +16,13 @@ from wsol.evaluation.judging import (
     Outcome,
     judge,
     prepare_map,
+    size_of,
 )
 from wsol.evaluation.options import ScoreOptions
 from wsol.evaluation.predictions import read_map_classes
 from wsol.evaluation.protocol import Protocol
 from wsol.evaluation.provenance import mask_files, photograph_file
-from wsol.evaluation.rows import outcome_row
+from wsol.evaluation.rows import judged_by, outcome_row
 from wsol.maps.files import ScoreMaps
 from wsol.records.record import Metrics, SkippedImage
 
@@ -151,7 +152,13 @@ class MapsGiven:
         if read is None:
             return missed(evaluator, sample, said)
         if judging is not None:
-            return judging.judge_map(read, sample, classification=said, where=self._maps.where)
+            size = size_of(sample)
+            found, dim = judging.prepare_valid(
+                read, sample.image_id, size, self._maps.where, with_row=per_image
+            )
+            rows_of = evaluator.dataset if per_image else None
+            outcome = judged_by(judging, found, sample, size, said, rows_of)
+            return replace(outcome, is_dim=dim)
         prepared = prepare_map(read, sample.image_id, protocol, self._maps.where)
         outcome = judge(prepared, sample, protocol, classification=said)
         if not per_image:

@@ -81,7 +81,8 @@ class Outcome:
     are those of the protocol's further metrics; `row` is what a per-image file says, None where
     none is written. `findings` are those about its photograph; `is_dim` says that the map was taken
     as it is though it does not reach 1. `detections` are the boxes for COCO AP, where they are not
-    those of `classification`.
+    those of `classification`. `candidates` (C, 5) are the box and IoU at each threshold of which
+    the best is taken, where there are several.
     """
 
     image_id: str
@@ -99,6 +100,7 @@ class Outcome:
     findings: Finding = Finding.NONE
     detections: Classification | None = None
     is_dim: bool = False
+    candidates: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 5)))
 
 
 def validate_map(score_map: NDArray[Any], *, bounded: bool = True) -> NDArray[Any]:

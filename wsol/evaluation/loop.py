@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -29,10 +28,11 @@ from wsol.evaluation.lifecycle import (
     require_images,
 )
 from wsol.evaluation.network import NetworkJudging
+from wsol.evaluation.one_box import PreparedBoxes
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.protocol import Protocol
 from wsol.evaluation.provenance import environment, sample_files
-from wsol.evaluation.rows import outcome_row
+from wsol.evaluation.rows import judged_by, outcome_row
 from wsol.evaluation.settings import (
     add_chosen,
     chosen_thresholds,
@@ -129,12 +129,13 @@ def evaluate_each(
         )
         for evaluator, settings, place in zip(evaluators, all_settings, places, strict=True)
     ]
-    judging: Judging
-    if isinstance(model, str):
-        judging = _BaselineJudging(model, evaluators, options)
-    else:
-        judging = NetworkJudging(model, evaluators, options)
-    skipped = add_all(runs, judging, advance)
+
+    def prepared() -> Judging:
+        if isinstance(model, str):
+            return _BaselineJudging(model, evaluators, options)
+        return NetworkJudging(model, evaluators, options)
+
+    skipped = add_all(runs, processes.together(prepared), advance)
 
     def finished() -> list[ResultRecord]:
         records, cost = [], model_cost(model, options)
@@ -181,7 +182,7 @@ def _record(
             *(() if isinstance(model, str) else model.notes),
         ],
         cost=cost,
-        curves=evaluator.curves() if options.curves and evaluator.box_judge is None else None,
+        curves=evaluator.curves() if options.curves and options.protocol.searches else None,
         plugin_metrics=evaluator.plugin_metrics() or None,
     )
 
@@ -257,7 +258,7 @@ class _Baseline:
         self._options = options
         grid = evaluator.protocol.rules.grid
         self._map = baseline_map(name, _SIDE if isinstance(grid, str) else grid)
-        self._boxes: dict[tuple[int, int], NDArray[np.float64]] = {}
+        self._boxes: dict[tuple[int, int], PreparedBoxes] = {}
         self._prepared: PreparedMap | None = None
         if evaluator.box_judge is None:
             prepared_by = _frame if name == "full" else prepare
@@ -281,8 +282,10 @@ class _Baseline:
         judging = self._evaluator.box_judge
         assert judging is not None
         size = size_of(sample)
-        grid = judging.grid_of(size)
+        grid, rows = judging.grid_of(size), self._options.per_image
         if grid not in self._boxes:
             score_map = None if self._name == "full" else self._map
-            self._boxes = {grid: judging.boxes(score_map, size)}  # the next one mostly is the same
-        return judging.judge(self._boxes[grid], sample, size)
+            # The next one mostly is the same.
+            self._boxes = {grid: judging.prepare(score_map, size, with_row=rows)}
+        rows_of = self._evaluator.dataset if rows else None
+        return judged_by(judging, self._boxes[grid], sample, size, rows_of=rows_of)

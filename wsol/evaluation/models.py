@@ -348,13 +348,17 @@ def file_names(requests: list[ModelRequest]) -> list[str]:
         stem = _plain(request.name or request.spec) or "model"
         if request.name is None and request.weights not in ("default", "none"):
             stem += "-" + _plain(request.beside or Path(request.weights).stem)
-        if request.method != "cam":
-            stem += "-" + re.sub(r"[^A-Za-z0-9_.+-]+", "-", request.method)
+        stem += tail_of_method(request.method)
         name, number = stem, 2
         while name in names:
             name, number = f"{stem}-{number}", number + 1
         names.append(name)
     return names
+
+
+def tail_of_method(method: str) -> str:
+    """What a file name says of a map method: nothing of CAM, and the `+` of Grad-CAM++."""
+    return "" if method == "cam" else "-" + re.sub(r"[^A-Za-z0-9_.+-]+", "-", method)
 
 
 def _plain(text: str) -> str:

@@ -21,7 +21,7 @@ from wsol.evaluation.judging import Classification, Outcome, judge, prepare, siz
 from wsol.evaluation.lifecycle import Judged, Seconds
 from wsol.evaluation.options import EvaluationOptions
 from wsol.evaluation.photographs import Batch, Photographs, collate, own
-from wsol.evaluation.rows import outcome_row
+from wsol.evaluation.rows import judged_by, outcome_row
 from wsol.evaluation.settings import input_size, localizer, with_coco
 from wsol.evaluation.shares import Share
 from wsol.maps.files import save_score_map
@@ -256,8 +256,9 @@ class NetworkJudging:
         judging, protocol = plan.evaluator.box_judge, plan.evaluator.protocol
         if judging is not None:
             known = size_of(sample, size)
-            boxes_at = judging.boxes(arrays["cams", plan.frame][index], known)
-            return judging.judge(boxes_at, sample, known, answer)
+            cams, rows = arrays["cams", plan.frame][index], options.per_image
+            found = judging.prepare(cams, known, with_row=rows)
+            return judged_by(judging, found, sample, known, answer, self._dataset if rows else None)
         score_map = arrays["maps", number][index]
         if options.save_scoremaps is not None:
             save_score_map(options.save_scoremaps, sample.image_id, score_map)

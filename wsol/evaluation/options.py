@@ -167,6 +167,12 @@ class ScoreOptions(Options):
     parameters: int | None = Field(
         default=None, ge=0, description="Of the network behind the maps, for tables."
     )
+    network: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The network behind the maps, such as resnet50: some conventions state a "
+        "threshold for it.",
+    )
     save_every: float = Field(
         default=30.0, ge=0, description="Seconds between saves of progress (--json)."
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,22 +95,11 @@ def score_each(
     require_images(part)
     are_boxes = is_box_file(path)
     _require_sense(each, one_frame=not are_boxes)
-    given: Given = (BoxesGiven if are_boxes else MapsGiven)(Path(path), dataset, options)
-    left_out = given.account_for(part, options.skip_bad)
+    opened = partial(_opened, path, dataset, part, options)
+    given, left_out, predictions = processes.together(opened)
     gone = {item.image_id for item in left_out}
-    predictions = None
-    if options.predictions is not None:
-        predictions = read_predictions(options.predictions, dataset, skip_bad=options.skip_bad)
-        wanted = [s.image_id for s in part.samples if s.image_id not in gone]
-        if options.skip_bad:
-            unsaid = [image_id for image_id in wanted if image_id not in predictions.of]
-            left_out += [SkippedImage(image_id=name, reason="no prediction") for name in unsaid]
-            gone |= set(unsaid)
-        else:
-            predictions.require(wanted)
     require_usable(each)
-    name = options.name or f"these {given.what}s"
-    evaluators = [Evaluator(part, given.protocol(own.protocol), name) for own in each]
+    evaluators = [Evaluator(part, given.protocol(own.protocol), options.network) for own in each]
     all_settings = [_settings(evaluator, given, options) for evaluator in evaluators]
     runs = [
         Run(
@@ -144,7 +134,7 @@ def score_each(
             timing=run.timing(),
             skipped=sorted(skipped, key=lambda item: item.image_id),
             notes=[*part.notes, *evaluator.notes(), *notes],
-            curves=evaluator.curves() if options.curves and evaluator.box_judge is None else None,
+            curves=evaluator.curves() if options.curves and evaluator.protocol.searches else None,
             plugin_metrics=evaluator.plugin_metrics() or None,
         )
         run.finish(record)
@@ -153,6 +143,26 @@ def score_each(
     return processes.of_first(
         lambda: [made(run, settings) for run, settings in zip(runs, all_settings, strict=True)]
     )
+
+
+def _opened(
+    path: Path, dataset: Dataset, part: Dataset, options: ScoreOptions
+) -> tuple[Given, list[SkippedImage], Predictions | None]:
+    """What is given, with what of it is left out of `part`, and what a classifier said."""
+    kind = BoxesGiven if is_box_file(path) else MapsGiven
+    given: Given = kind(Path(path), dataset, options)
+    left_out = given.account_for(part, options.skip_bad)
+    gone = {item.image_id for item in left_out}
+    predictions = None
+    if options.predictions is not None:
+        predictions = read_predictions(options.predictions, dataset, skip_bad=options.skip_bad)
+        wanted = [s.image_id for s in part.samples if s.image_id not in gone]
+        if options.skip_bad:
+            unsaid = [image_id for image_id in wanted if image_id not in predictions.of]
+            left_out += [SkippedImage(image_id=name, reason="no prediction") for name in unsaid]
+        else:
+            predictions.require(wanted)
+    return given, left_out, predictions
 
 
 def _require_sense(each: Sequence[ScoreOptions], *, one_frame: bool) -> None:
@@ -180,6 +190,8 @@ def _settings(evaluator: Evaluator, given: Given, options: ScoreOptions) -> dict
     settings = given.told(settings) | data_settings(evaluator.dataset) | given.settings
     if options.predictions is not None:
         settings["predictions"] = options.predictions.name
+    if options.network is not None:
+        settings["network"] = options.network
     return settings | {"skip_bad_images": options.skip_bad}
 
 

@@ -1,5 +1,6 @@
 """Every choice that turns score maps and annotations into numbers."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -54,9 +55,21 @@ def parsed_threshold(value: Any) -> float | str:
     return float(value)
 
 
-Threshold = Annotated[float | str, BeforeValidator(parsed_threshold)]
+def _thresholds_given(value: Any) -> Any:
+    """One threshold, or one for each of some conventions: a mapping, or `psol=0.3,bas=otsu`."""
+    if isinstance(value, str) and "=" in value:
+        pairs = [part.partition("=") for part in value.replace(",", " ").split()]
+        value = {name: threshold for name, _, threshold in pairs}
+        if len(value) < len(pairs):
+            raise ValueError("names a convention twice")
+    if isinstance(value, Mapping):
+        return {FORMER_NAMES.get(k, k): parsed_threshold(v) for k, v in value.items()}
+    return parsed_threshold(value)
+
+
+Threshold = Annotated[float | str | Mapping[str, float | str], BeforeValidator(_thresholds_given)]
 """In units that the convention has, or one of `wsol.maps.policies.POLICIES`, by which each map
-chooses its own."""
+chooses its own; or one for each of some conventions, by their names."""
 
 
 def _listed(value: Any) -> Any:
@@ -105,7 +118,9 @@ class Protocol(Options):
             without truncation.
         threshold: of GT-known, Top-1 and Top-5 Loc: a number, or one of
             `wsol.maps.policies.POLICIES`, by which each map chooses its own and no box has a part
-            in it; None takes the convention's own.
+            in it; None takes the convention's own. A mapping has one for each of some of the
+            conventions, by name, of which the others take their own.
+        search: also search all thresholds under conventions that do not themselves.
         also_at: further thresholds to report accuracies at beside those: policies, and `best`, the
             threshold of MaxBoxAcc, for Top-1 and Top-5 Loc.
         threshold_step: thresholds are 0, step, 2*step, ... below 1, times the map's maximum.
@@ -128,7 +143,12 @@ class Protocol(Options):
         default=None,
         description="Of GT-known, Top-1 and Top-5 Loc: a number, or otsu, li, yen, triangle, "
         "isodata or mean, by which each map chooses its own without a box; default: the "
-        "convention's own.",
+        "convention's own. Of several conventions, psol=0.3,bas=otsu names those of some.",
+    )
+    search: bool = Field(
+        default=False,
+        description="Also search all thresholds where a convention does not itself: MaxBoxAcc, "
+        "MaxBoxAccV2, curves and PxAP by its rules.",
     )
     also_at: tuple[str, ...] = Field(
         default=(),
@@ -202,13 +222,28 @@ class Protocol(Options):
         without = [
             name for name in self.convention if not _rules(name, self._replaced_parts).searches
         ]
-        if BEST in self.also_at and without:
+        if BEST in self.also_at and without and not self.search:
             raise ValueError(
                 f"also_at: best is of a search over all thresholds, which {without[0]} has not; "
-                "use choe2020 or exact"
+                "add search (--search)"
             )
         if BEST in self.also_at and self.contours == "all":
             raise ValueError("also_at: best is of the largest component; use contours both")
+        return self
+
+    @model_validator(mode="after")
+    def _thresholds_are_of_conventions(self) -> "Protocol":
+        if not isinstance(self.threshold, Mapping):
+            return self
+        for name in self.threshold:
+            if name not in self.convention:
+                raise ValueError(
+                    f"threshold: names {name}, which is none of the conventions "
+                    f"{', '.join(self.convention)}"
+                )
+        if len(self.convention) == 1:
+            own = self.threshold.get(self.convention[0])
+            object.__setattr__(self, "threshold", own)
         return self
 
     @property
@@ -249,7 +284,12 @@ class Protocol(Options):
         """A protocol for each of the conventions."""
         if len(self.convention) == 1:
             return (self,)
-        return tuple(self.replaced(convention=(name,)) for name in self.convention)
+        given = self.threshold
+
+        def own(name: str) -> dict[str, Any]:
+            return {"threshold": given.get(name)} if isinstance(given, Mapping) else {}
+
+        return tuple(self.replaced(convention=(name,), **own(name)) for name in self.convention)
 
     @property
     def rules(self) -> Convention:
@@ -286,6 +326,16 @@ class Protocol(Options):
         return self.rules.engine is None
 
     @property
+    def searches(self) -> bool:
+        """Whether all thresholds are searched: the convention does, or it is asked for."""
+        return self.search or not self.asks_for_one_box
+
+    @property
+    def searched_kinds(self) -> tuple[Literal["largest", "all"], ...]:
+        """The component choices whose boxes at all thresholds make metrics."""
+        return self.contour_kinds if self.searches else ()
+
+    @property
     def map_grid(self) -> tuple[int, int]:
         """(width, height) of a grid that is the same for all images."""
         grid = self.rules.grid
@@ -296,16 +346,21 @@ class Protocol(Options):
     def fixed_threshold(self) -> float | str:
         """The threshold of GT-known, Top-1 and Top-5 Loc where all are searched; 0.2 as in Zhou
         et al. 2016. A text is a policy."""
+        assert not isinstance(self.threshold, Mapping)
         return _USUAL if self.threshold is None else self.threshold
 
-    def asked_thresholds(self, dataset: str, network: str) -> tuple[float | str, ...]:
+    def asked_thresholds(self, dataset: str, network: str | None) -> tuple[float | str, ...]:
         """The thresholds of a convention that asks for one box; of several the best is taken.
+
+        Args:
+            network: its name; None where it is not known.
 
         Raises:
             InputError: when the convention states none for the data set and network, and nobody
                 named one.
         """
         if self.threshold is not None:
+            assert not isinstance(self.threshold, Mapping)
             return (self.threshold,)
         if network == "full":  # whose box is the frame's, at any threshold
             return (0.0,)
@@ -313,9 +368,15 @@ class Protocol(Options):
             return self.rules.candidates
         stated = self.rules.threshold_for(dataset, network)
         if stated is None:
+            by_network = network is None and any(
+                stated.networks and stated.dataset in (None, dataset)
+                for stated in self.rules.thresholds
+            )
             raise InputError(
-                f"The convention {self.rules.name} states no threshold for {network} on "
-                f"{dataset} ({thresholds_told(self.rules)}); name one with --threshold."
+                f"The convention {self.rules.name} states no threshold for "
+                f"{network or 'a network that is not named'} on {dataset} "
+                f"({thresholds_told(self.rules)}); name one with --threshold"
+                + (", or the network with --network." if by_network else ".")
             )
         return (stated,)
 
@@ -325,9 +386,21 @@ class Protocol(Options):
         settings: dict[str, Any] = {"convention": self.rules.name, "threshold_policy": policy}
         views = {} if self.views is None else {"views": self.views}
         if self.asks_for_one_box:
-            policy.clear()
-            also = {"also_at": list(self.also_at)} if self.also_at else {}
-            return settings | {"convention_parts": self.rules.parts()} | views | also
+            if not self.search:
+                policy.clear()
+            searched = {
+                "search": True,
+                "threshold_step": self.threshold_step,
+                "iou_levels": list(self.iou),
+                "contours": self.contours,
+            }
+            return settings | {
+                "convention_parts": self.rules.parts(),
+                **views,
+                **(searched if self.search else {}),
+                **({"metrics": list(self.metric)} if self.metric else {}),
+                **({"also_at": list(self.also_at)} if self.also_at else {}),
+            }
         fixed = self.fixed_threshold
         policy["gt_known_loc"] = threshold_told(fixed)
         return settings | {

@@ -7,6 +7,7 @@ import functools
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from wsol.boxes.all_levels import box_runs
-from wsol.boxes.runs import BoxRuns
 from wsol.datasets.base import Dataset, Sample
 from wsol.errors import InputError
-from wsol.evaluation.judging import Outcome, PreparedMap, map_levels
+from wsol.evaluation.every_threshold import box_changes, largest_over_thresholds
+from wsol.evaluation.judging import Classification, Outcome, PreparedMap, map_levels
+from wsol.evaluation.one_box import BoxJudge, PreparedBoxes
 from wsol.evaluation.protocol import Protocol
 from wsol.files import atomic_path
+from wsol.metrics.box_accuracy import is_hit
 from wsol.metrics.iou import iou_matrix
 from wsol.records.outcomes import (
     THUMBNAIL,
@@ -37,15 +40,23 @@ _ROWS = 2000
 """Rows held in memory before they are written, and rows joined at a time."""
 
 
-def outcome_info(protocol: Protocol) -> OutcomeInfo:
-    """What holds for all images under a protocol."""
+def outcome_info(protocol: Protocol, candidates: tuple[float, ...] = ()) -> OutcomeInfo:
+    """What holds for all images under a protocol.
+
+    Args:
+        candidates: thresholds of which the best over the images is taken.
+    """
+    rules = protocol.rules
+    one_box = protocol.asks_for_one_box
     return OutcomeInfo(
         thresholds=protocol.thresholds,
         iou_levels=protocol.iou,
-        kinds=protocol.contour_kinds,
-        grid=protocol.map_grid,
-        convention=protocol.engine,
+        kinds=protocol.searched_kinds,
+        grid=None if isinstance(rules.grid, str) else rules.grid,
+        convention=rules.name if one_box else protocol.engine,
         values=protocol.metric,
+        rules=rules.parts() if one_box else {},
+        candidates=candidates,
     )
 
 
@@ -68,11 +79,12 @@ def row_of(
     """The row of an image whose box at each threshold is known, see `largest_boxes`."""
     classification = outcome.classification
     nowhere = np.zeros(0, dtype=np.uint16)
+    above = protocol.rules.hit == "above"
     switches = {
-        f"{kind}@{level:g}": switches_of(outcome.best_iou[kind] >= level)
+        f"{kind}@{level:g}": switches_of(is_hit(outcome.best_iou[kind], level, above=above))
         if kind in outcome.best_iou
         else nowhere
-        for kind in protocol.contour_kinds
+        for kind in protocol.searched_kinds
         for level in protocol.iou
     }
     starts, boxes, ious = largest
@@ -96,7 +108,39 @@ def row_of(
         ious=ious,
         score_map=reduced_map(score_map),
         values=outcome.values,
+        candidates=outcome.candidates,
     )
+
+
+def one_box_row(
+    prepared: PreparedBoxes, outcome: Outcome, sample: Sample, dataset: Dataset, judge: BoxJudge
+) -> OutcomeRow:
+    """The row of one image under a convention that asks for one box."""
+    assert prepared.every is not None
+    rules = judge.convention
+    largest = largest_over_thresholds(prepared.every, outcome.true_boxes, rules)
+    shown = prepared.shown_map(outcome.size, judge)
+    return row_of(outcome, largest, shown, sample, dataset, judge.protocol)
+
+
+def judged_by(
+    judge: BoxJudge,
+    prepared: PreparedBoxes,
+    sample: Sample,
+    size: tuple[int, int],
+    classification: Classification | None = None,
+    rows_of: Dataset | None = None,
+) -> Outcome:
+    """The outcome of one image under a convention that asks for one box, see `BoxJudge`.
+
+    Args:
+        prepared: made `with_row` where rows are wanted.
+        rows_of: the data set, where the image's row is wanted.
+    """
+    outcome = judge.judge_prepared(prepared, sample, size, classification)
+    if rows_of is None:
+        return outcome
+    return replace(outcome, row=one_box_row(prepared, outcome, sample, rows_of, judge))
 
 
 def largest_boxes(
@@ -119,18 +163,7 @@ def largest_boxes(
         ious = iou_matrix(boxes, true_boxes).max(axis=1)
         if protocol.engine == "exact":
             ious[nothing] = 0.0
-    rows = _row_per_level(runs)[np.minimum(prepared.threshold_levels, runs.max_level)]
-    changed = (np.diff(boxes[rows], axis=0) != 0).any(axis=1)
-    starts = np.concatenate([[0], np.flatnonzero(changed) + 1])
-    rows = rows[starts]
-    return starts.astype(np.uint16), boxes[rows].astype(np.int16), ious[rows].astype(np.float32)
-
-
-def _row_per_level(runs: BoxRuns) -> NDArray[np.int64]:
-    """Which row of a map's largest boxes stands at each level; `len(runs.boxes)` where none."""
-    order = np.argsort(runs.first)
-    # Every level below the maximum has exactly one largest component.
-    return np.append(np.repeat(order, (runs.last - runs.first + 1)[order]), len(order))
+    return box_changes(runs, boxes, ious, prepared.threshold_levels)
 
 
 def reduced_map(score_map: NDArray[Any]) -> NDArray[np.uint8]:
@@ -165,10 +198,18 @@ class OutcomeFile:
     row counts, as it does in the progress.
     """
 
-    def __init__(self, path: Path, dataset: Dataset, protocol: Protocol, rank: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        dataset: Dataset,
+        protocol: Protocol,
+        rank: int = 0,
+        candidates: tuple[float, ...] = (),
+    ) -> None:
         """Nothing is read or written yet.
 
         Args:
+            candidates: see `outcome_info`.
             rank: of this process among several, each of which writes part files of its own; the
                 first of them begins and joins.
         """
@@ -176,7 +217,7 @@ class OutcomeFile:
         self.path = Path(path)
         self._parts = self.path.with_name(f".{self.path.stem}")
         self._dataset = dataset
-        self._info = outcome_info(protocol)
+        self._info = outcome_info(protocol, candidates)
         self._rows: list[OutcomeRow] = []
 
     def begin(self, evaluated: Sequence[int]) -> None:
@@ -217,11 +258,12 @@ class OutcomeFile:
         write_outcomes(self._rows, self._info, self._parts / name)
         self._rows = []
 
-    def join(self, evaluated: Sequence[int]) -> None:
+    def join(self, evaluated: Sequence[int], candidate: int = 0) -> None:
         """Write the file from the parts, in the data set's order; the parts stay.
 
         Args:
             evaluated: positions in the data set of the images to keep, ascending.
+            candidate: which of several is the fixed threshold.
         """
         self.flush()
         parts, places = self._part_files(), self._places()
@@ -232,7 +274,10 @@ class OutcomeFile:
             outcomes_writer(temporary, schema) as writer,
         ):
             for start in range(0, len(order), _ROWS):
-                writer.write_table(_take(parts, order[start : start + _ROWS]))
+                table = _take(parts, order[start : start + _ROWS])
+                if self._info.candidates:
+                    table = _fixed_at(table, candidate)
+                writer.write_table(table)
 
     def discard_parts(self) -> None:
         """Remove the parts: no progress needs them any more."""
@@ -267,3 +312,14 @@ def _take(parts: Sequence[Path], places: Sequence[tuple[int, int]]) -> pa.Table:
     taken = ((part, row) for part, rows in rows_of.items() for row in rows)
     found = {place: i for i, place in enumerate(taken)}
     return table.take([found[place] for place in places])
+
+
+def _fixed_at(table: pa.Table, candidate: int) -> pa.Table:
+    """Rows whose fixed box and IoU are those of one of the candidates."""
+    found = [np.reshape(row, (-1, 5))[candidate] for row in table["candidates"].to_pylist()]
+    ious = [None if np.isnan(row[4]) else float(row[4]) for row in found]
+    for name, values in (("fixed_box", [row[:4] for row in found]), ("fixed_iou", ious)):
+        place = table.column_names.index(name)
+        field = table.schema.field(place)
+        table = table.set_column(place, field, pa.array(values, field.type))
+    return table

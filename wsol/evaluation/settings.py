@@ -13,7 +13,7 @@ from wsol.evaluation.provenance import dataset_fingerprint, weights_fingerprint
 from wsol.maps.methods.localizer import Localizer
 from wsol.models.classifier import Classifier
 from wsol.records.record import Metrics
-from wsol.records.thresholds import ChosenThresholds, identity, positions, read_thresholds
+from wsol.records.thresholds import ChosenThresholds, chosen_for, positions, read_thresholds
 
 
 def input_size(classifier: Classifier, options: EvaluationOptions) -> int:
@@ -37,7 +37,7 @@ def with_coco(options: EvaluationOptions) -> bool:
 
 
 def require_usable(each: Sequence[EvaluationOptions] | Sequence[ScoreOptions]) -> None:
-    """Refuse what only conventions that search all thresholds can have.
+    """Refuse what the conventions cannot have.
 
     Args:
         each: options that differ in their convention. What asks for more, such as curves, needs
@@ -47,19 +47,23 @@ def require_usable(each: Sequence[EvaluationOptions] | Sequence[ScoreOptions]) -
         InputError: naming the option and the convention.
     """
     options = each[0]
-    without = [own.protocol.rules.name for own in each if own.protocol.asks_for_one_box]
-    if not without:
-        return
-    asked = {"--per-image": options.per_image}
-    if len(without) == len(each):
-        asked["--curves"] = options.curves
-    if isinstance(options, EvaluationOptions):
-        asked |= {
-            "--save-scoremaps": options.save_scoremaps is not None,
-            f"--resize-mode {options.resize_mode}": options.resize_mode != "squash",
-        }
-        if len(without) == len(each):
+    if not any(own.protocol.searches for own in each):
+        asked = {"--curves": options.curves}
+        if isinstance(options, EvaluationOptions):
             asked["--threshold-from"] = options.threshold_from is not None
+        for option, given in asked.items():
+            if given:
+                raise InputError(
+                    f"{option}: is of a search over all thresholds, which the convention "
+                    f"{each[0].protocol.rules.name} does not make; add --search."
+                )
+    without = [own.protocol.rules.name for own in each if own.protocol.asks_for_one_box]
+    if not without or not isinstance(options, EvaluationOptions):
+        return
+    asked = {
+        "--save-scoremaps": options.save_scoremaps is not None,
+        f"--resize-mode {options.resize_mode}": options.resize_mode != "squash",
+    }
     for option, given in asked.items():
         if given:
             raise InputError(
@@ -76,9 +80,10 @@ def box_settings(judging: BoxJudge) -> dict[str, Any]:
     if len(asked) > 1:
         told = ", ".join(f"{threshold:g}" for threshold in numbers)
         policy = f"best of {told} on the evaluated split (oracle)"
+    searched = judging.protocol.settings()["threshold_policy"] if judging.protocol.search else {}
     return {
         "thresholds": asked,
-        "threshold_policy": {"gt_known_loc": policy},
+        "threshold_policy": searched | {"gt_known_loc": policy},
     }
 
 
@@ -116,7 +121,7 @@ def run_settings(
     if protocol.asks_for_one_box:
         name = model if isinstance(model, str) else model.backbone
         asked = protocol.asked_thresholds(dataset.name, name)
-        judging = BoxJudge(protocol.rules, asked, dataset.name)
+        judging = BoxJudge(protocol.rules, asked, dataset.name, protocol)
         settings |= box_settings(judging)
     named, viewed = view_settings(protocol, dataset)
     settings |= named
@@ -152,9 +157,9 @@ def chosen_thresholds(
     Raises:
         InputError: when the file cannot be read, or has none for this network.
     """
-    if options.threshold_from is None or options.protocol.asks_for_one_box:
+    if options.threshold_from is None or not options.protocol.searches:
         return None
-    chosen = read_thresholds(options.threshold_from).get(identity(settings))
+    chosen = chosen_for(read_thresholds(options.threshold_from), settings)
     if chosen is None and "baseline" not in settings:
         raise InputError(
             f"{settings['weights']}: no thresholds were chosen for these weights; evaluate "
@@ -199,3 +204,8 @@ def add_chosen(metrics: Metrics, evaluator: Evaluator, chosen: ChosenThresholds)
         metrics.max_box_acc_v2_chosen = sum(by_level.values()) / len(by_level)
     if curves.largest is not None and chosen.largest is not None:
         metrics.max_box_acc_chosen = accuracy(curves.largest, chosen.largest).get("0.5")
+        place = positions(chosen.largest, thresholds, curves.largest).get("0.5")
+        if place is not None:
+            found = evaluator.localized_at(place)
+            metrics.top1_loc_chosen = found.get("top1_loc")
+            metrics.top5_loc_chosen = found.get("top5_loc")

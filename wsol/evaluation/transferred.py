@@ -1,7 +1,7 @@
 """Thresholds chosen on another set than the one to report on, within one command."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from wsol.errors import InputError
@@ -27,7 +27,7 @@ def with_chosen(
 
     Raises:
         InputError: when thresholds are named already, there are several methods, whose thresholds
-            nothing tells apart, or not exactly one of the conventions searches them.
+            nothing tells apart, or none of the conventions searches them.
     """
     if options.threshold_from is not None:
         raise InputError("--select-data and --threshold-from both choose thresholds; use one.")
@@ -36,15 +36,20 @@ def with_chosen(
             f"--select-data: chooses thresholds of one method's maps; {', '.join(options.method)} "
             "are several, evaluate them in turn."
         )
-    searching = [own for own in options.protocol.each() if not own.asks_for_one_box]
-    if len(searching) != 1:
+    searching = [own.convention[0] for own in options.protocol.each() if own.searches]
+    if not searching:
         names = ", ".join(options.protocol.convention)
         raise InputError(
-            f"--select-data: chooses among all thresholds under one convention; {names}: "
-            "name choe2020 or exact, with others or alone."
+            f"--select-data: chooses among all thresholds, which {names} does not search; "
+            "add --search."
         )
+    given = options.protocol.threshold
+    if isinstance(given, Mapping):
+        given = {name: value for name, value in given.items() if name in searching} or None
     alone = options.replaced(
-        protocol=searching[0].replaced(also_at=(), metric=()),
+        protocol=options.protocol.replaced(
+            convention=searching, threshold=given, also_at=(), metric=()
+        ),
         per_image=False,
         curves=False,
         coco=False,

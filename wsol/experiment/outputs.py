@@ -1,22 +1,31 @@
 """What an experiment writes: records, tables, plots and the page."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from wsol.errors import InputError
+from wsol.evaluation.models import tail_of_method
 from wsol.experiment.parts import Experiment
 from wsol.experiment.tasks import Result
-from wsol.files import atomic_path, plain, write_text
+from wsol.files import atomic_path, is_file, plain, write_text
 from wsol.records.outcomes import OUTCOMES_SUFFIX
-from wsol.records.record import ResultRecord, write_order, write_record
+from wsol.records.record import (
+    ResultRecord,
+    order_of,
+    read_records,
+    write_order,
+    write_record,
+)
 from wsol.results.cells import GROUPS, Layout, arranged
 from wsol.results.columns import metric_columns
 from wsol.results.figures import save_figure
 from wsol.results.plots import cost_figure, threshold_figure
 from wsol.results.report import ReportOptions, write_report
-from wsol.results.sources import read_sources
+from wsol.results.sources import read_sources, same_run
 from wsol.results.table import to_csv, to_html, to_latex, to_markdown
 
+_TRAINING_SUFFIX = ".training.json"
 _TABLES: dict[str, tuple[str, Callable[..., str]]] = {
     "markdown": ("md", to_markdown),
     "csv": ("csv", to_csv),
@@ -42,6 +51,7 @@ def write_outputs(
     files = _record_files(done, out / "records")
     for result, file in zip(done, files, strict=True):
         _write_run(result, file)
+    _remove_former(files, records)
     write_order(files)
     file_of = {id(record): file for record, file in zip(records, files, strict=True)}
     groups = arranged(records, Layout(group_by=GROUPS))
@@ -64,13 +74,14 @@ def write_outputs(
 
 
 def _record_files(results: list[Result], folder: Path) -> list[Path]:
-    """A file a record, named by data set and model, and by convention and seed where there are
-    several."""
+    """A file a record, named by data set and model, by a method other than CAM, and by convention
+    and seed where there are several; what nothing of that tells apart has a number."""
     files: list[Path] = []
     conventions = {_convention(result.record) for result in results}
     for result in results:
         record, seed = result.record, result.task.seed
         stem = f"{plain(record.dataset)}-{plain(record.model)}"
+        stem += tail_of_method(result.task.options.map_method)
         stem += f"-{plain(_convention(record))}" if len(conventions) > 1 else ""
         stem += "" if seed is None else f"-seed-{seed}"
         path, number = folder / f"{stem}.json", 2
@@ -78,6 +89,23 @@ def _record_files(results: list[Result], folder: Path) -> list[Path]:
             path, number = folder / f"{stem}-{number}.json", number + 1
         files.append(path)
     return files
+
+
+def _remove_former(files: Sequence[Path], records: Sequence[ResultRecord]) -> None:
+    """Delete what an earlier call wrote of the same runs under names that they no longer have.
+
+    That call left them in the folder's order, where anything a user put there is not.
+    """
+    runs = {same_run(record) for record in records}
+    for name in set(order_of(files[0].parent)) - {file.name for file in files}:
+        former = files[0].with_name(name)
+        try:
+            here = read_records(former) if is_file(former) else []
+        except InputError:  # nothing of this experiment's
+            continue
+        if here and all(same_run(record) in runs for record in here):
+            for suffix in (OUTCOMES_SUFFIX, _TRAINING_SUFFIX, ".json"):
+                former.with_name(former.stem + suffix).unlink(missing_ok=True)
 
 
 def _convention(record: ResultRecord) -> str:
@@ -110,7 +138,7 @@ def _write_run(result: Result, file: Path) -> None:
         outcomes.unlink(missing_ok=True)  # those of an earlier run tell other numbers
     training = result.task.training
     if training is not None and training.record.exists():
-        with atomic_path(file.with_name(file.stem + ".training.json")) as temporary:
+        with atomic_path(file.with_name(file.stem + _TRAINING_SUFFIX)) as temporary:
             shutil.copyfile(training.record, temporary)
     write_record(result.record, file)
 

@@ -12,7 +12,7 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from wsol.datasets.base import Dataset, limited
-from wsol.errors import InputError
+from wsol.errors import InputError, ProcessEndedError
 from wsol.evaluation.lifecycle import Place
 from wsol.evaluation.models import (
     ModelRequest,
@@ -199,7 +199,7 @@ def run_tasks(
             else:
                 both = [_with_weights_of(ready, task) for task in group]
                 yield from _results(both, store, dry_run, fail_fast, track, processes)
-        except _FailedAloneError:
+        except (_FailedAloneError, ProcessEndedError):
             raise
         except Exception as error:  # of a user's own network it may be anything
             if fail_fast:
@@ -251,7 +251,7 @@ def _trained(
     start = Path(training.recipe.weights)
     if dry_run and start in to_come and not start.exists():
         return Result(task, "missing", reason=f"after a training that begins with {start}")
-    run = processes.together(partial(training.prepared, processes))
+    run = training.prepared(processes)
     if not processes.of_first(run.is_finished):
         if dry_run:
             return Result(task, "missing", reason=f"after training on {run.images:,} images")
@@ -259,6 +259,8 @@ def _trained(
         with _held(lock, f"{task.model.label} in training", processes):
             try:
                 run.run(resume=True, track=track, on_epoch=on_epoch)
+            except ProcessEndedError:
+                raise
             except Exception as error:
                 if processes.count == 1:
                     raise
@@ -305,6 +307,8 @@ def _results(
     wanted, known = [tasks[number] for number in left], list(left.values())
     try:
         made = _evaluated(model, weights, wanted, known, store, track, processes) if left else []
+    except ProcessEndedError:
+        raise
     except Exception as error:  # of a user's own network it may be anything
         if fail_fast:
             raise
@@ -393,6 +397,6 @@ def _is_complete(task: Task, entry: Entry) -> bool:
     timed = record.cost is not None and record.cost.latency_ms is not None
     return (
         (entry.outcomes is not None or not options.per_image)
-        and (record.curves is not None or not options.curves or options.protocol.asks_for_one_box)
+        and (record.curves is not None or not options.curves or not options.protocol.searches)
         and (timed or not options.latency or record.parameters == 0)
     )

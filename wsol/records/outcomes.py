@@ -11,7 +11,7 @@ image instead of one for every threshold and IoU level, and exactly what a resam
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,16 +45,21 @@ class OutcomeRow:
         rank: classes that scored above the label (0 = top-1 right); None without a classifier.
         predicted: names of the classes with the highest scores, best first; empty without.
         scores: softmax probabilities of `predicted`.
-        fixed_box: (4,) float64 inclusive corners on the protocol's grid: the largest component's
-            box at the fixed threshold; `fixed_iou` its best IoU with a true box, None without one.
+        fixed_box: (4,) float64 on the protocol's grid, with the convention's corners: the largest
+            component's box at the fixed threshold; `fixed_iou` its best IoU with a true box, None
+            without one. Where the best of several candidates is taken, they are of that one.
         switches: for each contour kind and IoU level, under the key `"<kind>@<level>"` such as
             `"largest@0.5"`, the ascending indices of thresholds at which the image turns from
             wrong to right and back, beginning with wrong; uint16. Empty: never right.
         box_starts: (m,) uint16 ascending indices of thresholds at which the largest component's
-            box changes, the first of them 0; `boxes` (m, 4) int16 inclusive corners on the grid
-            from there on; `ious` (m,) float32 their best IoU with a true box (NaN without one).
-        score_map: (THUMBNAIL, THUMBNAIL) uint8, 255 times the score map, reduced by area.
+            box changes, the first of them 0; `boxes` (m, 4) int16 on the grid, with the
+            convention's corners, from there on; `ious` (m,) float32 their best IoU with a true box
+            (NaN without one).
+        score_map: (THUMBNAIL, THUMBNAIL) uint8, 255 times the score map over the whole photograph,
+            reduced by area; 0 where a convention crops.
         values: numbers of further metrics by name, None where one is not defined.
+        candidates: (C, 5) float64, the box at each of `OutcomeInfo.candidates` and its IoU (NaN
+            without a true box).
     """
 
     image_id: str
@@ -74,6 +79,7 @@ class OutcomeRow:
     ious: NDArray[np.float32]
     score_map: NDArray[np.uint8]
     values: dict[str, float | None] = field(default_factory=dict)
+    candidates: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 5)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +87,42 @@ class OutcomeInfo:
     """What holds for all rows of a file.
 
     Attributes:
-        thresholds: (T,) float64, in units of a map's maximum.
+        thresholds: (T,) float64, in the convention's units.
         iou_levels: as the protocol has them.
-        kinds: contour kinds that were evaluated.
-        grid: (width, height) of the boxes.
-        convention: of the boxes, see `wsol.boxes.runs.Convention`.
+        kinds: contour kinds of which correctness at all thresholds is known.
+        grid: (width, height) of the boxes; None: each photograph's own pixels.
+        convention: of the boxes, see `wsol.boxes.runs.Convention`; of conventions that ask for one
+            box, their name.
         values: names of further metrics that are a number an image.
+        rules: the parts of a convention that asks for one box, by name, see
+            `wsol.evaluation.conventions`; empty for `choe2020` and `exact`.
+        candidates: thresholds of which the best over the images is the fixed one.
     """
 
     thresholds: NDArray[np.float64]
     iou_levels: tuple[float, ...]
     kinds: tuple[str, ...]
-    grid: tuple[int, int]
+    grid: tuple[int, int] | None
     convention: str
     values: tuple[str, ...] = ()
+    rules: Mapping[str, str] = field(default_factory=dict)
+    candidates: tuple[float, ...] = ()
+
+    def grid_of(self, size: tuple[int, int] | None) -> tuple[int, int]:
+        """(width, height) of the boxes of a photograph of `size`."""
+        grid = self.grid or size
+        assert grid is not None  # nothing is compared in a photograph of unknown size
+        return grid
+
+    @property
+    def is_cropped(self) -> bool:
+        """Whether the grid covers the central crop (224 of 256) of the squashed photograph."""
+        return self.rules.get("frame") == "crop"
+
+    @property
+    def above(self) -> tuple[bool, bool]:
+        """Whether GT-known and Top-k Loc ask for an IoU above 0.5, instead of reaching it."""
+        return self.rules.get("hit") == "above", self.rules.get("hit_top_k") == "above"
 
 
 def switches_of(correct: NDArray[np.bool_]) -> NDArray[np.uint16]:
@@ -131,16 +159,21 @@ def outcomes_schema(info: OutcomeInfo) -> pa.Schema:
         pa.field("ious", pa.list_(pa.float32())),
         pa.field("score_map", pa.binary()),
         *(pa.field(f"value {name}", pa.float64()) for name in info.values),
+        *([pa.field("candidates", pa.list_(pa.float64()))] if info.candidates else []),
     ]
     metadata = {
         "schema": SCHEMA.encode(),
         "thresholds": np.asarray(info.thresholds, dtype="<f8").tobytes(),
         "iou_levels": ",".join(map(repr, info.iou_levels)).encode(),
         "kinds": ",".join(info.kinds).encode(),
-        "grid": ",".join(map(str, info.grid)).encode(),
+        "grid": b"original" if info.grid is None else ",".join(map(str, info.grid)).encode(),
         "convention": info.convention.encode(),
         "values": json.dumps(info.values).encode(),
     }
+    if info.rules:
+        metadata["rules"] = json.dumps(dict(info.rules)).encode()
+    if info.candidates:
+        metadata["candidates"] = json.dumps(info.candidates).encode()
     return pa.schema(fields, metadata=metadata | {"digest": _digest(metadata)})
 
 
@@ -149,6 +182,9 @@ def _digest(metadata: dict[str, bytes]) -> bytes:
     digest = hashlib.sha256()
     for name in ("schema", "thresholds", "iou_levels", "kinds", "grid", "convention", "values"):
         digest.update(metadata.get(name, b"") + b"\0")
+    for name in ("rules", "candidates"):  # which files of choe2020 and exact do not have
+        if name in metadata:
+            digest.update(name.encode() + metadata[name] + b"\0")
     return digest.hexdigest().encode()
 
 
@@ -194,14 +230,17 @@ def read_outcomes(path: Path, columns: Sequence[str] | None = None) -> tuple[pa.
         if metadata.get("digest", _digest(metadata)) != _digest(metadata):
             raise ValueError("its metadata is damaged")
         table = file.read(columns=None if columns is None else list(columns))
-        width, height = metadata["grid"].decode().split(",")
+        grid = metadata["grid"].decode()
+        width, height = (0, 0) if grid == "original" else map(int, grid.split(","))
         info = OutcomeInfo(
             thresholds=np.frombuffer(metadata["thresholds"], dtype="<f8"),
             iou_levels=tuple(map(float, metadata["iou_levels"].decode().split(","))),
-            kinds=tuple(metadata["kinds"].decode().split(",")),
-            grid=(int(width), int(height)),
+            kinds=tuple(filter(None, metadata["kinds"].decode().split(","))),
+            grid=None if grid == "original" else (width, height),
             convention=metadata["convention"].decode().replace("wsolevaluation", "choe2020"),
             values=tuple(json.loads(metadata.get("values", b"[]"))),
+            rules=dict(json.loads(metadata.get("rules", b"{}"))),
+            candidates=tuple(map(float, json.loads(metadata.get("candidates", b"[]")))),
         )
         _require_columns(table, info, columns)
     return table, info
@@ -243,6 +282,7 @@ def to_outcomes(table: pa.Table, info: OutcomeInfo) -> list[OutcomeRow]:
             ious=np.array(row["ious"], dtype=np.float32),
             score_map=np.frombuffer(row["score_map"], np.uint8).reshape(THUMBNAIL, THUMBNAIL),
             values={name: row[f"value {name}"] for name in info.values},
+            candidates=np.array(row.get("candidates", ()), dtype=np.float64).reshape(-1, 5),
         )
         for row in table.to_pylist()
     ]
@@ -267,4 +307,6 @@ def _row(outcome: OutcomeRow) -> dict[str, Any]:
         "score_map": outcome.score_map.tobytes(),
     }
     row |= {f"value {name}": value for name, value in outcome.values.items()}
+    if len(outcome.candidates):
+        row["candidates"] = outcome.candidates.ravel()
     return row | {f"switches {key}": value for key, value in outcome.switches.items()}

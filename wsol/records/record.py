@@ -34,7 +34,10 @@ class Metrics(_Part):
     counted (the parts of MaxBoxAccV2); `box_acc_largest` does so for the largest component
     (its "0.5" is MaxBoxAcc). `best_threshold` and `best_threshold_largest` say where.
     `max_box_acc_chosen` and `max_box_acc_v2_chosen` are the same accuracies at thresholds that
-    were chosen on another split, as `threshold_policy` in the settings says. `..._class_mean` are
+    were chosen on another split, as `threshold_policy` in the settings says; so are
+    `top1_loc_chosen` and `top5_loc_chosen`, at the one of `max_box_acc_chosen`. `loc_threshold` is
+    the threshold of GT-known and Top-k Loc where a convention takes the best of several.
+    `..._class_mean` are
     means over classes of their accuracies, as PSOL and BAS print them. `loc_at` has accuracies
     at further thresholds: by the policy by which each map chose its own without boxes (`otsu`,
     ...), or `best`, the threshold of MaxBoxAcc, and then by the names of the fields here.
@@ -52,10 +55,13 @@ class Metrics(_Part):
     max_box_acc_v2: Percentage | None = None
     max_box_acc_chosen: Percentage | None = None
     max_box_acc_v2_chosen: Percentage | None = None
+    top1_loc_chosen: Percentage | None = None
+    top5_loc_chosen: Percentage | None = None
     box_acc: dict[str, Percentage] | None = None
     best_threshold: dict[str, Threshold] | None = None
     box_acc_largest: dict[str, Percentage] | None = None
     best_threshold_largest: dict[str, Threshold] | None = None
+    loc_threshold: Threshold | None = None
     loc_at: dict[str, dict[str, Percentage]] | None = None
     pxap: Percentage | None = None
     coco_ap: Percentage | None = None
@@ -69,7 +75,11 @@ class Metrics(_Part):
     @classmethod
     def single_numbers(cls) -> list[str]:
         """The fields that are one percentage, not one an IoU level."""
-        return [name for name, field in cls.model_fields.items() if "dict" not in str(field)]
+        return [
+            name
+            for name, field in cls.model_fields.items()
+            if "dict" not in str(field) and not name.endswith("threshold")
+        ]
 
 
 class Timing(_Part):
@@ -134,6 +144,9 @@ _OPTIONAL = ("cost", "intervals", "curves", "plugin_metrics")
 _OPTIONAL_METRICS = (
     "max_box_acc_chosen",
     "max_box_acc_v2_chosen",
+    "top1_loc_chosen",
+    "top5_loc_chosen",
+    "loc_threshold",
     "top1_loc_class_mean",
     "top5_loc_class_mean",
     "gt_known_loc_class_mean",
@@ -278,19 +291,23 @@ def record_files(paths: Iterable[Path]) -> list[Path]:
 def write_order(files: Sequence[Path]) -> None:
     """Write down in which order the record files of one folder are to be read.
 
-    Files that were in the order before, and are none of these, stay in it, before these.
+    Files that were in the order before, are still there and are none of these, stay in it, before
+    these.
     """
-    path = files[0].with_name(ORDER)
-    before, names = _order(path), [file.name for file in files]
+    folder, names = files[0].parent, [file.name for file in files]
+    before = [name for name in order_of(folder) if exists(folder / name)]
     if set(names) < set(before):
         return
     order = [*(name for name in before if name not in names), *names]
-    write_text(path, json.dumps(order, indent=2) + "\n")
+    write_text(folder / ORDER, json.dumps(order, indent=2) + "\n")
 
 
-def _order(path: Path) -> list[str]:
+def order_of(folder: Path) -> list[str]:
+    """The names that `write_order` wrote down in a folder; none where it did not."""
+    path = folder / ORDER
     names = _read_json(path) if exists(path) else []
-    return list(map(str, names)) if isinstance(names, list) else []
+    names = list(map(str, names)) if isinstance(names, list) else []
+    return [name for name in names if name == Path(name).name]  # nothing outside of the folder
 
 
 def _json_files(folder: Path) -> list[Path]:
@@ -303,7 +320,7 @@ def _json_files(folder: Path) -> list[Path]:
         order.with_name(name): place
         for order in files
         if order.name == ORDER
-        for place, name in enumerate(_order(order))
+        for place, name in enumerate(order_of(order.parent))
     }
     # Folders by name; what their order leaves out comes last.
     return sorted(files, key=lambda file: (file.parent, places.get(file, len(places)), file.name))

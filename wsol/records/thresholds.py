@@ -31,6 +31,8 @@ class ChosenThresholds:
 def read_thresholds(path: Path) -> dict[str, ChosenThresholds]:
     """The thresholds in a record of `wsol evaluate` or `wsol train`, by the model's identity.
 
+    Where a file has records of several conventions, `identity_under` tells them apart.
+
     Raises:
         InputError: when the file is neither, or holds no threshold.
     """
@@ -43,12 +45,15 @@ def read_thresholds(path: Path) -> dict[str, ChosenThresholds]:
         found = ChosenThresholds(where, chosen.thresholds, chosen.thresholds_largest)
         return _with_any([(chosen.weights_fingerprint, found)], path)
     pairs = []
-    for evaluated in read_records(path):
+    records = read_records(path)
+    several = len({record.settings.get("convention") for record in records}) > 1
+    for evaluated in records:
         is_pseudo = bool(evaluated.settings.get("pseudo_boxes"))
         where = _where(evaluated.dataset, evaluated.split, evaluated.num_images, is_pseudo)
         metrics = evaluated.metrics
         found = ChosenThresholds(where, metrics.best_threshold, metrics.best_threshold_largest)
-        pairs.append((identity(evaluated.settings), found))
+        key = identity(evaluated.settings)
+        pairs.append((identity_under(evaluated.settings) if several else key, found))
     return _with_any(pairs, path)
 
 
@@ -60,6 +65,18 @@ def _where(dataset: str, split: str, images: int, pseudo_boxes: bool) -> str:
 def identity(settings: dict[str, Any]) -> str:
     """What tells one model from another in a record's settings: its weights, or a baseline."""
     return str(settings.get("weights_fingerprint") or settings.get("baseline"))
+
+
+def identity_under(settings: dict[str, Any]) -> str:
+    """A model under one of several conventions."""
+    return f"{identity(settings)} under {settings.get('convention')}"
+
+
+def chosen_for(
+    table: dict[str, ChosenThresholds], settings: dict[str, Any]
+) -> ChosenThresholds | None:
+    """The thresholds of `read_thresholds` for a run of these settings."""
+    return table.get(identity_under(settings)) or table.get(identity(settings))
 
 
 def positions(

@@ -19,7 +19,9 @@ from wsol.errors import InputError
 from wsol.records.outcomes import OutcomeInfo, OutcomeRow, read_outcomes, to_outcomes
 from wsol.results.examples import (
     box_at,
+    boxes_as_shown,
     find_photograph,
+    fixed_threshold,
     grid_to_photograph,
     index_at,
     missing_photograph,
@@ -65,7 +67,7 @@ def grid_figure(sources: Sequence[Source], options: GridOptions) -> Figure:
         InputError: when a source has no outcomes, they share no image that fits, or a photograph
             is missing.
     """
-    fixed = sources[0].record.settings.get("fixed_threshold", 0.2)
+    fixed = fixed_threshold(sources[0].record)
     threshold = fixed if options.threshold is None else options.threshold
     tables = [read_outcomes(source.require_outcomes()) for source in sources]
     chosen = _choose(tables, threshold, options)
@@ -91,12 +93,13 @@ def grid_figure(sources: Sequence[Source], options: GridOptions) -> Figure:
             for model, outcomes in enumerate(answers):
                 info, outcome = tables[model][1], outcomes[number]
                 box, iou = box_at(outcome, index_at(info.thresholds, threshold))
+                shown, grid = boxes_as_shown(box, info, outcome.size or size)
                 axes = panels[row, first + 1 + model]
                 draw_example(
                     axes,
                     overlay(photograph, outcome.score_map),
                     true_boxes=truth,
-                    predicted_boxes=grid_to_photograph(box, info.grid, size),
+                    predicted_boxes=grid_to_photograph(shown, grid, size),
                 )
                 name = f"{plain(sources[model].label, 22)}\n" if len(sources) > 1 else ""
                 axes.set_title(f"{name}IoU {iou:.2f}", fontsize=6, pad=3)

@@ -14,10 +14,13 @@ from wsol.datasets.base import ImageFile, Packed
 from wsol.datasets.loading import open_image
 from wsol.datasets.shards import recorded_image
 from wsol.files import exists, inside, is_file
-from wsol.records.outcomes import OutcomeRow
+from wsol.records.outcomes import OutcomeInfo, OutcomeRow
+from wsol.records.record import ResultRecord
 
 _MOST_PIXELS = 50_000_000
 """Of a photograph that is brought to its annotated size."""
+_CROP_MARGIN = 16 / 224
+"""What lies on each side of a crop, in sides of the crop."""
 COLOUR_MAP = "inferno"
 """Of score maps: equal steps look equal, also in grey and with any colour vision."""
 OVERLAY_STRENGTH = 0.7
@@ -105,6 +108,43 @@ def grid_to_photograph(
     far = np.array([0, 0, 1, 1])
     edges = np.asarray(boxes, dtype=np.float64).reshape(-1, 4) + far
     return edges * (np.tile(size, 2) / np.tile(grid, 2)) - far
+
+
+def boxes_as_shown(
+    boxes: NDArray[np.integer] | NDArray[np.floating],
+    info: OutcomeInfo,
+    size: tuple[int, int] | None,
+) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """Boxes of outcomes for `grid_to_photograph`: inclusive corners on a grid over the photograph.
+
+    A crop's grid is one of the whole squashed photograph then; 0, 0, 0, 0, which is no box, stays.
+
+    Args:
+        boxes: (n, 4) or (4,) as a row of outcomes has them.
+        size: (width, height) of the photograph as it was annotated.
+
+    Returns:
+        The boxes (n, 4), and the grid's (width, height).
+    """
+    grid = info.grid_of(size)
+    shown = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).copy()
+    none = ~shown.any(axis=1)
+    if info.rules.get("corners") == "exclusive":
+        shown[:, 2:] -= 1
+    if info.is_cropped:
+        across, down = (round(side * _CROP_MARGIN) for side in grid)
+        shown += (across, down, across, down)
+        grid = grid[0] + 2 * across, grid[1] + 2 * down
+    shown[none] = 0
+    return shown, grid
+
+
+def fixed_threshold(record: ResultRecord) -> float:
+    """The threshold of GT-known and Top-k Loc; the usual one where each map chose its own."""
+    settings = record.settings
+    several = [value for value in settings.get("thresholds", ()) if not isinstance(value, str)]
+    usual = settings.get("fixed_threshold", several[0] if several else 0.2)
+    return float(record.metrics.loc_threshold or usual)
 
 
 def index_at(thresholds: NDArray[np.float64], threshold: float) -> int:

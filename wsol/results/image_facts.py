@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from wsol.errors import InputError
+from wsol.metrics.box_accuracy import is_hit
 from wsol.records.outcomes import OutcomeInfo, read_outcomes
 from wsol.records.thresholds import positions
 
@@ -54,6 +55,8 @@ class ImageFacts:
         chosen: (K,) int64, the index of the threshold that was chosen for each key on another
             split; -1 where there is none.
         values: (N,) float64 a further metric, NaN where an image has none.
+        one_hit: whether GT-known and Top-k Loc ask for the same IoU, so that what is right at any
+            threshold is right for both.
     """
 
     image_ids: NDArray[np.object_]
@@ -67,6 +70,7 @@ class ImageFacts:
     thresholds: NDArray[np.float64]
     chosen: NDArray[np.int64]
     values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    one_hit: bool = True
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -102,8 +106,9 @@ def facts_of(
     ranks, ious = _numbers(table, "rank"), _numbers(table, "fixed_iou")
     answered, boxed = ~np.isnan(ranks), ~np.isnan(ious)
     # NaN compares as false: an unknown rank or IoU is never right.
-    top1, top5, localized = ranks < 1, ranks < 5, ious >= _LEAST_IOU
-    bits = (answered, top1, top5, boxed, localized, localized & top1, localized & top5)
+    top1, top5 = ranks < 1, ranks < 5
+    localized, top_k = right_boxes(ious, info)
+    bits = (answered, top1, top5, boxed, localized, top_k & top1, top_k & top5)
     keys = _keys(info) if boxed.any() else ()
     starts = np.zeros((len(keys), len(table) + 1), dtype=np.int64)
     switches = [np.zeros(0, dtype=np.uint16)]
@@ -124,7 +129,16 @@ def facts_of(
         thresholds=info.thresholds,
         chosen=_chosen(keys, info, chosen or {}),
         values={name: _numbers(table, f"value {name}") for name in info.values},
+        one_hit=info.above[0] == info.above[1],
     )
+
+
+def right_boxes(
+    ious: NDArray[np.float64], info: OutcomeInfo
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether boxes with these IoUs (NaN: no truth) are right for GT-known, and for Top-k Loc."""
+    known, top_k = (is_hit(ious, _LEAST_IOU, above=above) for above in info.above)
+    return known, top_k
 
 
 def metric_names(facts: ImageFacts) -> list[str]:
@@ -140,7 +154,10 @@ def metric_names(facts: ImageFacts) -> list[str]:
     chosen = [
         key for key, threshold in zip(facts.keys, facts.chosen, strict=True) if threshold >= 0
     ]
-    names += ["max_box_acc_chosen"] if "largest@0.5" in chosen else []
+    if "largest@0.5" in chosen:
+        names += ["max_box_acc_chosen"]
+        answered = facts.has(ANSWERED).any() and facts.one_hit
+        names += ["top1_loc_chosen", "top5_loc_chosen"] if answered else []
     names += ["max_box_acc_v2_chosen"] if any(key.startswith("all@") for key in chosen) else []
     names += [name for name, values in facts.values.items() if not np.isnan(values).all()]
     return [*names, *map(level_metric, facts.keys)]
@@ -192,7 +209,10 @@ def contributions(facts: ImageFacts) -> dict[str, Contribution]:
         }
         known |= {f"{level_metric(key)}{suffix}": found for key, found in levels.items()}
         if "largest@0.5" in levels:
+            right = levels["largest@0.5"].right
             known[f"max_box_acc{suffix}"] = levels["largest@0.5"]
+            for name, bit in (("top1_loc", TOP1), ("top5_loc", TOP5)):
+                known[f"{name}_chosen"] = Contribution(right * facts.has(bit), boxed)
         every = [found.right for key, found in levels.items() if key.startswith("all@")]
         if every:
             known[f"max_box_acc_v2{suffix}"] = Contribution(np.mean(every, axis=0), boxed)

@@ -15,9 +15,9 @@ from wsol.errors import InputError
 from wsol.records.outcomes import read_outcomes
 from wsol.results.breakdown import Group, break_down
 from wsol.results.columns import columns_of, frame
-from wsol.results.examples import index_at
+from wsol.results.examples import fixed_threshold, index_at
 from wsol.results.figures import COLOURS, LINES, MARKERS, STYLE, look, new_figure, plain, told_apart
-from wsol.results.image_facts import facts_of, read_facts
+from wsol.results.image_facts import facts_of, read_facts, right_boxes
 from wsol.results.sources import Source
 from wsol.results.statistics import wilson
 
@@ -37,7 +37,7 @@ def iou_figure(sources: Sequence[Source]) -> Figure:
     Raises:
         InputError: when a source has no outcomes, no boxes or no best threshold.
     """
-    fixed = sources[0].record.settings.get("fixed_threshold", 0.2)
+    fixed = fixed_threshold(sources[0].record)
     with matplotlib.rc_context(STYLE):
         figure = new_figure(6.4, 3.1 + 0.13 * -(-len(sources) // 3))
         panels = figure.subplots(1, 2, sharey=True)
@@ -50,7 +50,8 @@ def iou_figure(sources: Sequence[Source]) -> Figure:
             if best is None:
                 raise InputError(
                     f"{source.label}: its record has no best threshold of the largest component "
-                    f"at IoU {_LEVEL:g}; evaluate with --contours both on images with boxes."
+                    f"at IoU {_LEVEL:g}; evaluate with --contours both (and --search, under a "
+                    "convention that searches no thresholds) on images with boxes."
                 )
             at_fixed = table["fixed_iou"].to_numpy().astype(np.float64)
             at_best = ious_at(table, index_at(info.thresholds, best))
@@ -110,13 +111,15 @@ def _draw_reach(
 class Answers:
     """What the reliability of a model is read from: (n,) arrays over images with a true box.
 
-    `confidence` is the highest softmax probability, `classified` whether that class is right, and
-    `localized` whether the box of the label's map at the fixed threshold has IoU >= 0.5.
+    `confidence` is the highest softmax probability, `classified` whether that class is right,
+    `localized` whether the box of the label's map at the fixed threshold is right for GT-known
+    Loc, and `top_k` the same for Top-k Loc.
     """
 
     confidence: NDArray[np.float64]
     classified: NDArray[np.bool_]
     localized: NDArray[np.bool_]
+    top_k: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ class Bins:
 
 def read_answers(source: Source) -> Answers | None:
     """The answers of a network; None for score maps without a classifier."""
-    table, _ = read_outcomes(source.require_outcomes(), ["rank", "scores", "fixed_iou"])
+    table, info = read_outcomes(source.require_outcomes(), ["rank", "scores", "fixed_iou"])
     keep = ~np.isnan(table["fixed_iou"].to_numpy().astype(np.float64))
     rank = table["rank"].to_numpy().astype(np.float64)[keep]
     if len(rank) == 0 or np.isnan(rank).any():
@@ -140,7 +143,7 @@ def read_answers(source: Source) -> Answers | None:
     scores = table["scores"].combine_chunks()
     first = scores.offsets.to_numpy()[:-1] - scores.offsets[0].as_py()
     iou = table["fixed_iou"].to_numpy().astype(np.float64)[keep]
-    return Answers(scores.flatten().to_numpy()[first][keep], rank == 0, iou >= _LEVEL)
+    return Answers(scores.flatten().to_numpy()[first][keep], rank == 0, *right_boxes(iou, info))
 
 
 def bins_of(answers: Answers) -> Bins:
@@ -148,7 +151,7 @@ def bins_of(answers: Answers) -> Bins:
     order = np.argsort(answers.confidence, kind="stable")
     count = max(1, min(_BINS, len(order) // _MIN_IN_BIN))
     parts = np.array_split(order, count)
-    both = answers.classified & answers.localized
+    both = answers.classified & answers.top_k
 
     def means(values: NDArray[np.bool_] | NDArray[np.float64], scale: float) -> NDArray[np.float64]:
         return np.array([scale * values[part].mean() for part in parts])
@@ -260,7 +263,7 @@ def size_figure(sources: Sequence[Source], metric: str | None = None) -> Figure:
         groups.append(break_down(facts_of(table, info), "size"))
     known = list(dict.fromkeys(name for one in groups for group in one for name in group.metrics))
     if metric is None:
-        usual = (f"box_acc_largest_{_LEVEL:g}", f"box_acc_{_LEVEL:g}")
+        usual = (f"box_acc_largest_{_LEVEL:g}", f"box_acc_{_LEVEL:g}", "gt_known_loc")
         metric = next((name for name in usual if name in known), known[0])
     if metric not in known:
         raise InputError(f"--metric {metric}: sizes have {', '.join(known)}.")

@@ -207,9 +207,9 @@ def _saw_no_box(sources: Sequence[Source]) -> bool:
 
 
 def _levels(models: Sequence[dict[str, Any]]) -> list[str]:
-    """The IoU levels of any curve, ascending."""
+    """The IoU levels of any curve, ascending; without curves that of GT-known Loc."""
     found = {level for model in models for curve in model["curves"].values() for level in curve}
-    return sorted(found, key=float)
+    return sorted(found, key=float) or ["0.5"]
 
 
 def _script_json(data: object) -> Markup:

@@ -19,7 +19,9 @@ from wsol.results.breakdown import break_down
 from wsol.results.columns import column_values, frame, metric_columns
 from wsol.results.escaping import printable
 from wsol.results.examples import (
+    boxes_as_shown,
     find_photograph,
+    fixed_threshold,
     jpeg_uri,
     missing_photograph,
     open_photograph,
@@ -52,13 +54,15 @@ class Gallery:
         if outcome.image_id not in self._places:
             self._places[outcome.image_id] = len(self.images)
             self.images.append(self._image(outcome))
+        known = outcome.size or self.images[self._places[outcome.image_id]]["size"]
+        boxes, grid = boxes_as_shown(outcome.boxes, info, known)
         self.examples.append(
             {
                 "model": model,
                 "image": self._places[outcome.image_id],
-                "grid": list(info.grid),
+                "grid": list(grid),
                 "starts": to_base64(outcome.box_starts.astype("<u2")),
-                "boxes": to_base64(outcome.boxes.astype("<i2")),
+                "boxes": to_base64(np.rint(boxes).astype("<i2")),
                 "ious": to_base64(outcome.ious.astype("<f4")),
                 "map": to_base64(outcome.score_map),
                 "predicted": printable(outcome.predicted[0]) if outcome.predicted else None,
@@ -138,6 +142,7 @@ def model_data(
     record = source.record
     curves: dict[str, dict[str, list[float]]] = {}
     thresholds: list[float] = []
+    above = False
     if record.curves is not None:
         thresholds = record.curves.thresholds
         for kind, counts in (("largest", record.curves.largest), ("all", record.curves.all)):
@@ -156,6 +161,7 @@ def model_data(
             )
         if not curves:
             thresholds, curves = info.thresholds.tolist(), curves_of(table, info)
+        above = info.above[0]
         by_class = _by_class(table, info, gallery)
         for outcome, outcome_info in _rows(source.outcomes, chosen):
             gallery.add(number, outcome, outcome_info)
@@ -164,7 +170,8 @@ def model_data(
         "thresholds": thresholds,
         "curves": curves,
         "classes": by_class,
-        "fixed": record.settings.get("fixed_threshold", 0.2),
+        "fixed": fixed_threshold(record),
+        "above": above,
     }
 
 

@@ -78,7 +78,7 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
         outcomes = file.with_name(file.stem + OUTCOMES_SUFFIX)
         beside = outcomes if len(records) == 1 and is_file(outcomes) else None
         for record in records:
-            found.setdefault(_run(record), []).append((record, beside, file))
+            found.setdefault(same_run(record), []).append((record, beside, file))
     kept = []
     for group in found.values():
         record, beside, file = max(group, key=_worth)
@@ -91,7 +91,7 @@ _Found = tuple[ResultRecord, Path | None, Path]
 """A record, its outcomes, and its file."""
 
 
-def _run(record: ResultRecord) -> str:
+def same_run(record: ResultRecord) -> str:
     """What two records of one run have in common, whatever it is called."""
     settings = record.settings
     if settings.get("weights_fingerprint") or settings.get("baseline"):

@@ -40,6 +40,8 @@ def threshold_rows(record: ResultRecord) -> list[Row]:
     if "max_box_acc_chosen" in policy:
         chosen = {
             "gt_known_loc": metrics.max_box_acc_chosen,
+            "top1_loc": metrics.top1_loc_chosen,
+            "top5_loc": metrics.top5_loc_chosen,
             "max_box_acc_v2": metrics.max_box_acc_v2_chosen,
         }
         rows.append((str(policy["max_box_acc_chosen"]), chosen))

@@ -8,22 +8,22 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wsol.boxes.geometry import Truth, true_boxes_on
+from wsol.boxes.geometry import true_boxes_on
 from wsol.datasets.content import Annotation, content_fingerprint, known_contents
 from wsol.errors import InputError
-from wsol.metrics.iou import iou_matrix
+from wsol.metrics.box_accuracy import is_hit
+from wsol.metrics.iou import iou_matrix, iou_of_corners
 from wsol.records.outcomes import OutcomeInfo, read_outcomes
 from wsol.records.record import ResultRecord
 from wsol.results.columns import metric_columns
-from wsol.results.image_facts import contributions
+from wsol.results.image_facts import contributions, right_boxes
 from wsol.results.recorded_run import outcomes_of, read_run
 
-_TRUTHS: dict[str, Truth] = {
-    "wsolevaluation": "truncated",
-    "choe2020": "truncated",
-    "exact": "edges",
+_RULES = {
+    "choe2020": {"truth": "truncated", "nowhere": "pixel"},
+    "exact": {"truth": "edges", "nowhere": "nothing"},
 }
-"""Conventions whose IoUs are computed again; of others, what follows from their IoUs is."""
+"""The parts of conventions that files of outcomes know by name alone."""
 _TOLERANCE = 2e-6  # of IoUs, which a file of outcomes has in single precision
 
 
@@ -51,8 +51,8 @@ def verify(path: Path) -> Verified:
     """Check a record against the per-image file beside it.
 
     Its schema; every metric that images add up to, best thresholds included; that right and wrong
-    follow from the IoUs, and, of the conventions that do not crop, the IoUs from the boxes; and
-    the annotations against known ones.
+    follow from the IoUs, and the IoUs from the boxes by the convention's rules; and the
+    annotations against known ones.
 
     Raises:
         InputError: naming the file and the metric, image or annotation that differs.
@@ -63,14 +63,39 @@ def verify(path: Path) -> Verified:
     table, info = read_outcomes(outcomes)
     _check_images(table, run.record, outcomes)
     notes: list[str] = []
-    truth = _TRUTHS.get(info.convention)
-    if truth is None:
+    if not _rules(info, run.record):
         notes.append(f"IoUs of the convention {info.convention} are taken as they are.")
-    _check_rows(table, info, truth, outcomes)
+    _check_rows(table, info, _rules(info, run.record), outcomes)
+    _check_candidates(table, run.record, info, outcomes)
     recomputed = tuple(contributions(run.facts))
     taken = tuple(name for name in metric_columns([run.record]) if name not in recomputed)
     annotations = _annotations(table, run.record, outcomes, notes)
-    return Verified(run.record, annotations, recomputed, taken, truth is not None, tuple(notes))
+    compared = bool(_rules(info, run.record))
+    return Verified(run.record, annotations, recomputed, taken, compared, tuple(notes))
+
+
+def _rules(info: OutcomeInfo, record: ResultRecord) -> dict[str, str]:
+    """The parts of the outcomes' convention; empty where they are not known."""
+    rules = dict(info.rules) or _RULES.get(info.convention, {})
+    if rules.get("truth") == "original-cub" and record.dataset != "CUB":
+        rules["truth"] = "original"
+    return rules
+
+
+def _check_candidates(table: pa.Table, record: ResultRecord, info: OutcomeInfo, path: Path) -> None:
+    """Whether the threshold that was taken is the best of the candidates, the first at ties."""
+    if not info.candidates:
+        return
+    found = np.array(table["candidates"].to_pylist(), np.float64).reshape(len(table), -1, 5)
+    known, top_k = right_boxes(found[..., 4], info)
+    ranks = table["rank"].cast(pa.float64()).to_numpy().astype(np.float64)
+    counts = known.sum(axis=0) + (top_k & (ranks < 1)[:, None]).sum(axis=0)
+    best = info.candidates[int(counts.argmax())]
+    if record.metrics.loc_threshold != best:
+        raise InputError(
+            f"{path}: its images are localized best at the threshold {best:g}, the record says "
+            f"{record.metrics.loc_threshold}."
+        )
 
 
 def annotations_of(table: pa.Table) -> Iterator[Annotation] | None:
@@ -96,7 +121,7 @@ def _check_images(table: pa.Table, record: ResultRecord, path: Path) -> None:
         raise InputError(f"{path}: has {len(ids):,} images, the record says {record.num_images:,}.")
 
 
-def _check_rows(table: pa.Table, info: OutcomeInfo, truth: Truth | None, path: Path) -> None:
+def _check_rows(table: pa.Table, info: OutcomeInfo, rules: dict[str, str], path: Path) -> None:
     """Hold each image's switches against its IoUs, and these against its boxes."""
     largest = [f"largest@{level:g}" for level in info.iou_levels if "largest" in info.kinds]
     columns = ["image_id", "size", "true_boxes", "box_starts", "boxes", "ious", "fixed_box",
@@ -109,19 +134,29 @@ def _check_rows(table: pa.Table, info: OutcomeInfo, truth: Truth | None, path: P
             starts = np.array(row["box_starts"], dtype=np.int64)
             if not len(starts) == len(ious) == len(boxes) or starts[:1].tolist() != [0]:
                 raise InputError(f"{path}: {image}: boxes, IoUs and thresholds do not pair.")
-            if truth is not None and row["true_boxes"] and row["size"]:
+            if rules and row["true_boxes"] and row["size"]:
                 size = (row["size"][0], row["size"][1])
                 true = np.array(row["true_boxes"], dtype=np.float64).reshape(-1, 4)
-                placed = true_boxes_on(true, size, info.grid, truth, cropped=False)
-                _check_ious(image, boxes, ious, placed, info, path)
+                placed = true_boxes_on(
+                    true,
+                    size,
+                    info.grid_of(size),
+                    rules["truth"],
+                    cropped=info.is_cropped,  # type: ignore[arg-type]
+                )
                 fixed = np.array(row["fixed_box"], dtype=np.float64).reshape(1, 4)
+                if len(boxes) == 1 and (np.rint(fixed) == boxes).all():
+                    boxes = fixed  # which was given between pixels
+                _check_ious(image, boxes, ious, placed, rules, path)
                 if fixed.any():
                     stated = np.array([row["fixed_iou"]], dtype=np.float64)
-                    _check_ious(image, fixed, stated, placed, info, path)
+                    _check_ious(image, fixed, stated, placed, rules, path)
             if np.isnan(ious).all():
                 continue
             for key, level in zip(largest, info.iou_levels, strict=False):
-                _check_switches(image, row[f"switches {key}"], starts, ious, level, key, path)
+                above = info.above[0]
+                right = is_hit(ious, level, above=above), np.abs(ious - level) > _TOLERANCE
+                _check_switches(image, row[f"switches {key}"], starts, *right, key, path)
 
 
 def _check_ious(
@@ -129,12 +164,16 @@ def _check_ious(
     boxes: NDArray[np.float64],
     stated: NDArray[np.float64],
     placed: NDArray[np.float64],
-    info: OutcomeInfo,
+    rules: dict[str, str],
     path: Path,
 ) -> None:
-    found = iou_matrix(boxes, placed).max(axis=1)
-    # 0, 0, 0, 0 stands where nothing lies above a threshold, which the exact convention judges 0.
-    empty = ~boxes.any(axis=1) & (info.convention == "exact")
+    if "overlap" in rules:
+        every = iou_of_corners(boxes, placed, plus_one=rules["overlap"] == "plus-one")
+    else:
+        every = iou_matrix(boxes, placed)
+    found = every.max(axis=1)
+    # 0, 0, 0, 0 also stands where there is no box at all, which is judged 0.
+    empty = ~boxes.any(axis=1) & ((rules["nowhere"] == "nothing") | (stated == 0))
     off = np.abs(np.where(empty, 0.0, found) - stated)
     worst = int(off.argmax())
     if not off[worst] <= _TOLERANCE:
@@ -148,17 +187,20 @@ def _check_switches(
     image: str,
     switches: list[int],
     starts: NDArray[np.int64],
-    ious: NDArray[np.float64],
-    level: float,
+    hits: NDArray[np.bool_],
+    clear: NDArray[np.bool_],
     key: str,
     path: Path,
 ) -> None:
-    """Whether an image turns right and wrong where its IoU passes the level."""
+    """Whether an image turns right and wrong where its IoU passes the level.
+
+    Args:
+        hits: whether each of its IoUs is right; `clear`: whether that is beyond rounding.
+    """
     # Beginning with wrong; after an odd number of switches it is right.
     right = np.searchsorted(np.array(switches, dtype=np.int64), starts, side="right") % 2 == 1
-    clear = np.abs(ious - level) > _TOLERANCE
     inside = set(switches) <= set(starts.tolist())
-    if not inside or (right != (ious >= level))[clear].any():
+    if not inside or (right != hits)[clear].any():
         raise InputError(
             f"{path}: {image}: {key} is right at other thresholds than its IoUs make it."
         )

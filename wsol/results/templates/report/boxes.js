@@ -29,7 +29,8 @@ const iouAt = (example, threshold) => decoded(example).ious[runAt(example, thres
 // IoUs are kept in single precision, so they are compared with the level in it.
 function verdict(example) {
   const iou = iouAt(example, state.threshold);
-  return Number.isNaN(iou) ? null : iou >= Math.fround(+state.level);
+  const level = Math.fround(+state.level);
+  return Number.isNaN(iou) ? null : models[example.model].above ? iou > level : iou >= level;
 }
 // x, y, width, height in shares of the picture, or null where nothing lies above the threshold.
 function boxAt(example, threshold) {
