@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from wsol.datasets.reading_order import in_turns, is_packed, reading_order
-from wsol.errors import InputError
+from wsol.errors import InputError, within_memory
 from wsol.evaluation.conventions import View
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.judging import Classification, Outcome, judge, prepare, size_of
@@ -159,21 +159,21 @@ class NetworkJudging:
             self.seconds.localization = pipeline.busy
 
     def _within_memory(self, batch: Batch) -> "_MapsOnTheWay":
-        try:
+        count = len(batch.samples)
+        lower = "--batch-size" if count > 1 else "--size"
+        with within_memory(
+            f"{self._network.name}: memory on {self._device} is exhausted by the maps of "
+            f"{count} {'images' if count > 1 else 'image'} of {self._size} pixels at once; "
+            f"lower {lower}."
+        ):
             return self._forward(batch)
-        except (RuntimeError, MemoryError) as error:
-            if not _is_exhausted(error):
-                raise
-            raise InputError(
-                f"{self._network.name}: memory on {self._device} is exhausted by the maps of "
-                f"{len(batch.samples)} images of {self._size} pixels at once; lower --batch-size."
-            ) from error
 
     def _forward(self, batch: Batch) -> "_MapsOnTheWay":
         """Run the network on every view and start bringing its maps to the host."""
         device, options = self._device, self._options
-        labels = torch.tensor([sample.label for sample in batch.samples], device=device)
-        subset = self._subset.to(device)
+        labels = torch.tensor([sample.label for sample in batch.samples])
+        wanted = self._subset[labels][:, None]
+        labels = labels.to(device)
         found: dict[Hashable, Tensor] = {}
         with torch.inference_mode():
             frames = {
@@ -190,10 +190,7 @@ class NetworkJudging:
                 best = logits.topk(self._predicted, dim=1)
                 found["classes", view] = best.indices
                 found["scores", view] = probabilities.gather(1, best.indices)
-            maps = {
-                frame: self._localizer.maps(seen, subset[labels[:, None]])
-                for frame, seen in frames.items()
-            }
+            maps = {frame: self._localizer.maps(seen, wanted) for frame, seen in frames.items()}
             for frame, cams in maps.items():
                 found["finite", frame] = torch.isfinite(cams).flatten(1).all(1)
             for number, plan in enumerate(self._plans):
@@ -275,13 +272,6 @@ class NetworkJudging:
         if not options.per_image:
             return outcome
         return replace(outcome, row=outcome_row(prepared, outcome, sample, self._dataset, protocol))
-
-
-def _is_exhausted(error: Exception) -> bool:
-    """Whether an error says that there is no memory left, on whatever device."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return any(told in str(error) for told in ("not enough memory", "can't allocate memory"))
 
 
 def _job(run: NetworkJudging, arrived: "_MapsOnTheWay", index: int) -> Callable[[], Judged]:
