@@ -32,34 +32,40 @@ def iou_figure(sources: Sequence[Source]) -> Figure:
 
     The height of a curve at IoU x is the localization accuracy that counts IoU >= x as right; the
     best threshold is that of MaxBoxAcc, and both panels look at the largest component alone. A
-    curve that lies on an earlier one is drawn in dashes over it.
+    curve that lies on an earlier one is drawn in dashes over it. Where no model has a best
+    threshold, as of conventions that search none, there is the first panel alone.
 
     Raises:
-        InputError: when a source has no outcomes, no boxes or no best threshold.
+        InputError: when a source has no outcomes or no boxes, or has no best threshold while
+            another one has.
     """
     fixed = fixed_threshold(sources[0].record)
+    known = [source.record.metrics.best_threshold_largest or {} for source in sources]
+    several = 2 if any(f"{_LEVEL:g}" in best for best in known) else 1
     with matplotlib.rc_context(STYLE):
         figure = new_figure(6.4, 3.1 + 0.13 * -(-len(sources) // 3))
-        panels = figure.subplots(1, 2, sharey=True)
+        panels = figure.subplots(1, several, sharey=True, squeeze=False)[0]
         drawn: tuple[list[NDArray[np.float64]], ...] = ([], [])
         for number, source in enumerate(sources):
             table, info = read_outcomes(
                 source.require_outcomes(), ["fixed_iou", "box_starts", "ious"]
             )
-            best = (source.record.metrics.best_threshold_largest or {}).get(f"{_LEVEL:g}")
+            name = plain(source.label, 40)
+            at_fixed = table["fixed_iou"].to_numpy().astype(np.float64)
+            _draw_reach(panels[0], at_fixed, name, drawn[0], look(number))
+            if several == 1:
+                continue
+            best = known[number].get(f"{_LEVEL:g}")
             if best is None:
                 raise InputError(
                     f"{source.label}: its record has no best threshold of the largest component "
                     f"at IoU {_LEVEL:g}; evaluate with --contours both (and --search, under a "
                     "convention that searches no thresholds) on images with boxes."
                 )
-            at_fixed = table["fixed_iou"].to_numpy().astype(np.float64)
             at_best = ious_at(table, index_at(info.thresholds, best))
-            name = plain(source.label, 40)
-            _draw_reach(panels[0], at_fixed, name, drawn[0], look(number))
             _draw_reach(panels[1], at_best, f"{name} ({best:.3g})", drawn[1], look(number))
         for axes, title in zip(
-            panels, (f"Threshold fixed at {fixed:g}", "Best threshold of each model"), strict=True
+            panels, (f"Threshold fixed at {fixed:g}", "Best threshold of each model"), strict=False
         ):
             axes.axvline(_LEVEL, color="0.35", lw=0.8, ls=(0, (2, 2)), zorder=0)
             axes.set_xlim(0, 1)
@@ -67,10 +73,10 @@ def iou_figure(sources: Sequence[Source]) -> Figure:
             axes.set_xlabel("IoU at least")
             axes.set_title(title, loc="left", fontsize=9)
         panels[0].set_ylabel("Images (%)")
-        handles, labels = panels[1].get_legend_handles_labels()
+        handles, labels = panels[-1].get_legend_handles_labels()
         figure.legend(
             handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=7.5,
-            title="Model (best threshold)", title_fontsize=7.5,
+            title="Model (best threshold)" if several == 2 else "Model", title_fontsize=7.5,
         )  # fmt: skip
     return figure
 
