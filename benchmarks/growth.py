@@ -1,17 +1,22 @@
 """How the cost of an evaluation grows with processes, images, methods and classes.
 
 ResNet-18 with random weights on small photographs, so that what is beside the network shows. One
-thread a process everywhere. Processes are started by torchrun, as users start them; a machine with
-two cores has nothing to gain from four. Last, what one of many processes hands to the first: the
-bytes of its partial result, and the milliseconds that adding it takes, for 50,000 images.
+thread a process everywhere. Several processes are started by torchrun, as users start them, and
+timed by the clock: a machine with two cores has nothing to gain from four. Everything else is timed
+by the processor, which other work on the machine changes less. Then what many processes do besides:
+how long up to 64 of them take to meet and to hand partial results to the first, the bytes of such a
+result, the milliseconds that adding it takes, and the photographs whose times are looked up a
+second, so that a run goes on with no others, for 50,000 images.
 
     python benchmarks/growth.py
     python benchmarks/growth.py --only processes --images 4096
 """
 
 import json
+import multiprocessing
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,10 +25,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import typer
 from evaluate import photographs
 
@@ -32,6 +38,7 @@ from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.lifecycle import add_states
 from wsol.evaluation.loop import evaluate
 from wsol.evaluation.options import EvaluationOptions
+from wsol.evaluation.provenance import files_fingerprint, sample_files
 from wsol.models.registry import load_classifier
 
 _MODEL, _SIZE, _BATCH = "resnet18", 112, 32
@@ -93,13 +100,14 @@ def processes(images: int) -> None:
 
 
 def milliseconds(run: Callable[[int], object], few: int, many: int) -> float:
-    """Of one image more: what a run begins with, such as a look at the network, does not count."""
+    """Processor time of one image more: what a run begins with, such as a look at the network, does
+    not count."""
     run(few)
-    start = time.perf_counter()
+    start = time.process_time()
     run(few)
-    between = time.perf_counter()
+    between = time.process_time()
     run(many)
-    return 1000 * (time.perf_counter() - between - (between - start)) / (many - few)
+    return 1000 * (time.process_time() - between - (between - start)) / (many - few)
 
 
 def images(largest: int) -> None:
@@ -109,13 +117,13 @@ def images(largest: int) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         for number in (largest // 16, largest // 4, largest):
             data = photographs(Path(temporary), number)
-            start = time.perf_counter()
+            start = time.process_time()
             evaluate(classifier, data, _OPTIONS)
-            network = 1e3 * (time.perf_counter() - start) / number
+            network = 1e3 * (time.process_time() - start) / number
             many = photographs(Path(temporary), 25 * number)
-            start = time.perf_counter()
+            start = time.process_time()
             evaluate("center", many, _OPTIONS)
-            centre = 1e6 * (time.perf_counter() - start) / (25 * number)
+            centre = 1e6 * (time.process_time() - start) / (25 * number)
             print(f"{number:>9,} {network:>16.1f} {centre:>26.0f}  (of {25 * number:,})")
 
 
@@ -169,8 +177,50 @@ def with_classes(place: Path, count: int, *, coco: bool) -> Callable[[int], obje
     return run
 
 
+def meeting(size: int = 270_000) -> None:
+    """Processes without work of their own meet, and hand as much as a partial result over."""
+    print("\nprocesses   to meet   to hand over")
+    context = multiprocessing.get_context("fork")  # of this process, which has torch already
+    for count in (4, 16, 64):
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        results: multiprocessing.Queue[tuple[float, float]] = context.Queue()
+        ranks = [
+            context.Process(target=_meet, args=(rank, count, port, size, results))
+            for rank in range(count)
+        ]
+        for rank in ranks:
+            rank.start()
+        times = [results.get() for _ in ranks]
+        for rank in ranks:
+            rank.join()
+        met, handed = (max(column) for column in zip(*times, strict=True))
+        print(f"{count:>9} {met:>7.2f} s {handed:>12.2f} s")
+    store = dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+    start = time.perf_counter()
+    for _ in range(5000):
+        store.add("images", 1)
+    print(
+        f"numbers added to the shared count: {5000 / (time.perf_counter() - start):,.0f} a second"
+    )
+
+
+def _meet(rank: int, count: int, port: int, size: int, results: Any) -> None:
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    where = f"tcp://localhost:{port}"
+    dist.init_process_group("gloo", init_method=where, rank=rank, world_size=count)
+    dist.barrier()
+    met = time.perf_counter()
+    dist.gather_object(bytes(size), [None] * count if rank == 0 else None)
+    dist.barrier()
+    results.put((met - start, time.perf_counter() - met))
+    dist.destroy_process_group()
+
+
 def merging(number: int = 50_000, parts: int = 20, count: int = 1000) -> None:
-    """What the first of many processes has to take up."""
+    """What the first of many processes has to take up, and to look at before."""
     box = np.array([[10.0, 10.0, 100.0, 100.0]])
     names = tuple(map(str, range(1000)))
     samples = [Sample(str(i), None, i % 1000, box, (224, 224)) for i in range(number)]
@@ -183,20 +233,25 @@ def merging(number: int = 50_000, parts: int = 20, count: int = 1000) -> None:
         states.append(evaluator.state())
     size = len(pickle.dumps(states[0], protocol=5))
     first = Evaluator(data)
-    start = time.perf_counter()
+    start = time.process_time()
     add_states(first, states)
-    each = (time.perf_counter() - start) / parts
+    each = (time.process_time() - start) / parts
     print(
         f"\na partial result of {number:,} images: {size / 1e6:.2f} MB; added to the first "
         f"process's in {1000 * each:.1f} ms; of {count:,} processes {count * size / 1e9:.2f} GB "
         f"and {count * each:.1f} s"
     )
+    with tempfile.TemporaryDirectory() as temporary:
+        files = sample_files(photographs(Path(temporary), number))
+        start = time.perf_counter()
+        files_fingerprint(files)
+        print(f"times of files: {number / (time.perf_counter() - start):,.0f} a second")
 
 
 def main(
     number: Annotated[int, typer.Option("--images", help="Of the largest run.")] = 1024,
     only: Annotated[
-        str | None, typer.Option(help="processes, images, methods, classes or merging.")
+        str | None, typer.Option(help="processes, images, methods, classes, meeting, ...")
     ] = None,
 ) -> None:
     """Print a table of each."""
@@ -207,6 +262,7 @@ def main(
         "images": lambda: images(number),
         "methods": lambda: methods(number // 8),
         "classes": lambda: classes(number // 8),
+        "meeting": meeting,
         "merging": merging,
     }
     for name, part in parts.items():

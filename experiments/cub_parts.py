@@ -5,35 +5,19 @@ experiment files: checkpoint and thresholds are chosen on every fifth training p
 and nothing is chosen on a test photograph.
 """
 
-from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 
-from wsol.datasets.base import Dataset, Sample
-from wsol.datasets.registry import open_dataset
+from every_fifth import part
 
-_EVERY = 5
+from wsol.datasets.base import Dataset
+from wsol.datasets.registry import open_dataset
 
 
 def fit(root: Path) -> Dataset:
     """Four of five training photographs of each class, in the order of `images.txt`."""
-    return _part(root, "fit", held_out=False)
+    return part(open_dataset("cub", root, split="train"), "fit", held_out=False)
 
 
 def held_out(root: Path) -> Dataset:
     """The others."""
-    return _part(root, "held-out", held_out=True)
-
-
-def _part(root: Path, name: str, *, held_out: bool) -> Dataset:
-    whole = open_dataset("cub", root, split="train")
-    of_class: dict[int, list[Sample]] = defaultdict(list)
-    for sample in whole.samples:
-        of_class[sample.label].append(sample)
-    samples = [
-        sample
-        for group in of_class.values()
-        for number, sample in enumerate(group, 1)
-        if (number % _EVERY == 0) == held_out
-    ]
-    return replace(whole, split=name, samples=samples)
+    return part(open_dataset("cub", root, split="train"), "held-out", held_out=True)

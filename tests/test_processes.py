@@ -3,18 +3,20 @@
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from wsol.processes import ALONE, _first_node, _of_slurm, _of_torchrun, joined
+from wsol.launchers import _attempt, _first_node, joined, of_slurm, of_torchrun
+from wsol.processes import ALONE
 
 # What two processes say to each other, and what each ends with.
 SCRIPT = """
 import json, os, sys
 from pathlib import Path
 from wsol.errors import InputError, ToldElsewhereError
-from wsol.evaluation.lifecycle import _require_shared
-from wsol.processes import joined
+from wsol.launchers import joined
 
 def caught(action):
     try:
@@ -39,8 +41,8 @@ with joined("cpu") as (processes, device):
         "second_fails": caught(lambda: processes.together(lambda: fail(1))),
         "agree": caught(lambda: processes.require_same({"size": 224})),
         "differ": caught(lambda: processes.require_same({"size": 224 + rank, "data": "x"})),
-        "shared": caught(lambda: _require_shared(out / "shared", processes)),
-        "apart": caught(lambda: _require_shared(out / f"apart-{rank}", processes)),
+        "shared": caught(lambda: processes.require_shared(out / "shared")),
+        "apart": caught(lambda: processes.require_shared(out / f"apart-{rank}")),
         "left": sorted(path.name for path in (out / "shared").iterdir()),
     }
     processes.wait()
@@ -100,12 +102,12 @@ STEP = {
 
 
 def test_a_step_of_slurm_is_read_as_torchrun_would_tell_it():
-    found = _of_slurm(STEP)
+    found = of_slurm(STEP)
     assert found["RANK"] == "9" and found["WORLD_SIZE"] == "32" and found["LOCAL_RANK"] == "1"
     assert found["MASTER_ADDR"] == "gpu003" and found["LOCAL_WORLD_SIZE"] == "8"
     assert 1024 < int(found["MASTER_PORT"]) < 32768
-    assert _of_slurm(STEP | {"SLURM_STEP_ID": "1"})["MASTER_PORT"] != found["MASTER_PORT"]
-    assert _of_slurm(STEP | {"MASTER_ADDR": "here"})["MASTER_ADDR"] == "here"
+    assert of_slurm(STEP | {"SLURM_STEP_ID": "1"})["MASTER_PORT"] != found["MASTER_PORT"]
+    assert of_slurm(STEP | {"MASTER_ADDR": "here"})["MASTER_ADDR"] == "here"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_a_step_of_slurm_is_read_as_torchrun_would_tell_it():
     ],
 )
 def test_what_is_no_step_of_several_waits_for_nobody(changed, monkeypatch):
-    assert _of_slurm(STEP | changed) is None
+    assert of_slurm(STEP | changed) is None
     for name, value in (STEP | changed).items():
         monkeypatch.setenv(name, value)
     with joined("cpu") as (processes, device):
@@ -126,8 +128,8 @@ def test_what_is_no_step_of_several_waits_for_nobody(changed, monkeypatch):
 
 
 def test_torchrun_is_read_as_it_is():
-    assert _of_torchrun({"WORLD_SIZE": "1"}) is None and _of_torchrun({}) is None
-    assert _of_torchrun({"WORLD_SIZE": "4", "LOCAL_RANK": "3"})["LOCAL_RANK"] == "3"
+    assert of_torchrun({"WORLD_SIZE": "1"}) is None and of_torchrun({}) is None
+    assert of_torchrun({"WORLD_SIZE": "4", "LOCAL_RANK": "3"})["LOCAL_RANK"] == "3"
 
 
 @pytest.mark.parametrize(
@@ -141,3 +143,20 @@ def test_torchrun_is_read_as_it_is():
 )
 def test_the_first_node_of_a_list(nodes, first):
     assert _first_node(nodes) == first
+
+
+def test_a_restart_is_not_mistaken_for_what_was_before():
+    """In a store that keeps what killed processes have left, whoever comes first."""
+    from torch.distributed import HashStore
+
+    store, names = HashStore(), []
+    with ThreadPoolExecutor(3) as threads:
+        for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
+            began = []
+            for rank in order:
+                began.append(threads.submit(_attempt, store, rank, 3))
+                time.sleep(0.1)
+            found = {process.result(timeout=20) for process in began}
+            assert len(found) == 1
+            names += found
+    assert len(set(names)) == 3

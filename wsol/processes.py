@@ -5,16 +5,17 @@ there, how far each is, what they have added up. Whatever waits for the others c
 and ends when one of them has.
 """
 
-import os
-import re
+import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from wsol.errors import InputError, ProcessEndedError, ToldElsewhereError
+from wsol.files import write_text
 
 if TYPE_CHECKING:
     import torch
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-# A batch script and an interactive shell of Slurm run in steps too, whose numbers begin here.
-_FIRST_SPECIAL_STEP = 0xFFFFFFF0
-# One rank may work alone, or have much more to do, while the others wait for it.
-_PATIENCE = timedelta(hours=48)
-_LOOK = 0.05
+LOOK = 0.05
+"""Seconds between two looks for a signal while others are waited for."""
+_NOTICED = 10.0
+"""Seconds until a file must be seen on all machines that share its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Processes:
         if self.count > 1:
             import torch.distributed as dist
 
-            with _all_there():
+            with all_there():
                 dist.all_reduce(values)
         return values
 
@@ -65,13 +65,13 @@ class Processes:
         import torch
         import torch.distributed as dist
 
-        with _all_there():
+        with all_there():
             # Not to sit in the library, where no signal would be heard.
             work = dist.all_reduce(torch.zeros(1), async_op=True)
             assert work is not None
             while not work.is_completed():
                 meanwhile()
-                time.sleep(_LOOK)
+                time.sleep(LOOK)
             work.wait()
 
     def gathered(self, value: Value) -> list[Value]:
@@ -82,7 +82,7 @@ class Processes:
 
         self.wait()
         values: list[Any] = [None] * self.count
-        with _all_there():
+        with all_there():
             dist.all_gather_object(values, value)
         return values
 
@@ -93,7 +93,7 @@ class Processes:
         import torch.distributed as dist
 
         values: list[Any] | None = [None] * self.count if self.is_first else None
-        with _all_there():
+        with all_there():
             dist.gather_object(value, values)
         return values or []
 
@@ -111,7 +111,7 @@ class Processes:
             except Exception as error:
                 failure, told[1] = error, str(error)
         self.wait()
-        with _all_there():
+        with all_there():
             dist.broadcast_object_list(told)
         if failure is not None:
             raise failure
@@ -170,6 +170,30 @@ class Processes:
                     "each is a run of its own."
                 )
 
+    def require_shared(self, folder: Path) -> None:
+        """Refuse a folder that not every process sees, before there is something to lose.
+
+        Raises:
+            InputError: naming the machine that does not see it.
+        """
+        if self.count == 1:
+            return
+        token = folder / f".seen-by-all-{self.of_first(lambda: secrets.token_hex(8))}"
+        self.of_first(lambda: write_text(token, "Whether all processes of a run see this."))
+        deadline = time.monotonic() + _NOTICED
+        while not token.exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        seen = self.gathered((token.exists(), socket.gethostname()))
+        if self.is_first:
+            token.unlink(missing_ok=True)
+        blind = [f"process {rank} on {host}" for rank, (sees, host) in enumerate(seen) if not sees]
+        if blind:
+            self.refuse(
+                f"{folder}: is not the same folder for all processes of this run (what process 0 "
+                f"on {seen[0][1]} writes is not seen by {', '.join(blind[:4])}); name one on a "
+                "file system that all machines share."
+            )
+
     def refuse(self, message: str) -> NoReturn:
         """Raise in all processes what all of them know; the first one tells it."""
         raise (InputError if self.is_first else ToldElsewhereError)(message)
@@ -177,7 +201,7 @@ class Processes:
     def add(self, name: str, number: int) -> int:
         """Add to a number that all processes share; its sum."""
         assert self._store is not None
-        with _all_there():
+        with all_there():
             return int(self._store.add(name, number))
 
 
@@ -186,7 +210,7 @@ ALONE = Processes()
 
 
 @contextmanager
-def _all_there() -> Iterator[None]:
+def all_there() -> Iterator[None]:
     """Make an error of ours of what the library says when another process has ended."""
     import torch.distributed as dist
 
@@ -199,99 +223,3 @@ def _all_there() -> Iterator[None]:
         raise ProcessEndedError(
             f"another process of this run has ended ({text.splitlines()[0]})."
         ) from error
-
-
-@contextmanager
-def joined(device: str, *, training: bool = False) -> Iterator[tuple[Processes, str]]:
-    """Join the processes that `torchrun` or a Slurm step has started, if one has.
-
-    Args:
-        device: as `wsol.models.device.usable_device` tells it; `cuda` is shared out.
-        training: each process needs a GPU of its own.
-
-    Yields:
-        The processes and this one's device.
-
-    Raises:
-        InputError: when there are more processes than GPUs to train on.
-    """
-    started = _of_torchrun(os.environ) or _of_slurm(os.environ)
-    if started is None:
-        yield ALONE, device
-        return
-    import torch
-    import torch.distributed as dist
-
-    added = started.keys() - os.environ.keys()
-    os.environ.update({name: started[name] for name in added})
-    if "OMP_NUM_THREADS" not in os.environ:  # as torchrun sets it
-        torch.set_num_threads(int(os.environ.get("SLURM_CPUS_PER_TASK", "1")))
-    backend = "gloo"
-    if device == "cuda":
-        local, there = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-        if training and local >= there:
-            raise InputError(
-                f"Process {local} of this machine has no GPU of its own; there are {there}: start "
-                "as many with --nproc-per-node or --ntasks-per-node."
-            )
-        device = f"cuda:{local % there}"
-        torch.cuda.set_device(local % there)
-        backend = "cpu:gloo,cuda:nccl"
-    store, rank, count = next(dist.rendezvous("env://", timeout=_PATIENCE))
-    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=_PATIENCE)
-    try:
-        with _all_there():
-            yield Processes(rank, count, dist.PrefixStore("wsol", store)), device
-    finally:
-        dist.destroy_process_group()
-        for name in added:
-            del os.environ[name]
-
-
-def _of_torchrun(variables: Mapping[str, str]) -> dict[str, str] | None:
-    """The variables of `torchrun`, where it has started several processes."""
-    if "WORLD_SIZE" not in variables or int(variables["WORLD_SIZE"]) == 1:
-        return None
-    return {"LOCAL_RANK": "0"} | dict(variables)
-
-
-def _of_slurm(variables: Mapping[str, str]) -> dict[str, str] | None:
-    """What `torchrun` would have set for a process of a Slurm step of several.
-
-    A batch script has the variables of its job without being a step, and waits for nobody.
-    """
-    step = variables.get("SLURM_STEP_ID", "")
-    if "WORLD_SIZE" in variables or not step.isdigit() or int(step) >= _FIRST_SPECIAL_STEP:
-        return None
-    count = variables.get("SLURM_STEP_NUM_TASKS") or variables.get("SLURM_NTASKS", "1")
-    if int(count) == 1:
-        return None
-    nodes = variables.get("SLURM_STEP_NODELIST") or variables.get("SLURM_NODELIST", "localhost")
-    # Of one job's steps, each has a port of its own, below those that a system gives away.
-    port = 10240 + (31 * int(variables.get("SLURM_JOB_ID", "0")) + int(step)) % 20000
-    of_torchrun = {
-        "RANK": variables["SLURM_PROCID"],
-        "WORLD_SIZE": count,
-        "LOCAL_RANK": variables["SLURM_LOCALID"],
-        "MASTER_ADDR": _first_node(nodes),
-        "MASTER_PORT": str(port),
-    }
-    if "SLURM_CPUS_PER_TASK" not in variables:  # else Slurm has shared out the cores
-        of_torchrun["LOCAL_WORLD_SIZE"] = _tasks_of_a_node(variables)
-    return of_torchrun | {
-        name: variables[name] for name in ("MASTER_ADDR", "MASTER_PORT") if name in variables
-    }
-
-
-def _first_node(nodes: str) -> str:
-    """The first of a list as Slurm writes it: `gpu[003-006,9],login` begins with `gpu003`."""
-    match = re.match(r"([^\[,]*)(?:\[(\w+)[^\]]*\])?([^\[,]*)", nodes)
-    assert match is not None
-    return f"{match[1]}{match[2] or ''}{match[3]}"
-
-
-def _tasks_of_a_node(variables: Mapping[str, str]) -> str:
-    """The number of tasks on a node: the first of `8(x4)` or `8(x3),4`."""
-    told = variables.get("SLURM_STEP_TASKS_PER_NODE") or variables.get("SLURM_TASKS_PER_NODE", "1")
-    match = re.match(r"\d+", told)
-    return match[0] if match else "1"

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from wsol.datasets.shapes import generate_shapes
 from wsol.records.record import write_record
 
 from support.command import wsol
+from support.patience import METRIC, SLOW, write_metric
 from support.records import make
 
 SHAPES = ("--data", "shapes", "--root", "shapes")
@@ -182,28 +182,36 @@ def test_a_good_file_survives_a_failed_run(place, tmp_path):
     assert (tmp_path / "good.json").read_text() == "precious"
 
 
+COUNT = 300
+SCORE = ("score", "maps.npy", "--data", "protocol", "--root", "annotations", "--curves",
+         *METRIC)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def to_be_killed(tmp_path_factory, write_annotations):
+    """Maps, a metric that can be made to take its time, and the record of a run to the end."""
+    folder = tmp_path_factory.mktemp("killed")
+    ids = [f"{number}.jpg" for number in range(COUNT)]
+    write_annotations(folder / "annotations", ids, [0] * COUNT, "300,200", "30,40,200,150")
+    stack = np.random.default_rng(0).random((COUNT, 14, 14), dtype=np.float32)
+    np.save(folder / "maps.npy", (stack * 255).astype(np.uint8))
+    (folder / "maps.txt").write_text("".join(f"{i}\n" for i in ids))
+    write_metric(folder)
+    wsol(folder, *SCORE, "--json", "whole.json")
+    return folder
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="kills with a POSIX signal")
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_killed_run_resumes_to_the_identical_record(tmp_path, kill, write_annotations):
-    """A protocol data set large enough to be killed in the middle of."""
-    count = 2000
-    ids = [f"{number}.jpg" for number in range(count)]
-    write_annotations(tmp_path / "annotations", ids, [0] * count, "300,200", "30,40,200,150")
-    rng = np.random.default_rng(0)
-    stack = rng.random((count, 14, 14), dtype=np.float32)
-    np.save(tmp_path / "maps.npy", (stack * 255).astype(np.uint8))
-    (tmp_path / "maps.txt").write_text("".join(f"{i}\n" for i in ids))
-    command = [
-        sys.executable, "-m", "wsol", "score", "maps.npy", "--data", "protocol",
-        "--root", "annotations", "--curves",
-    ]  # fmt: skip
-
+def test_a_killed_run_resumes_to_the_identical_record(to_be_killed, kill):
+    name = f"{kill.name}.json"
     process = subprocess.Popen(
-        [*command, "--json", "killed.json", "--save-every", "0"],
-        cwd=tmp_path,
+        [sys.executable, "-m", "wsol", *SCORE, "--json", name, "--save-every", "0"],
+        cwd=to_be_killed,
+        env=SLOW,
         stderr=subprocess.PIPE,
     )
-    progress = tmp_path / "killed.json.progress" / ".score.progress.npz"
+    progress = to_be_killed / f"{name}.progress" / ".score.progress.npz"
     deadline = time.monotonic() + 120
     while not progress.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -211,21 +219,14 @@ def test_a_killed_run_resumes_to_the_identical_record(tmp_path, kill, write_anno
     process.communicate(timeout=60)
     ends = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130, signal.SIGTERM: 143}
     assert process.returncode == ends[kill], "finished before it could be killed"
-    assert progress.exists() and not (tmp_path / "killed.json").exists()
+    assert progress.exists() and not (to_be_killed / name).exists()
 
-    done = subprocess.run(
-        [*command, "--json", "killed.json", "--resume"], cwd=tmp_path, capture_output=True
-    )
-    assert done.returncode == 0, done.stderr
-    whole = subprocess.run([*command, "--json", "whole.json"], cwd=tmp_path, capture_output=True)
-    assert whole.returncode == 0, whole.stderr
-    resumed, whole = (
-        json.loads(Path(tmp_path, name).read_text()) for name in ("killed.json", "whole.json")
-    )
+    wsol(to_be_killed, *SCORE, "--json", name, "--resume")
+    resumed, whole = (json.loads((to_be_killed / n).read_text()) for n in (name, "whole.json"))
     for record in (resumed, whole):
         del record["timing"], record["environment"]
     assert resumed == whole
-    assert resumed["num_images"] == count
+    assert resumed["num_images"] == COUNT
 
 
 def test_models_lists_parameters_and_whether_cam_applies(place):

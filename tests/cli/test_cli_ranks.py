@@ -13,6 +13,7 @@ import pytest
 
 from wsol.datasets.registry import open_dataset
 from wsol.datasets.shapes import generate_shapes
+from wsol.datasets.weak import open_training_set
 from wsol.records.store import Store
 
 from support.command import wsol
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 
 NETWORKS = """
 import time
+from pathlib import Path
 import torch
 from torch import nn
 
@@ -178,23 +180,48 @@ def test_a_bad_map_that_one_task_meets_ends_all_and_is_told_once(place, maps):
     assert not (place / "bad.json").exists()
 
 
+TRAIN = ("train", "vgg16_gap", "--width", "0.0625", "--size", "48", *SHAPES, "--epochs", "1",
+         "--batch-size", "8", "--workers", "0", "--device", "cpu", "--lr", "0.01")  # fmt: skip
+
+
 @pytest.mark.slow
-def test_tasks_of_other_settings_are_refused_before_the_work(place):
-    step = begin_step(place, 2, *EVALUATE, "--json", "differs.json")
-    step[1].kill()
-    step[1].communicate()
-    variables = dict(
-        item.split("=", 1) for item in _environment(step[0].pid) if item.startswith("SLURM")
-    ) | {"SLURM_PROCID": "1", "SLURM_LOCALID": "1"}
-    other = begin_step(place, 1, *EVALUATE, "--size", "64", "--json", "differs.json",
-                       environment=variables)  # fmt: skip
-    (code, out, err), (other_code, _, other_err) = ended([step[0], *other])
-    assert code == other_code == 2 and out == "" and other_err == ""
-    assert "The processes 0 and 1 of this run do not agree: size is" in " ".join(err.split())
+@pytest.mark.parametrize(
+    ("arguments", "last", "told"),
+    [
+        (EVALUATE, ("--batch-size", "3"), "batch_size is 2 and 3"),
+        (EVALUATE, ("--split", "val"), "--split is None and 'given'"),
+        (TRAIN, ("--lr", "0.02"), "learning_rate is 0.01 and 0.02"),
+        (("compare", "ranks.yaml", "--limit", "2"), ("--limit", "3"), "what to run is"),
+    ],
+)
+def test_tasks_that_disagree_are_refused_before_the_work(place, arguments, last, told):
+    out = ("--out", f"differs-{len(told)}")
+    first, other = slurm_step(place, 2, *arguments, *out, code=2, last=last)
+    assert "The processes 0 and 1 of this run do not agree: " in " ".join(first[1].split())
+    assert told in " ".join(first[1].split())
+    assert other[1] == "" and not list(place.glob(f"{out[1]}/*.json"))
 
 
-def _environment(pid):
-    return Path(f"/proc/{pid}/environ").read_text().split("\0")
+@pytest.mark.slow
+def test_who_waits_for_the_others_hears_a_signal(place):
+    (first,) = begin_step(place, 1, *EVALUATE, environment=step_variables(0, 2, "9"))
+    require_soon(lambda: "libtorch_cpu" in Path(f"/proc/{first.pid}/maps").read_text())
+    time.sleep(1)
+    assert first.poll() is None
+    first.send_signal(signal.SIGTERM)
+    ((code, _, err),) = ended([first], timeout=10)
+    assert code == 143 and "ended by SIGTERM" in err
+
+
+@pytest.mark.slow
+def test_a_photograph_that_one_task_cannot_train_on_ends_both(place, tmp_path):
+    generate_shapes(tmp_path / "shapes", train=16, val=1, test=1, size=48, seed=0)
+    victim = open_training_set("shapes", tmp_path / "shapes").samples[0].path
+    victim.write_bytes(b"no image")
+    found = ended(begin_step(tmp_path, 2, *TRAIN, "--out", "run"))
+    assert [code for code, _, _ in found] == [2, 2], found
+    told = [err for _, _, err in found if str(victim.name) in err]
+    assert len(told) == 1 and all("Traceback" not in err for _, _, err in found)
 
 
 @pytest.mark.slow

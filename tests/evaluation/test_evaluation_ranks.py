@@ -72,6 +72,7 @@ def result(place, name):
     return record, rows.to_pylist()
 
 
+@pytest.mark.slow
 def test_two_processes_end_with_the_record_of_one(place):
     done = in_processes(place, 2, *COMMAND, "--json", "2.json")
     assert done.stdout.count("shapes test") == 1  # one of them prints
@@ -80,6 +81,7 @@ def test_two_processes_end_with_the_record_of_one(place):
     assert not (place / "2.json.progress").exists()
 
 
+@pytest.mark.slow
 def test_three_processes_go_on_with_what_one_has_done(place, monkeypatch):
     monkeypatch.syspath_prepend(place)
     stop = iter(range(9))

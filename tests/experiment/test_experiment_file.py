@@ -94,6 +94,7 @@ def test_the_files_of_this_project(path, monkeypatch):
         "ILSVRC",
         "CUB",
         "CUBV2",
+        "OPENIMAGES",
         "ILSVRC_1000",
         "CUB_50",
         "ILSVRC_WEIGHTS",

@@ -7,7 +7,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from wsol.datasets.classes import imagenet_classes
+from wsol.datasets.classes import imagenet_classes, openimages_classes
 from wsol.datasets.shapes import generate_shapes
 from wsol.errors import InputError
 from wsol.evaluation.loop import evaluate
@@ -203,7 +203,7 @@ def picture(path, side=40):
 
 @pytest.fixture
 def real_layouts(tmp_path, monkeypatch, write_annotations):
-    """ILSVRC, ImageNetV2, CUB and CUBV2 as people have them on disk, with very few images."""
+    """ILSVRC, ImageNetV2, CUB, CUBV2 and OpenImages30k as people have them, with few images."""
     wnids = [wnid for wnid, _ in imagenet_classes()]
     metadata = tmp_path / "metadata"
     square = "40,40", "2,2,30,30"
@@ -235,10 +235,26 @@ def real_layouts(tmp_path, monkeypatch, write_annotations):
     for name in others:
         picture(tmp_path / "CUBV2" / name, 8)
     write_annotations(metadata / "CUB" / "val", others, range(200), *square)
+
+    openimages = tmp_path / "OpenImages"
+    classes = [folder for folder, _ in openimages_classes()]
+    for split in ("train", "val", "test"):
+        names = [f"{split}/{folder}/1.jpg" for folder in classes]
+        for name in names:
+            picture(openimages / name, 8)
+            mask = (openimages / name).with_suffix(".png")
+            Image.fromarray(np.full((8, 8), 255, dtype=np.uint8)).save(mask)
+        folder = metadata / "OpenImages" / split
+        write_annotations(folder, names, range(100), "", "")
+        (folder / "image_sizes.txt").write_text("")
+        (folder / "localization.txt").write_text(
+            "".join(f"{name},{name.removesuffix('jpg')}png,\n" for name in names)
+        )
     for variable, path in (
         ("ILSVRC", tmp_path / "ILSVRC"),
         ("CUB", cub),
         ("CUBV2", tmp_path / "CUBV2"),
+        ("OPENIMAGES", openimages),
         ("WSOL_METADATA", metadata),
     ):
         monkeypatch.setenv(variable, str(path))
@@ -258,12 +274,16 @@ def no_download(monkeypatch):
     monkeypatch.setattr("wsol.training.start.pretrained_tensors", made.__getitem__)
 
 
-@pytest.mark.parametrize("name", ["ilsvrc-methods", "cub-methods"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "images"),
+    [("ilsvrc-methods", 10 * 32), ("cub-methods", 50 * 192), ("openimages-methods", 10 * 96)],
+)
 def test_every_network_loader_and_optimizer_of_the_real_thing(
-    name, real_layouts, no_download, tmp_path
+    name, images, real_layouts, no_download, tmp_path
 ):
     experiment = read_experiment(EXPERIMENTS / f"{name}.yaml")
-    if name.startswith("cub"):  # small images for one of them: the probing passes take long
+    if not name.startswith("ilsvrc"):  # small images for two: the probing passes take long
         smaller = experiment.training.model_copy(update={"size": 96})
         experiment = experiment.model_copy(update={"training": smaller})
     tasks = plan(experiment)
@@ -276,10 +296,10 @@ def test_every_network_loader_and_optimizer_of_the_real_thing(
     }
     results = list(run_tasks(tasks, Store(tmp_path / "store"), dry_run=True, fail_fast=True))
     assert states(results) == ["missing"] * 19
-    images = 10 * 32 if name.startswith("ilsvrc") else 50 * 192
     assert results[0].reason == f"after training on {images:,} images"
 
 
+@pytest.mark.slow
 def test_the_protocols_schedule_and_fast_layers(real_layouts, no_download):
     """As the released code counts: ILSVRC is at 1, 0.1, 0.01, 0.001 from epochs 1, 3, 6, 9."""
     experiment = read_experiment(EXPERIMENTS / "ilsvrc-methods.yaml")

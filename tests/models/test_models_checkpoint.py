@@ -150,11 +150,18 @@ def test_equal_checkpoints_have_equal_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("spec", "file", "options"),
     [
-        ("googlenet", "googlenet-1378be20.pth", {"init_weights": False}),
-        ("inception_v3", "inception_v3_google-0cc3c7bd.pth", {"init_weights": False}),
         ("mnasnet0_5", "mnasnet0.5_top1_67.823-3ffadce67e.pth", {}),
-        ("efficientnet_b1", "efficientnet_b1-c27df63c.pth", {}),
-        ("densenet121", "densenet121-a639ec97.pth", {}),
+        pytest.param(
+            "googlenet", "googlenet-1378be20.pth", {"init_weights": False}, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "inception_v3",
+            "inception_v3_google-0cc3c7bd.pth",
+            {"init_weights": False},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("efficientnet_b1", "efficientnet_b1-c27df63c.pth", {}, marks=pytest.mark.slow),
+        pytest.param("densenet121", "densenet121-a639ec97.pth", {}, marks=pytest.mark.slow),
     ],
 )
 def test_a_file_of_torchvisions_is_evaluated_like_the_default_weights(

@@ -71,6 +71,7 @@ def test_pages_stand_alone_and_link_to_each_other(tmp_path):
     assert read_records(pages[1].parent / "record.json")
 
 
+@pytest.mark.slow
 def test_a_record_that_does_not_follow_is_refused(tmp_path):
     folder = three(tmp_path / "records")
     file = folder / "ours" / "one.json"

@@ -23,14 +23,23 @@ def torchrun(place, processes, *arguments, code=0, restarts=0):
     return done
 
 
-def begin_step(place, tasks, *arguments, environment=None):
-    """Start `wsol ARGUMENTS` in the folder `place` as each task of a Slurm step on one node."""
+def begin_step(place, tasks, *arguments, last=(), environment=None):
+    """Start `wsol ARGUMENTS` in the folder `place` as each task of a Slurm step on one node.
+
+    `last` are further arguments of the last task alone; `environment` takes the variables' place.
+    """
     job = str(next(_JOBS))
     return [
         subprocess.Popen(
-            [sys.executable, "-m", "wsol", *map(str, arguments)],
+            [
+                sys.executable,
+                "-m",
+                "wsol",
+                *map(str, arguments),
+                *(last if rank == tasks - 1 else ()),
+            ],
             cwd=place,
-            env=os.environ | step_variables(rank, tasks, job) | (environment or {}),
+            env=os.environ | (environment or step_variables(rank, tasks, job)),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -61,8 +70,8 @@ def ended(processes, timeout=120):
     ]
 
 
-def slurm_step(place, tasks, *arguments, code=0, environment=None):
+def slurm_step(place, tasks, *arguments, code=0, last=()):
     """Run a step to its end; (stdout, stderr) of each task, by rank."""
-    found = ended(begin_step(place, tasks, *arguments, environment=environment))
+    found = ended(begin_step(place, tasks, *arguments, last=last))
     assert [exit_code for exit_code, _, _ in found] == [code] * tasks, found
     return [(out, err) for _, out, err in found]

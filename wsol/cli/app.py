@@ -45,7 +45,7 @@ def main() -> None:
                     sys.stdout.flush()  # while it can be told that this fails
                 raise
     except ProcessEndedError as ended:
-        _end(2, f"wsol: {ended}")
+        _end(2, f"wsol: {escape(str(ended))}")
     except ToldElsewhereError:
         sys.exit(2)
     except InputError as error:

@@ -80,8 +80,8 @@ def compare(
     from wsol.experiment.outputs import write_outputs
     from wsol.experiment.tasks import first_look, plan, run_tasks
     from wsol.files import require_writable_folder
+    from wsol.launchers import joined
     from wsol.models.device import usable_device
-    from wsol.processes import joined
     from wsol.records.store import Store
     from wsol.results.table import terminal_table
     from wsol.training.run import no_progress
@@ -105,7 +105,10 @@ def compare(
             tell_emulated(own_device, read.options.precision, *trained)
         if processes.count > 1:
             read = read.with_options(device=own_device)
-        tasks = plan(read, limit=limit, modules=experiment.resolve().parent)
+        planned = partial(plan, read, limit=limit, modules=experiment.resolve().parent)
+        tasks = processes.together(planned)
+        named = [f"{task.title}, {len(task.dataset):,} images" for task in tasks]
+        processes.require_same({"what to run": named})
         results = []
         for result in run_tasks(
             tasks,

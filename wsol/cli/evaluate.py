@@ -103,8 +103,8 @@ def evaluate(
         record_names,
     )
     from wsol.evaluation.transferred import with_chosen
+    from wsol.launchers import joined
     from wsol.models.device import usable_device
-    from wsol.processes import joined
     from wsol.records.outcomes import OUTCOMES_SUFFIX
 
     paired = pair_weights(models, weights or [], names=name or (), ema=ema)

@@ -72,7 +72,7 @@ def score(
     from wsol.evaluation.lifecycle import places_of
     from wsol.evaluation.precomputed import score_each
     from wsol.files import plain
-    from wsol.processes import joined
+    from wsol.launchers import joined
     from wsol.records.record import write_order
 
     name = options.name or scoremaps.name

@@ -86,8 +86,8 @@ def train(
     import torch
 
     from wsol.files import require_writable_folder
+    from wsol.launchers import joined
     from wsol.models.device import usable_device
-    from wsol.processes import joined
     from wsol.training.methods import make_method
     from wsol.training.run import TrainingRun, no_progress
     from wsol.training.start import starting_network
@@ -103,22 +103,24 @@ def train(
         torch.backends.cudnn.benchmark = True  # every batch has the same shape
         recipe = recipe.replaced(device=own_device)
         method = make_method(recipe.wsol_method, **recipe.method_options)
-        dataset = data.opened()
-        selection, selected = None, select.opened()
+        dataset = processes.together(data.opened)
+        selection, selected = None, processes.together(select.opened)
         if selected is not None:
             selection = _selection(
                 selected, select_metric, select_every, recipe, select.pseudo_boxes
             )
-        start = starting_network(
-            model,
-            dataset,
-            method,
-            weights=recipe.weights,
-            arguments=key_values("--arguments", arguments)
-            | ({} if width == 1 else {"width": width}),
-            size=recipe.size,
-            seed=recipe.seed,
-            head_offset=recipe.head_offset,
+        start = processes.together(
+            lambda: starting_network(
+                model,
+                dataset,
+                method,
+                weights=recipe.weights,
+                arguments=key_values("--arguments", arguments)
+                | ({} if width == 1 else {"width": width}),
+                size=recipe.size,
+                seed=recipe.seed,
+                head_offset=recipe.head_offset,
+            )
         )
         run = TrainingRun(
             out,

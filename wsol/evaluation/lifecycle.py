@@ -6,7 +6,6 @@ outcomes of one pass over the images; each keeps a progress of its own.
 
 import re
 import secrets
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,15 +22,12 @@ from wsol.evaluation.judging import Outcome
 from wsol.evaluation.provenance import environment, files_fingerprint, fingerprint
 from wsol.evaluation.rows import OutcomeFile
 from wsol.evaluation.shares import OthersFailedError, Share, Tally
-from wsol.files import is_folder, write_text
+from wsol.files import is_folder
 from wsol.processes import ALONE, Processes
 from wsol.records.outcomes import OUTCOMES_SUFFIX
 from wsol.records.record import ResultRecord, SkippedImage, Timing, write_record
 from wsol.resume import SavedProgress
 from wsol.signals import unbroken
-
-_NOTICED = 10.0
-"""Seconds until a file must be seen on all machines that share its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +167,7 @@ class Run:
             )
         identity = ""
         if place is not None:
-            _require_shared(place.folder, processes)
+            processes.require_shared(place.folder)
             identity = processes.of_first(lambda: fingerprint(settings, files_fingerprint(files)))
             own = place.progress_of(processes.rank)
             self._saved = SavedProgress(own, identity, save_every)
@@ -347,31 +343,6 @@ def in_order(skipped: Iterable[SkippedImage], dataset: Dataset) -> list[SkippedI
     """Images that were left out, in the data set's order whoever met them first."""
     position = {sample.image_id: place for place, sample in enumerate(dataset.samples)}
     return sorted(skipped, key=lambda item: position[item.image_id])
-
-
-def _require_shared(folder: Path, processes: Processes) -> None:
-    """Refuse a folder that not every process sees, before there is something to lose.
-
-    Raises:
-        InputError: naming the machine that does not see it.
-    """
-    if processes.count == 1:
-        return
-    token = folder / f".seen-by-all-{processes.of_first(lambda: secrets.token_hex(8))}"
-    processes.of_first(lambda: write_text(token, "Whether all processes of a run see this."))
-    deadline = time.monotonic() + _NOTICED
-    while not token.exists() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    seen = processes.gathered((token.exists(), socket.gethostname()))
-    if processes.is_first:
-        token.unlink(missing_ok=True)
-    blind = [f"process {rank} on {host}" for rank, (sees, host) in enumerate(seen) if not sees]
-    if blind:
-        processes.refuse(
-            f"{folder}: is not the same folder for all processes of this run (what process 0 on "
-            f"{seen[0][1]} writes is not seen by {', '.join(blind[:4])}); name one on a file "
-            "system that all machines share."
-        )
 
 
 def require_images(dataset: Dataset) -> None:

@@ -251,7 +251,7 @@ def _trained(
     start = Path(training.recipe.weights)
     if dry_run and start in to_come and not start.exists():
         return Result(task, "missing", reason=f"after a training that begins with {start}")
-    run = processes.together(partial(training.prepared, processes))
+    run = training.prepared(processes)
     if not processes.of_first(run.is_finished):
         if dry_run:
             return Result(task, "missing", reason=f"after training on {run.images:,} images")

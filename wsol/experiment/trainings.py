@@ -51,15 +51,17 @@ class PlannedTraining:
         """
         recipe = self.recipe
         method = make_method(recipe.wsol_method, **recipe.method_options)
-        start = starting_network(
-            self.model.model,
-            self.dataset,
-            method,
-            weights=recipe.weights,
-            arguments=dict(self.model.arguments),
-            size=recipe.size,
-            seed=recipe.seed,
-            head_offset=recipe.head_offset,
+        start = processes.together(
+            lambda: starting_network(
+                self.model.model,
+                self.dataset,
+                method,
+                weights=recipe.weights,
+                arguments=dict(self.model.arguments),
+                size=recipe.size,
+                seed=recipe.seed,
+                head_offset=recipe.head_offset,
+            )
         )
         return TrainingRun(
             self.folder,

@@ -29,6 +29,7 @@ OWN = {
     "inception_v3": "wsol.models.inception",
     "resnet18": "wsol.models.resnet",
     "resnet50": "wsol.models.resnet",
+    "vgg16": "wsol.models.vgg",
     "vgg16_gap": "wsol.models.vgg_gap",
 }
 """wsol's own builders and their modules."""

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,8 @@ class TrainingRun:
             method_options: what the method was made with, for the record.
 
         Raises:
-            InputError: when data sets, network and options do not fit each other.
+            InputError: when data sets, network and options do not fit each other, or processes do
+                not agree about them.
         """
         self._folder = Path(folder)
         self._start = start
@@ -108,12 +110,16 @@ class TrainingRun:
         self._selection = selection
         self._save_every = options.save_every
         if selection is not None:
-            selection.check(start.classifier, dataset)
+            self._processes.together(partial(selection.check, start.classifier, dataset))
         settings = _settings(start, dataset, options, selection) | {
             "method": method.name,
             "method_options": method_options or {},
             "processes": self._processes.count,
         }
+        made_with = environment(usable_device(options.device))
+        self._processes.require_same(
+            made_with.versions | {"commit": made_with.commit, "method": method.name} | settings
+        )
         self._training = Training(
             start.classifier,
             dataset,
@@ -130,7 +136,7 @@ class TrainingRun:
             split=dataset.split,
             num_images=len(dataset),
             settings=json.loads(json.dumps(settings)),
-            environment=environment(usable_device(options.device)),
+            environment=made_with,
             notes=list(dataset.notes),
         )
         self._saved = time.monotonic()
@@ -152,11 +158,9 @@ class TrainingRun:
                 other settings; then nothing is changed. When the loss stops being finite; then
                 the files of the last save stay.
         """
-        if resume:
-            self._load()
-        else:
-            self._require_new()
-        self._processes.wait()  # until all have read, before one writes
+        self._processes.require_shared(self._folder)
+        # None writes until all have read.
+        self._processes.together(self._load if resume else self._require_new)
         training, batch = self._training, self._training.options.batch_size
         try:
             self._finish_epochs(on_epoch)
