@@ -171,9 +171,8 @@ class NetworkJudging:
     def _forward(self, batch: Batch) -> "_MapsOnTheWay":
         """Run the network on every view and start bringing its maps to the host."""
         device, options = self._device, self._options
-        labels = torch.tensor([sample.label for sample in batch.samples])
-        wanted = self._subset[labels][:, None]
-        labels = labels.to(device)
+        own_labels = torch.tensor([sample.label for sample in batch.samples])
+        labels = own_labels.to(device)
         found: dict[Hashable, Tensor] = {}
         with torch.inference_mode():
             frames = {
@@ -190,7 +189,7 @@ class NetworkJudging:
                 best = logits.topk(self._predicted, dim=1)
                 found["classes", view] = best.indices
                 found["scores", view] = probabilities.gather(1, best.indices)
-            maps = {frame: self._localizer.maps(seen, wanted) for frame, seen in frames.items()}
+            maps = {frame: self._own_maps(seen, own_labels) for frame, seen in frames.items()}
             for frame, cams in maps.items():
                 found["finite", frame] = torch.isfinite(cams).flatten(1).all(1)
             for number, plan in enumerate(self._plans):
@@ -202,6 +201,20 @@ class NetworkJudging:
                 else:  # which brings maps to its own grid
                     found["cams", plan.frame] = cams[:, 0]
         return _MapsOnTheWay(batch, found, device)
+
+    def _own_maps(self, seen: MethodView, labels: Tensor) -> Tensor:
+        """(B, 1, h, w) each image's map: of its label, or the mean of those of its best classes.
+
+        Args:
+            labels: (B,) on the CPU.
+        """
+        count = self._options.mean_classes
+        if count is None:
+            return self._localizer.maps(seen, self._subset[labels][:, None])
+        known = min(count, int((self._subset >= 0).sum()))
+        best = self._own_logits(seen.logits).topk(known, dim=1).indices
+        classes = self._subset.to(best.device)[best]
+        return self._localizer.maps(seen, classes).mean(1, keepdim=True)
 
     def _classified(self, pixels: Tensor, seen: MethodView | None) -> tuple[Tensor, Tensor]:
         """What ranks the data set's classes, and their probabilities, (B, C) both.

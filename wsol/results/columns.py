@@ -206,6 +206,8 @@ def _method(record: ResultRecord) -> str | None:
     trained = record.settings.get("training_method")
     made = [] if trained in (None, "cam") and record.cam_method != "cam" else [trained or "cam"]
     made += [] if record.cam_method == "cam" else [record.cam_method]
+    several = record.settings.get("mean_classes")
+    made += [] if several is None else [f"mean of {several} classes"]
     return ", ".join(method_heading(str(name)) for name in made)
 
 
