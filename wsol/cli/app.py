@@ -63,9 +63,9 @@ def main() -> None:
     except (MemoryError, RuntimeError) as error:
         if not is_exhausted(error):
             raise
-        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         advice = "lower --batch-size or --size, or take a smaller network"
-        _end(2, f"memory is exhausted ({told}); {advice}.")
+        _end(2, f"memory is exhausted ({reason}); {advice}.")
     except OSError as error:
         where = error.filename if error.filename is not None else "the output"
         _end(2, f"{where}: {error.strerror or error}.")

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wsol.boxes.geometry import true_boxes_on
+from wsol.boxes.geometry import Truth, true_boxes_on
 from wsol.datasets.content import Annotation, content_fingerprint, known_contents
 from wsol.errors import InputError
 from wsol.metrics.box_accuracy import is_hit
@@ -147,13 +148,9 @@ def _check_rows(table: pa.Table, info: OutcomeInfo, rules: dict[str, str], path:
             if rules and row["true_boxes"] and row["size"]:
                 size = (row["size"][0], row["size"][1])
                 true = np.array(row["true_boxes"], dtype=np.float64).reshape(-1, 4)
-                placed = true_boxes_on(
-                    true,
-                    size,
-                    info.grid_of(size),
-                    rules["truth"],
-                    cropped=info.is_cropped,  # type: ignore[arg-type]
-                )
+                truth = cast(Truth, rules["truth"])
+                cropped = info.is_cropped
+                placed = true_boxes_on(true, size, info.grid_of(size), truth, cropped=cropped)
                 fixed = np.array(row["fixed_box"], dtype=np.float64).reshape(1, 4)
                 if len(boxes) == 1 and (np.rint(fixed) == boxes).all():
                     boxes = fixed  # which was given between pixels
