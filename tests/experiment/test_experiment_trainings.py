@@ -205,7 +205,7 @@ def picture(path, side=40):
 
 @pytest.fixture
 def real_layouts(tmp_path, monkeypatch, write_annotations):
-    """ILSVRC, ImageNetV2, CUB, CUBV2 and OpenImages30k as people have them, with very few images."""
+    """ILSVRC, ImageNetV2, CUB, CUBV2 and OpenImages30k as people have them, of few images."""
     wnids = [wnid for wnid, _ in imagenet_classes()]
     metadata = tmp_path / "metadata"
     square = "40,40", "2,2,30,30"
@@ -302,7 +302,6 @@ def test_every_network_loader_and_optimizer_of_the_real_thing(
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_every_network_of_the_real_thing_without_training(real_layouts, tmp_path, monkeypatch):
     def untrained(spec, arguments):
         return build(spec, None, arguments)
@@ -332,6 +331,7 @@ def test_the_protocols_schedule_and_fast_layers(real_layouts, no_download):
     assert slow["weight_decay"] == 1e-4 and slow["nesterov"]
 
 
+@pytest.mark.slow
 def test_the_protocols_rates_of_each_method(real_layouts, no_download):
     """Which layers have ten times the rate, and what the search found on CUB."""
     experiment = read_experiment(EXPERIMENTS / "cub-methods.yaml")
