@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from support import figures
 from wsol.results.cells import GROUPS, Layout
 from wsol.results.sources import find_sources
 from wsol.results.table import to_markdown
+
+from support import figures
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "experiments/README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,8 +38,8 @@ def check(paragraph):
     listed = [figure for said, _ in told for figure in figures.decimals(said)]
     if paragraph.sheets:
         assert paragraph.figures == listed, paragraph.text
-        assert all(said in paragraph.text.replace("\n  ", " ") for said, _ in told if said not in
-                   listed), paragraph.text
+        words = " ".join(paragraph.text.split())
+        assert all(said in words for said, _ in told), paragraph.text
     else:
         unlisted = [figure for figure in paragraph.figures if LIKE_A_RESULT.match(figure)]
         assert not unlisted, f"say where this is from, see support/figures.py: {paragraph.text}"

@@ -97,13 +97,13 @@ def test_records_of_before_may_lack_what_was_not_measured_then(tmp_path, monkeyp
     content = json.loads(path.read_text())
     del content["metrics"]["max_box_acc"]
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="make max_box_acc .* the record says nan"):
+    with pytest.raises(InputError, match=r"make max_box_acc .* the record says nan"):
         read_run(path)
     monkeypatch.setattr("wsol.results.recorded_run.LATER", ("max_box_acc",))
     assert read_run(path).record.metrics.max_box_acc is None
     content["metrics"]["max_box_acc"] = 12.5  # a wrong number is refused all the same
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="the record says 12.5"):
+    with pytest.raises(InputError, match=r"the record says 12\.5"):
         read_run(path)
 
 

@@ -34,7 +34,8 @@ class SelectPart(Options):
     """The set to choose checkpoint and thresholds on; measured after every `every` epochs.
 
     `size` is the side of its images in pixels, where the network is evaluated at another than it is
-    trained at: thresholds are for maps as coarse as those that they are chosen on. `pseudo_boxes` says that its boxes are machine-made, as records then do.
+    trained at: thresholds are for maps as coarse as those that they are chosen on. `pseudo_boxes`
+    says that its boxes are machine-made, as records then do.
     """
 
     data: DataPart

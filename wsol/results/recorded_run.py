@@ -20,10 +20,10 @@ RECORD_LEVEL = 0.95
 """The confidence level of the intervals in a record."""
 WITHOUT_INTERVAL = ("pxap", "coco_ap", "coco_ap50", "coco_ar")
 """Metrics of all pixels or all detections together: outcomes of images do not add up to them."""
-
-_NOTE = "Intervals: "
 LATER = ("top1_loc_chosen", "top5_loc_chosen")
 """Metrics that records of before lack, though their outcomes make them."""
+
+_NOTE = "Intervals: "
 _CHOICES = ("fixed_threshold", "threshold_step", "size", "resize_mode")
 
 
