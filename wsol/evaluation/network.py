@@ -186,9 +186,8 @@ class NetworkJudging:
     def _forward(self, batch: Batch) -> "_MapsOnTheWay":
         """Run the network on every view and start bringing its maps to the host."""
         device, options = self._device, self._options
-        labels = torch.tensor([sample.label for sample in batch.samples])
-        wanted = self._subset[labels][:, None]
-        labels = labels.to(device)
+        own_labels = torch.tensor([sample.label for sample in batch.samples])
+        labels = own_labels.to(device)
         found: dict[Hashable, Tensor] = {}
         with torch.inference_mode():
             frames = {
@@ -206,7 +205,7 @@ class NetworkJudging:
                 found["classes", view] = best.indices
                 found["scores", view] = probabilities.gather(1, best.indices)
             maps = {
-                plan.source: self._localizers[plan.method].maps(frames[plan.frame], wanted)
+                plan.source: self._own_maps(plan.method, frames[plan.frame], own_labels)
                 for plan in {plan.source: plan for plan in self._plans}.values()
             }
             for source, cams in maps.items():
@@ -220,6 +219,20 @@ class NetworkJudging:
                 else:  # which brings maps to its own grid
                     found["cams", plan.source] = cams[:, 0]
         return _MapsOnTheWay(batch, found, device)
+
+    def _own_maps(self, method: str, seen: MethodView, labels: Tensor) -> Tensor:
+        """(B, 1, h, w) each image's map: of its label, or the mean of those of its best classes.
+
+        Args:
+            labels: (B,) on the CPU.
+        """
+        maps, count = self._localizers[method].maps, self._options.mean_classes
+        if count is None:
+            return maps(seen, self._subset[labels][:, None])
+        known = min(count, int((self._subset >= 0).sum()))
+        best = self._own_logits(seen.logits).topk(known, dim=1).indices
+        classes = self._subset.to(best.device)[best]
+        return maps(seen, classes).mean(1, keepdim=True)
 
     def _classified(self, pixels: Tensor, seen: MethodView | None) -> tuple[Tensor, Tensor]:
         """What ranks the data set's classes, and their probabilities, (B, C) both.
