@@ -22,7 +22,7 @@ WITHOUT_INTERVAL = ("pxap", "coco_ap", "coco_ap50", "coco_ar")
 """Metrics of all pixels or all detections together: outcomes of images do not add up to them."""
 
 _NOTE = "Intervals: "
-_CHOICES = ("fixed_threshold", "threshold_step", "size", "resize_mode")
+_CHOICES = ("fixed_threshold", "thresholds", "threshold_step", "size", "resize_mode", "views")
 
 
 @dataclass(frozen=True, slots=True)
