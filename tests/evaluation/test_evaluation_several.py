@@ -19,7 +19,9 @@ from wsol.evaluation.precomputed import score, score_each
 from wsol.evaluation.protocol import Protocol
 from wsol.maps.methods.localizer import Localizer
 from wsol.models.classifier import Classifier, Preprocessing
+from wsol.records.outcomes import read_outcomes, to_outcomes
 from wsol.records.record import read_records
+from wsol.results.columns import column_values, frame
 
 from support.command import wsol
 
@@ -81,6 +83,30 @@ def test_one_pass_a_distinct_view(classifier, data, monkeypatch, conventions, vi
     asked = options(*conventions, coco=False)
     evaluate_each(classifier, data, asked.each(), places=[None] * len(conventions))
     assert seen == [4] * 3 * views  # three batches of four
+
+
+def test_the_mean_of_the_maps_of_several_classes(classifier, data, tmp_path):
+    """Of all classes it is the map of their mean weights; of one, that of the top-1 class."""
+
+    def rows(model, place, **more):
+        asked = options("psol", per_image=True, **more)
+        place = Place(tmp_path, place)
+        record = evaluate(model, data, asked, place=place)
+        return record, to_outcomes(*read_outcomes(place.outcomes))
+
+    usual, of_label = rows(classifier, "label")
+    assert "mean_classes" not in usual.settings
+    record, of_all = rows(classifier, "all", mean_classes=8)
+    assert record.settings["mean_classes"] == 8
+    assert column_values(frame([record]), "method") == ["CAM, mean of 8 classes"]
+    averaged = Little().eval()
+    averaged.fc.weight.data[:] = averaged.fc.weight.data.mean(0)
+    _, expected = rows(Classifier("mean", averaged, None, Preprocessing(size=64)), "mean")
+    maps = [np.stack([row.score_map.astype(int) for row in found]) for found in (of_all, expected)]
+    assert np.abs(maps[0] - maps[1]).max() <= 1 and maps[0].std() > 0
+    _, of_best = rows(classifier, "best", mean_classes=1)
+    same = [(a.score_map == b.score_map).all() for a, b in zip(of_label, of_best, strict=True)]
+    assert [row.rank == 0 for row in of_label] == same
 
 
 def test_a_baseline_at_once(data):

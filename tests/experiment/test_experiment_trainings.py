@@ -203,7 +203,7 @@ def picture(path, side=40):
 
 @pytest.fixture
 def real_layouts(tmp_path, monkeypatch, write_annotations):
-    """ILSVRC, ImageNetV2, CUB, CUBV2 and OpenImages30k as people have them, with very few images."""
+    """ILSVRC, ImageNetV2, CUB, CUBV2 and OpenImages30k as people have them, of few images."""
     wnids = [wnid for wnid, _ in imagenet_classes()]
     metadata = tmp_path / "metadata"
     square = "40,40", "2,2,30,30"
@@ -299,7 +299,6 @@ def test_every_network_loader_and_optimizer_of_the_real_thing(
     assert results[0].reason == f"after training on {images:,} images"
 
 
-@pytest.mark.slow
 def test_the_protocols_schedule_and_fast_layers(real_layouts, no_download):
     """As the released code counts: ILSVRC is at 1, 0.1, 0.01, 0.001 from epochs 1, 3, 6, 9."""
     experiment = read_experiment(EXPERIMENTS / "ilsvrc-methods.yaml")
@@ -319,6 +318,7 @@ def test_the_protocols_schedule_and_fast_layers(real_layouts, no_download):
     assert slow["weight_decay"] == 1e-4 and slow["nesterov"]
 
 
+@pytest.mark.slow
 def test_the_protocols_rates_of_each_method(real_layouts, no_download):
     """Which layers have ten times the rate, and what the search found on CUB."""
     experiment = read_experiment(EXPERIMENTS / "cub-methods.yaml")

@@ -71,7 +71,6 @@ def test_pages_stand_alone_and_link_to_each_other(tmp_path):
     assert read_records(pages[1].parent / "record.json")
 
 
-@pytest.mark.slow
 def test_a_record_that_does_not_follow_is_refused(tmp_path):
     folder = three(tmp_path / "records")
     file = folder / "ours" / "one.json"
@@ -83,6 +82,21 @@ def test_a_record_that_does_not_follow_is_refused(tmp_path):
     assert not (tmp_path / "site").exists()
 
 
+def test_pages_of_runs_that_are_gone_are_removed_and_nothing_else(tmp_path):
+    records, out = three(tmp_path / "records"), tmp_path / "site"
+    own = out / "runs" / "resnet50"
+    own.mkdir(parents=True)
+    (own / "final.pt").write_text("weeks of training")
+    (own / "index.html").write_text("notes")
+    site(records, out)
+    (records / "alone.json").unlink()
+    site(records, out)
+    names = [folder.name for folder in (out / "runs").iterdir()]
+    assert len(names) == 3 and not any("alone" in name for name in names)
+    assert (own / "final.pt").exists() and (own / "index.html").read_text() == "notes"
+
+
+@pytest.mark.slow
 def test_the_committed_results_make_one(tmp_path, request):
     results = request.config.rootpath / "results"
     data = data_of(site(results, tmp_path / "site"))

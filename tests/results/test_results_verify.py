@@ -187,3 +187,13 @@ def test_records_of_another_schema_are_refused(tmp_path):
     path.write_text(json.dumps(data | {"schema": "wsol.record/99"}))
     with pytest.raises(InputError, match=r"one\.json.*schema"):
         verify(path)
+
+
+def test_a_metric_that_nobody_here_knows_is_said(tmp_path):
+    path = run(tmp_path, [honest(n) for n in range(6)])
+    data = json.loads(path.read_text())
+    data["metrics"] |= {"golden_iou": 12.0, "top1_loc_class_mean": 50.0, "pointing_game": 7.0}
+    path.write_text(json.dumps(data))
+    found = verify(path)
+    assert set(found.taken) == {"pxap", "pointing_game", "top1_loc_class_mean"}
+    assert "golden_iou: a metric that this version does not know; not checked." in found.notes

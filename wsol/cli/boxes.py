@@ -10,8 +10,8 @@ import typer
 from wsol.cli.app import app
 from wsol.cli.looking import DeviceOption, ResizeModeOption, WeightsOption, ready_to_look
 from wsol.cli.options import EmaOption, ThresholdText, threshold_of
-from wsol.cli.output import tell
 from wsol.errors import InputError
+from wsol.progress import tell
 
 if TYPE_CHECKING:
     from PIL.Image import Image

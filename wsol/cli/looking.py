@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsol.cli.output import tell
 from wsol.options import ResizeMode
+from wsol.progress import tell
 
 if TYPE_CHECKING:
     from wsol.models.classifier import Classifier

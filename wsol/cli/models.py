@@ -9,7 +9,7 @@ from rich.table import Table
 
 from wsol.cli.app import app
 from wsol.cli.options import ShownJsonOption
-from wsol.cli.output import OUTPUT, write_json
+from wsol.cli.output import OUTPUT, show_line, write_json
 from wsol.errors import InputError
 
 if TYPE_CHECKING:
@@ -151,11 +151,11 @@ def _show(model: "ModelFacts", json_file: str | None) -> None:
             "maps are made here, unless --layer says otherwise" if layer == model.layer else "",
         )
     OUTPUT.print(layers)
-    OUTPUT.print(f"Methods: {', '.join(model.methods) or 'none'}", soft_wrap=True, highlight=False)
+    show_line(f"Methods: {', '.join(model.methods) or 'none'}")
     if model.reason is not None:
-        OUTPUT.print(f"No CAM: {escape(model.reason)}.", soft_wrap=True, highlight=False)
+        show_line(f"No CAM: {model.reason}.")
     if not model.pretrained:
-        OUTPUT.print("No weights of its library's; give a checkpoint.", soft_wrap=True)
+        show_line("No weights of its library's; give a checkpoint.")
 
 
 def _size(layer: "LayerFacts") -> str:

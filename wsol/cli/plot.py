@@ -2,13 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from wsol.cli.app import app
-from wsol.cli.output import OUTPUT
+from wsol.cli.output import show_written, tell
+
+if TYPE_CHECKING:
+    from wsol.results.sources import Source
 
 
 class PlotKind(StrEnum):
@@ -103,10 +105,12 @@ def plot(
     records), or the standard deviation over seeds.
     """
     from wsol.files import require_folder, require_writable
-    from wsol.results import image_plots, plots
+    from wsol.results import image_plots
     from wsol.results.example_grid import GridOptions, grid_figure
     from wsol.results.figures import require_format, save_figure
+    from wsol.results.plots import cost_figure
     from wsol.results.sources import read_sources
+    from wsol.results.threshold_plot import threshold_figure
 
     require_format(out)
     require_writable(out)
@@ -114,10 +118,12 @@ def plot(
         require_folder(images, "the folder of the photographs")
     sources = read_sources(records)
     found = [source.record for source in sources]
+    if kind not in (PlotKind.PARAMETERS, PlotKind.THRESHOLDS):
+        sources = _with_outcomes(sources, records)
     if kind is PlotKind.PARAMETERS:
-        figure = plots.cost_figure(found, metric, against.value)
+        figure = cost_figure(found, metric, against.value)
     elif kind is PlotKind.THRESHOLDS:
-        figure = plots.threshold_figure(found)
+        figure = threshold_figure(found)
     elif kind is PlotKind.SIZES:
         figure = image_plots.size_figure(sources, metric)
     elif kind is PlotKind.IOU:
@@ -128,4 +134,15 @@ def plot(
         grid = GridOptions(order.value, examples, class_name, threshold, images, seed)
         figure = grid_figure(sources, grid)
     save_figure(figure, out)
-    OUTPUT.print(f"Written to {escape(str(out))}", soft_wrap=True)
+    show_written(out)
+
+
+def _with_outcomes(sources: "list[Source]", named: list[Path]) -> "list[Source]":
+    """Those that have per-image outcomes; files that were named alone stay, and are refused."""
+    kept = [source for source in sources if source.outcomes is not None or source.path in named]
+    if not kept:
+        return sources
+    for source in sources:
+        if source not in kept:
+            tell(f"{source.path}: has no per-image outcomes and is left out.")
+    return kept

@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from wsol.cli.app import app
 from wsol.cli.looking import DeviceOption, ResizeModeOption, WeightsOption, ready_to_look
 from wsol.cli.options import EmaOption, ThresholdText, threshold_of
-from wsol.cli.output import OUTPUT
+from wsol.cli.output import OUTPUT, show_line, show_written
 from wsol.errors import InputError
 from wsol.results.escaping import printable
 
@@ -97,10 +96,10 @@ def show(
             title,
             shown.predictions,
         )
-        OUTPUT.print(Text(printable(str(image)), "bold"), soft_wrap=True)
+        show_line(printable(str(image)), "bold")
         OUTPUT.print(_table(shown))
-        OUTPUT.print(Text(_where(shown)), soft_wrap=True)
-        OUTPUT.print(f"Written to {escape(str(target))}\n", soft_wrap=True)
+        show_line(_where(shown))
+        show_written(target, "\n")
 
 
 def _targets(images: list[Path], out: Path | None) -> list[Path]:

@@ -8,7 +8,7 @@ import typer
 
 from wsol.cli.app import app
 from wsol.errors import InputError
-from wsol.progress import MESSAGES
+from wsol.progress import tell
 
 if TYPE_CHECKING:
     from wsol.records.record import ResultRecord
@@ -132,7 +132,8 @@ def table(
         typer.Option(
             "--intervals",
             help="Half of the 95 % interval behind each number, of records that have them "
-            "(`wsol stats --update`).",
+            "(`wsol stats --update`); a footnote says how far its middle is from the number, and "
+            "CSV has both ends.",
         ),
     ] = False,
     out: Annotated[
@@ -217,7 +218,7 @@ def _published(records: "list[ResultRecord]", layout: "Layout") -> "list[ResultR
         told = "No published number is of these images; `wsol published` lists them all."
     else:
         return rows.records
-    MESSAGES.print(told, markup=False, soft_wrap=True)
+    tell(told)
     return rows.records
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from wsol.datasets.reading_order import in_turns, is_packed, reading_order
-from wsol.errors import InputError
+from wsol.errors import InputError, within_memory
 from wsol.evaluation.conventions import View
 from wsol.evaluation.evaluator import Evaluator
 from wsol.evaluation.judging import Classification, Outcome, judge, prepare, size_of
@@ -159,21 +159,20 @@ class NetworkJudging:
             self.seconds.localization = pipeline.busy
 
     def _within_memory(self, batch: Batch) -> "_MapsOnTheWay":
-        try:
+        count = len(batch.samples)
+        lower = "--batch-size" if count > 1 else "--size"
+        with within_memory(
+            f"{self._network.name}: memory on {self._device} is exhausted by the maps of "
+            f"{count} {'images' if count > 1 else 'image'} of {self._size} pixels at once; "
+            f"lower {lower}."
+        ):
             return self._forward(batch)
-        except (RuntimeError, MemoryError) as error:
-            if not _is_exhausted(error):
-                raise
-            raise InputError(
-                f"{self._network.name}: memory on {self._device} is exhausted by the maps of "
-                f"{len(batch.samples)} images of {self._size} pixels at once; lower --batch-size."
-            ) from error
 
     def _forward(self, batch: Batch) -> "_MapsOnTheWay":
         """Run the network on every view and start bringing its maps to the host."""
         device, options = self._device, self._options
-        labels = torch.tensor([sample.label for sample in batch.samples], device=device)
-        subset = self._subset.to(device)
+        own_labels = torch.tensor([sample.label for sample in batch.samples])
+        labels = own_labels.to(device)
         found: dict[Hashable, Tensor] = {}
         with torch.inference_mode():
             frames = {
@@ -190,10 +189,7 @@ class NetworkJudging:
                 best = logits.topk(self._predicted, dim=1)
                 found["classes", view] = best.indices
                 found["scores", view] = probabilities.gather(1, best.indices)
-            maps = {
-                frame: self._localizer.maps(seen, subset[labels[:, None]])
-                for frame, seen in frames.items()
-            }
+            maps = {frame: self._own_maps(seen, own_labels) for frame, seen in frames.items()}
             for frame, cams in maps.items():
                 found["finite", frame] = torch.isfinite(cams).flatten(1).all(1)
             for number, plan in enumerate(self._plans):
@@ -205,6 +201,20 @@ class NetworkJudging:
                 else:  # which brings maps to its own grid
                     found["cams", plan.frame] = cams[:, 0]
         return _MapsOnTheWay(batch, found, device)
+
+    def _own_maps(self, seen: MethodView, labels: Tensor) -> Tensor:
+        """(B, 1, h, w) each image's map: of its label, or the mean of those of its best classes.
+
+        Args:
+            labels: (B,) on the CPU.
+        """
+        count = self._options.mean_classes
+        if count is None:
+            return self._localizer.maps(seen, self._subset[labels][:, None])
+        known = min(count, int((self._subset >= 0).sum()))
+        best = self._own_logits(seen.logits).topk(known, dim=1).indices
+        classes = self._subset.to(best.device)[best]
+        return self._localizer.maps(seen, classes).mean(1, keepdim=True)
 
     def _classified(self, pixels: Tensor, seen: MethodView | None) -> tuple[Tensor, Tensor]:
         """What ranks the data set's classes, and their probabilities, (B, C) both.
@@ -275,13 +285,6 @@ class NetworkJudging:
         if not options.per_image:
             return outcome
         return replace(outcome, row=outcome_row(prepared, outcome, sample, self._dataset, protocol))
-
-
-def _is_exhausted(error: Exception) -> bool:
-    """Whether an error says that there is no memory left, on whatever device."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return any(told in str(error) for told in ("not enough memory", "can't allocate memory"))
 
 
 def _job(run: NetworkJudging, arrived: "_MapsOnTheWay", index: int) -> Callable[[], Judged]:

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from wsol.maps.exact import own_classes
 from wsol.maps.methods.localizer import Localizer
 from wsol.maps.methods.view import View
 from wsol.models.parts import AcolHead
@@ -40,5 +41,7 @@ class AcolLocalizer(Localizer):
 
     def maps(self, view: View, classes: Tensor) -> Tensor:
         """Maps (B, n, h, w) float32 of classes (B, n), indices of logits, of a view of `see`."""
+        classes = own_classes(classes, view.logits.shape[1], view.subject.name)
         with torch.inference_mode(False), torch.no_grad():
-            return self._acol.class_maps(self._given[view].clone(), classes.clone())
+            given = self._given[view].clone()
+            return self._acol.class_maps(given, classes.to(given.device, copy=True))
