@@ -25,10 +25,11 @@ from wsol.pipeline import begin_worker, usable_cores
 from wsol.progress import track
 from wsol.records.record import ResultRecord
 from wsol.results.figures import save_figure
-from wsol.results.plots import cost_figure, threshold_figure
+from wsol.results.plots import cost_figure
 from wsol.results.report import ReportOptions, write_report
 from wsol.results.sources import read_sources
 from wsol.results.table import terminal_table, to_csv, to_markdown
+from wsol.results.threshold_plot import threshold_figure
 from wsol.training.options import TrainingOptions
 from wsol.training.train import StepReport, train_classifier
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsol.datasets.classes import imagenet_classes
-from wsol.errors import InputError
+from wsol.errors import InputError, within_memory
 from wsol.evaluation.found_boxes import GRID, boxes_of_map
 from wsol.evaluation.options import LookOptions
 from wsol.maps.framing import fit, maps_on_grid
@@ -76,7 +76,8 @@ def look(
     )
     device = classifier.device
     batch = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].to(device)
-    with torch.no_grad():
+    told = f"{classifier.name}: memory on {device} is exhausted by one image's map"
+    with within_memory(f"{told}; take another method or network."), torch.no_grad():
         view = localizer.see(classifier.normalize(batch))
         probabilities = view.logits.float().softmax(1)[0].cpu()
         best = probabilities.topk(min(top, len(probabilities)))

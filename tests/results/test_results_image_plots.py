@@ -47,7 +47,8 @@ def test_ious_at_a_threshold(tmp_path):
 def test_bins_hold_equal_numbers_of_images():
     rng = np.random.default_rng(0)
     confidence = rng.random(1000)
-    answers = Answers(confidence, rng.random(1000) < confidence, rng.random(1000) < 0.5)
+    localized = rng.random(1000) < 0.5
+    answers = Answers(confidence, rng.random(1000) < confidence, localized, localized)
     bins = bins_of(answers)
     order = np.argsort(confidence)
     for number in range(10):
@@ -57,8 +58,11 @@ def test_bins_hold_equal_numbers_of_images():
         assert bins.top1_loc[number] == pytest.approx(sum(right))
         assert bins.top1_cls[number] == pytest.approx(sum(answers.classified[part]))
         assert bins.gt_known_loc[number] == pytest.approx(sum(answers.localized[part]))
-    assert len(bins_of(Answers(confidence[:25], answers.classified[:25], answers.localized[:25]))
-               .confidence) == 2  # fmt: skip
+    few = [part[:25] for part in (confidence, answers.classified, localized, localized)]
+    assert len(bins_of(Answers(*few)).confidence) == 2
+    none = np.zeros(1000, dtype=bool)  # a convention that asks for more in Top-k Loc
+    strict = bins_of(replace(answers, top_k=none))
+    assert not strict.top1_loc.any() and strict.gt_known_loc.tolist() == bins.gt_known_loc.tolist()
 
 
 def test_answers_of_a_file(tmp_path):

@@ -82,6 +82,20 @@ def test_a_record_that_does_not_follow_is_refused(tmp_path):
     assert not (tmp_path / "site").exists()
 
 
+def test_pages_of_runs_that_are_gone_are_removed_and_nothing_else(tmp_path):
+    records, out = three(tmp_path / "records"), tmp_path / "site"
+    own = out / "runs" / "resnet50"
+    own.mkdir(parents=True)
+    (own / "final.pt").write_text("weeks of training")
+    (own / "index.html").write_text("notes")
+    site(records, out)
+    (records / "alone.json").unlink()
+    site(records, out)
+    names = [folder.name for folder in (out / "runs").iterdir()]
+    assert len(names) == 3 and not any("alone" in name for name in names)
+    assert (own / "final.pt").exists() and (own / "index.html").read_text() == "notes"
+
+
 @pytest.mark.slow
 def test_the_committed_results_make_one(tmp_path, request):
     results = request.config.rootpath / "results"

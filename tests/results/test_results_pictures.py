@@ -2,17 +2,21 @@
 
 import subprocess
 import sys
+import warnings
 
 import matplotlib
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.transforms import Bbox
 
 from wsol.errors import InputError
 from wsol.records.record import Cost, Curves
-from wsol.results.figures import plain, save_figure, told_apart
-from wsol.results.plots import AXES, cost_figure, pareto, threshold_figure
+from wsol.results.figures import colour_of, plain, save_figure, told_apart
+from wsol.results.plots import AXES, cost_figure
+from wsol.results.points import Point, pareto, side_by_side
+from wsol.results.threshold_plot import threshold_figure
 
 from support.pictures import check_picture
 from support.records import make
@@ -47,6 +51,37 @@ def zoo():
     return [*made, make("center", 0, max_box_acc_v2=56.0), make("full", 0, max_box_acc_v2=50.5)]
 
 
+def by_methods():
+    """Four networks by five methods, of which several come to one number; baselines; curves."""
+    grid = np.linspace(0, 0.99, 100)
+
+    def curves(peak, scale):
+        counts = {
+            level: (scale * part * 50 * np.exp(-((grid - peak) ** 2) / 0.08)).astype(int).tolist()
+            for level, part in (("0.3", 0.9), ("0.5", 0.7), ("0.7", 0.4))
+        }
+        return Curves(thresholds=grid.tolist(), all=counts)
+
+    made = []
+    for number, (name, millions, side, value) in enumerate((
+        ("ResNet-50", 25.6, 7, 63.0), ("SqueezeNet 1.0", 1.25, 13, 60.0),
+        ("EfficientNet-Lite0", 4.65, 7, 64.5), ("EfficientNet-Lite1", 5.42, 8, 66.0),
+    )):  # fmt: skip
+        for place, method in enumerate(("cam", "gradcam", "gradcam++", "layercam", "eigencam")):
+            own = value + (0 if number == 1 and place < 4 else 0.8 * (place - 2) ** 2 - 1)
+            record = make(name, round(millions * 1e6), max_box_acc_v2=own)
+            record.cam_method = method
+            record.cost = Cost(flops=1, map_size=(side, side))
+            record.intervals = {"max_box_acc_v2": (own - 2.5, own + 1.8)}
+            record.curves = curves(0.2 + own / 400, own)
+            made.append(record)
+    for name, value in (("center", 61.4), ("full", 49.2)):
+        made.append(make(name, 0, max_box_acc_v2=value))
+        made[-1].settings["baseline"] = name
+        made[-1].curves = curves(0.6, value)
+    return made
+
+
 def texts_of(figure):
     """The boxes, in pixels, of all texts that are drawn within the axes and along the x axis."""
     figure.draw_without_rendering()
@@ -59,6 +94,16 @@ def texts_of(figure):
         if tick.label1.get_text() and low <= tick.get_loc() <= high
     ]
     return labels, ticks
+
+
+def whiskers_of(axes):
+    """The boxes, in pixels, of all vertical lines of intervals."""
+    return [
+        Bbox(axes.transData.transform(segment))
+        for bars in axes.containers
+        for line in bars[2]
+        for segment in line.get_segments()
+    ]
 
 
 def require_apart(boxes):
@@ -156,16 +201,121 @@ def test_the_front_is_what_nothing_cheaper_beats(points):
     assert [sizes[i] for i in front] == sorted({x for x, _ in kept})
 
 
-def test_curves_that_coincide_are_told_apart():
+@pytest.mark.parametrize("number", [2, 3, 4, 7])
+def test_each_of_the_curves_that_coincide_shows_equally_long(number):
     line = np.linspace(0, 90, 50)
-    assert told_apart(line, [line + 30], 0.7) == {}
-    once = told_apart(line, [line + 0.1], 0.7)
-    twice = told_apart(line, [line, line + 0.1], 0.7)
-    assert once["ls"] != twice["ls"] and once["ls"][1] == (5, 5)
+    assert told_apart([line, line + 30], 0.7) == [{}, {}]
+    styles = told_apart([line + 30, *(line + 0.01 * i for i in range(number))], 0.7)
+    assert styles[0] == {} and styles[1] == {"ls": "-"}
+    period = 5 * number
+    seen = np.ones(period, dtype=int)  # the first one, beneath
+    for curve, style in enumerate(styles[2:], 2):
+        offset, (on, off) = style["ls"]
+        assert on + off == period
+        at = (np.arange(period) + 0.25 + offset) % period
+        seen[at < on] = curve
+    assert sorted(np.bincount(seen)[1:]) == [5] * number
+
+
+def test_methods_of_a_network_are_told_apart_by_the_legend():
+    made = by_methods()
+    for against in ("parameters", "map-size"):
+        figure = cost_figure(made, against=against)
+        (legend,) = figure.legends
+        labels = [text.get_text() for text in legend.get_texts()]
+        assert {label for label in labels if label} == {
+            "CAM", "Grad-CAM", "Grad-CAM++", "LayerCAM", "Eigen-CAM",
+            *(record.model for record in made if record.parameters),
+        }  # fmt: skip
+        axes = figure.axes[0]
+        dots = [bars.lines[0] for bars in axes.containers]
+        looks = {(dot.get_color(), dot.get_marker()) for dot in dots}
+        places = {round(float(dot.get_xdata()[0]), 3) for dot in dots}
+        assert len(dots) == len(looks) == len(places) == 20
+        texts, ticks = texts_of(figure)
+        assert len(texts) == 2  # the baselines
+        require_apart(texts)
+        for box in texts:
+            assert not any(box.overlaps(whisker) for whisker in whiskers_of(axes))
+        require_apart(ticks)
+
+
+def test_of_one_method_too_many_points_for_labels_go_into_the_legend():
+    crowd = [
+        make(f"n{number:02} with a long name", 1_000_000 + number, max_box_acc_v2=50 + number / 90)
+        for number in range(30)
+    ]
+    figure = cost_figure(crowd)
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts() if text.get_text()]
+    assert sorted(labels) == [record.model for record in crowd]
+    assert len(figure.axes[0].texts) == 0
+    dots = [bars.lines[0] for bars in figure.axes[0].containers]
+    looks = {(dot.get_color(), dot.get_marker(), dot.get_markerfacecolor()) for dot in dots}
+    assert len(looks) == 30
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from([1e6, 1.3e6, 5e6, 5.01e6, 4e7])),
+        min_size=1, max_size=25,
+    )
+)  # fmt: skip
+def test_points_of_one_cost_stand_beside_each_other_and_apart_from_others(named):
+    points = [Point(network, str(i), x, 1.0, None) for i, (network, x) in enumerate(named)]
+    at = np.log(side_by_side(points, 90.0)) * 90.0
+    exact = np.log([x for _, x in named]) * 90.0
+    assert len(set(at.round(6))) == len(points) or np.isclose(exact, exact[0]).any()
+    for one in range(len(points)):
+        for other in range(len(points)):
+            if exact[one] - exact[other] > 3:  # not of one column
+                assert at[one] > at[other]
+    for x in set(exact):
+        own = at[exact == x]
+        assert len(set(own.round(6))) == len(own)
+
+
+def test_a_row_a_network_where_methods_have_curves():
+    figure = threshold_figure(by_methods())
+    assert len(figure.axes) == 4 * 3
+    told = [axes.get_ylabel() for axes in figure.axes[::3]]
+    assert [text.partition("\n")[0] for text in told] == [
+        "ResNet-50", "SqueezeNet 1.0", "EfficientNet-Lite0", "EfficientNet-Lite1",
+    ]  # fmt: skip
+    labels = {text.get_text() for text in figure.legends[0].get_texts()} - {""}
+    assert labels == {
+        "CAM", "Grad-CAM", "Grad-CAM++", "LayerCAM", "Eigen-CAM", "center", "full"
+    }  # fmt: skip
+    for axes in figure.axes:
+        curves = [line for line in axes.lines if len(line.get_xdata()) > 1]
+        assert len({line.get_color() for line in curves[:5]}) == 5 and len(curves) == 7
+    many = [make(f"net{number}", 1) for number in range(14)]
+    for record in many:
+        record.curves = by_methods()[0].curves
+    assert len(threshold_figure(many).axes) == 2 * 3
+    assert len({colour_of(number) for number in range(12)}) == 12
+
+
+def test_curves_that_coincide_are_told_apart():
     figure = threshold_figure(records())
     styles = {str(curve.get_linestyle()) for curve in figure.axes[0].lines if len(curve.get_xdata())
               > 1}  # fmt: skip
     assert len(styles) > 1
+
+
+def test_names_of_any_characters_are_drawn_without_a_warning():
+    made = [
+        make(f"a{end} (x)", 10**6 + 9_000 * number, max_box_acc_v2=50.0 + number)
+        for number, end in enumerate(("\x7f", "$x^", "\\$", "\x1b[31m", "\u202e", "_{", "%"))
+    ]
+    for record in made:
+        record.curves = Curves(thresholds=[0.0, 0.5], all={"0.5": [10, 4000]}, largest=None)
+    methods = [record.model_copy(update={"cam_method": "m\x7f$_"}) for record in made]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for records in (made, made + methods):
+            cost_figure(records).draw_without_rendering()
+            threshold_figure(records).draw_without_rendering()
 
 
 def test_long_names_lose_their_middle():
@@ -209,3 +359,8 @@ def test_thresholds_look_as_they_did(tmp_path):
         record.curves = Curves(thresholds=grid.tolist(), all=counts)
     made[1].curves = made[0].curves
     check_picture(threshold_figure(made), "thresholds", tmp_path)
+
+
+@pytest.mark.parametrize("draw", [cost_figure, threshold_figure])
+def test_methods_look_as_they_did(tmp_path, draw):
+    check_picture(draw(by_methods()), f"methods-{draw.__name__}", tmp_path)

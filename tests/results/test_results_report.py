@@ -363,6 +363,38 @@ def test_conventions_have_a_selector(browser, tmp_path):
     wait(browser, rows, ["small"])
 
 
+def test_methods_have_a_selector(browser, tmp_path):
+    folder = run(tmp_path)
+    for name, method in (("big", "gradcam++"), ("small", "cam")):
+        record = read_records(folder / f"{name}.json")[0]
+        other = record.model_copy(
+            update={"model": "net", "cam_method": method, "parameters": 1_000_000}
+        )
+        write_record(other, folder / f"{name}.json")
+    browser.get(write_report(read_sources([folder]), tmp_path / "out").as_uri())
+    wait(browser, "document.getElementById('method-choice').hidden", False)
+    choices = "[...document.querySelectorAll('#method option')].map(o => o.textContent)"
+    wait(browser, choices, ["all", "Grad-CAM++", "CAM"])
+    shown = (
+        "[...document.querySelectorAll('.results tbody th')].filter(h => h.offsetWidth)"
+        ".map(h => h.textContent)"
+    )
+    dots = "document.querySelectorAll('#parameters-plot path.dot').length"
+    wait(browser, shown, ["net, Grad-CAM++", "net, CAM"])
+    wait(browser, dots, 2)
+    # Both have one number: they stand beside each other.
+    places = (
+        "[...document.querySelectorAll('#parameters-plot path.dot')]"
+        ".map(dot => dot.getAttribute('transform'))"
+    )
+    wait(browser, f"new Set({places}).size", 2)
+    choose(browser, "method", "CAM")
+    wait(browser, shown, ["net, CAM"])
+    wait(browser, dots, 1)
+    choose(browser, "method", "")
+    wait(browser, dots, 2)
+
+
 def test_repeated_trainings_are_one_row_and_one_dot(browser, tmp_path):
     for seed in range(3):
         path = write_run(tmp_path, f"net{seed}", [outcome(0)], top1_loc=10.0 + seed)

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from wsol.errors import InputError
+from wsol.maps.methods.catalog import METHODS
 from wsol.records.record import (
     Cost,
     find_records,
@@ -20,7 +21,7 @@ from wsol.records.record import (
     write_record,
 )
 from wsol.results.cells import Layout
-from wsol.results.columns import frame
+from wsol.results.columns import frame, method_heading
 from wsol.results.table import (
     data_frame,
     table_cells,
@@ -270,9 +271,19 @@ def test_intervals_stand_behind_numbers():
     text = to_markdown(made, layout)
     assert "25.56 | <u>50.13</u> ± 0.63 | <u>49.87</u> ± 0.63 |" in text
     assert "half of the 95 % interval" in text and text.count("±") == 5
+    # The interval reaches from 0.5 below to 0.75 above.
+    assert "middle is not the number itself" in text and "At most 0.13 here" in text
+    centred = with_intervals(records())
+    for record in centred:
+        for name, (low, high) in record.intervals.items():
+            record.intervals[name] = (low, high - 0.25)
+    assert "middle is not" not in to_markdown(centred, layout)
     assert r"$\pm$0.63" in to_latex(made, layout) and " ± 0.63</td>" in to_html(made, layout)
-    assert float(next(csv.DictReader(io.StringIO(to_csv(made, layout))))[
-        "top1_loc_interval_half"]) == 0.625  # fmt: skip
+    row = next(csv.DictReader(io.StringIO(to_csv(made, layout))))
+    assert float(row["top1_loc_interval_half"]) == 0.625
+    assert [float(row[f"top1_loc_error_interval_{end}"]) for end in ("low", "high")] == (
+        pytest.approx([100 - 50.126 - 0.75, 100 - 50.126 + 0.5])
+    )
     with pytest.raises(InputError, match="wsol stats RECORD --update"):
         to_markdown(records(), layout)
 
@@ -297,7 +308,8 @@ def test_methods_are_called_as_in_papers():
     made[1].settings["training_method"] = "has"
     made[2].cam_method = "gradcam"
     made[3].cam_method, made[3].settings["training_method"] = "gradcam", "acol"
-    assert frame(made)["method"].tolist() == ["CAM", "HaS", "gradcam", "ACoL, gradcam"]
+    assert frame(made)["method"].tolist() == ["CAM", "HaS", "Grad-CAM", "ACoL, Grad-CAM"]
+    assert all(method_heading(name) == method.title for name, method in METHODS.items())
 
 
 @pytest.mark.parametrize("paper", list(papers()))

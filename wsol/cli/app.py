@@ -10,7 +10,7 @@ import typer
 
 import wsol
 from wsol.cli.commands import CommandGroup
-from wsol.errors import InputError, ProcessEndedError, ToldElsewhereError
+from wsol.errors import InputError, ProcessEndedError, ToldElsewhereError, is_exhausted
 from wsol.progress import MESSAGES, tell
 from wsol.signals import Terminated, interruptible
 
@@ -60,6 +60,12 @@ def main() -> None:
         # The reader of our output has gone (`wsol models | head`): nothing left to say.
         sys.stderr.close()
         sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if not is_exhausted(error):
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        advice = "lower --batch-size or --size, or take a smaller network"
+        _end(2, f"memory is exhausted ({reason}); {advice}.")
     except OSError as error:
         where = error.filename if error.filename is not None else "the output"
         _end(2, f"{where}: {error.strerror or error}.")

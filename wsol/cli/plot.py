@@ -1,14 +1,17 @@
 """`wsol plot`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wsol.cli.app import app
 from wsol.cli.options import takes
-from wsol.cli.output import show_written
+from wsol.cli.output import show_written, tell
 from wsol.results.options import PlotOptions
+
+if TYPE_CHECKING:
+    from wsol.results.sources import Source
 
 
 @app.command(
@@ -41,10 +44,12 @@ def plot(
     records), or the standard deviation over seeds.
     """
     from wsol.files import require_folder, require_writable
-    from wsol.results import image_plots, plots
+    from wsol.results import image_plots
     from wsol.results.example_grid import grid_figure
     from wsol.results.figures import require_format, save_figure
+    from wsol.results.plots import cost_figure
     from wsol.results.sources import read_sources
+    from wsol.results.threshold_plot import threshold_figure
 
     require_format(out)
     require_writable(out)
@@ -52,10 +57,12 @@ def plot(
         require_folder(options.grid.images, "the folder of the photographs")
     sources = read_sources(records)
     found = [source.record for source in sources]
+    if options.kind not in ("parameters", "thresholds"):
+        sources = _with_outcomes(sources, records)
     if options.kind == "parameters":
-        figure = plots.cost_figure(found, options.metric, options.axis)
+        figure = cost_figure(found, options.metric, options.axis)
     elif options.kind == "thresholds":
-        figure = plots.threshold_figure(found)
+        figure = threshold_figure(found)
     elif options.kind == "sizes":
         figure = image_plots.size_figure(sources, options.metric)
     elif options.kind == "iou":
@@ -66,3 +73,14 @@ def plot(
         figure = grid_figure(sources, options.grid)
     save_figure(figure, out)
     show_written(out)
+
+
+def _with_outcomes(sources: "list[Source]", named: list[Path]) -> "list[Source]":
+    """Those that have per-image outcomes; files that were named alone stay, and are refused."""
+    kept = [source for source in sources if source.outcomes is not None or source.path in named]
+    if not kept:
+        return sources
+    for source in sources:
+        if source not in kept:
+            tell(f"{source.path}: has no per-image outcomes and is left out.")
+    return kept

@@ -49,6 +49,12 @@ class EvaluationOptions(Options):
         description="Layer whose output the maps are made of; default: the last spatial "
         "activation, of a ViT what its last attention is given.",
     )
+    mean_classes: int | None = Field(
+        default=None,
+        ge=1,
+        description="An image's map is the mean of those of its N best classes instead of its "
+        "label's: as BAS's release has it on CUB (200, VGG 80).",
+    )
     size: int | None = Field(
         default=None,
         ge=16,

@@ -20,10 +20,11 @@ from wsol.records.record import (
 from wsol.results.cells import GROUPS, Layout, arranged
 from wsol.results.columns import metric_columns
 from wsol.results.figures import save_figure
-from wsol.results.plots import cost_figure, threshold_figure
+from wsol.results.plots import cost_figure
 from wsol.results.report import ReportOptions, write_report
 from wsol.results.sources import read_sources, same_run
 from wsol.results.table import to_csv, to_html, to_latex, to_markdown
+from wsol.results.threshold_plot import threshold_figure
 
 _TRAINING_SUFFIX = ".training.json"
 _TABLES: dict[str, tuple[str, Callable[..., str]]] = {

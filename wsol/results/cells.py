@@ -25,6 +25,11 @@ GROUPS = ("dataset", "convention", "images")
 """What records may be grouped by; without it, records that differ in one of them are refused."""
 
 _LEVELS = [0.3, 0.5, 0.7]
+_INTERVAL = "± of one run: half of the 95 % interval over images."
+_CENTRE = (
+    "The interval's middle is not the number itself: it lies towards 50 (Wilson), and lower where "
+    "the best threshold was chosen on the same images."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +127,12 @@ def chosen_columns(columns: dict[str, Column], values: Values, layout: Layout) -
     return [column for column in columns.values() if _is_shown(column, values)]
 
 
-def half_interval(run: Run, name: str) -> float | None:
-    """Half of the width of a number's 95 % interval, where its record has one."""
+def interval_of(run: Run, name: str) -> tuple[float, float] | None:
+    """The ends of a number's 95 % interval, where its record has one; errors have one as well."""
     ends = (run.record.intervals or {}).get(name.removesuffix("_error"))
-    return None if ends is None else (ends[1] - ends[0]) / 2
+    if ends is None or not name.endswith("_error"):
+        return ends
+    return 100 - ends[1], 100 - ends[0]
 
 
 def _is_shown(column: Column, values: Values) -> bool:
@@ -148,6 +155,7 @@ def _section(runs: list[Run], layout: Layout) -> Section:
     printed: list[tuple[Column, list[Cell]]] = []
     footnotes: list[str] = []
     spreads: list[str] = []
+    aside: list[float] = []
     for column in chosen_columns(columns, values, layout):
         texts = [_text(column, value, layout) for value in values[column.name]]
         devices = set(data["latency_device"].dropna())
@@ -156,6 +164,9 @@ def _section(runs: list[Run], layout: Layout) -> Section:
         ranks = _ranks(column, texts) if ranked and layout.best == "bold" else [None] * len(texts)
         behind = [_spread(run, column, layout) for run in runs]
         spreads += [meaning for _, meaning in behind if meaning]
+        if _INTERVAL in spreads:
+            pairs = zip(runs, values[column.name], strict=True)
+            aside += [_aside(run, column.name, value) for run, value in pairs]
         cells = [
             Cell(text, rank, spread if text != DASH else None)
             for text, rank, (spread, _) in zip(texts, ranks, behind, strict=True)
@@ -170,6 +181,9 @@ def _section(runs: list[Run], layout: Layout) -> Section:
         footnotes = ["No published number is of the same images, metric, model and method."]
     rows = [list(row) for row in zip(*(cells for _, cells in printed), strict=True)]
     shown = [column for column, _ in printed]
+    if aside and max(aside) >= 0.5 * 0.1**layout.digits:
+        far = rounded(max(aside), layout.digits)
+        spreads.append(f"{_CENTRE} At most {far} here; wsol stats prints its ends.")
     footnotes = list(dict.fromkeys([*spreads, *footnotes, *published_notes(records)]))
     return Section(_title(records[0], layout), shown, rows, footnotes)
 
@@ -183,10 +197,16 @@ def _spread(run: Run, column: Column, layout: Layout) -> tuple[str | None, str |
             return rounded(deviation, digits), (
                 f"± of repeated trainings: the standard deviation over {len(run.records)} seeds."
             )
-    half = half_interval(run, column.name) if layout.intervals else None
-    if half is None:
+    ends = interval_of(run, column.name) if layout.intervals else None
+    if ends is None:
         return None, None
-    return rounded(half, digits), "± of one run: half of the 95 % interval over images."
+    return rounded((ends[1] - ends[0]) / 2, digits), _INTERVAL
+
+
+def _aside(run: Run, name: str, value: float | None) -> float:
+    """How far a printed number is from the middle of its interval."""
+    ends = interval_of(run, name)
+    return 0.0 if ends is None or value is None else abs((ends[0] + ends[1]) / 2 - value)
 
 
 def _text(column: Column, value: Any, layout: Layout) -> str:

@@ -93,6 +93,11 @@ _METHODS = {
     "fam": "FAM", "gc-net": "GC-Net", "genpromp": "GenPromp", "i2c": "I2C", "isic": "ISIC",
     "lctr": "LCTR", "ornet": "ORNet", "psol": "PSOL", "sat": "SAT", "scm": "SCM",
     "slt-net": "SLT-Net", "spa": "SPA", "spol": "SPOL", "ts-cam": "TS-CAM",
+    # What makes maps.
+    "gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "smoothgradcam++": "Smooth Grad-CAM++",
+    "xgradcam": "XGrad-CAM", "layercam": "LayerCAM", "hirescam": "HiResCAM",
+    "eigencam": "Eigen-CAM", "scorecam": "Score-CAM", "rollout": "Attention rollout",
+    "attention": "Class attention", "legrad": "LeGrad",
 }  # fmt: skip
 
 
@@ -201,6 +206,8 @@ def _method(record: ResultRecord) -> str | None:
     trained = record.settings.get("training_method")
     made = [] if trained in (None, "cam") and record.cam_method != "cam" else [trained or "cam"]
     made += [] if record.cam_method == "cam" else [record.cam_method]
+    several = record.settings.get("mean_classes")
+    made += [] if several is None else [f"mean of {several} classes"]
     return ", ".join(method_heading(str(name)) for name in made)
 
 

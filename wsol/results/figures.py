@@ -13,7 +13,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
@@ -26,6 +28,8 @@ from wsol.results.escaping import printable
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "D", "^", "v", "P")
 LINES = ("-", "--", ":", "-.")
+_DASH = 5
+"""The length of what shows of a curve that lies on others, in line widths."""
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -86,15 +90,52 @@ def look(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % 6], "ls": LINES[number // 6 % 4], "lw": 1.4}
 
 
-def told_apart(
-    curve: NDArray[np.float64], earlier: Sequence[NDArray[np.float64]], tolerance: float
-) -> dict[str, Any]:
-    """Wide dashes for a curve that lies on an earlier one, which shows between them."""
-    same = sum(
-        len(other) == len(curve) and bool(np.abs(other - curve).max(initial=0) < tolerance)
-        for other in earlier
-    )
-    return {"ls": (2.5 * same, (5, 5))} if same else {}
+def colour_of(number: int) -> str:
+    """A colour of its own; after six they are darker, then they begin again."""
+    colour = COLOURS[number % 6]
+    if number // 6 % 2 == 0:
+        return colour
+    red, green, blue = (0.55 * part for part in to_rgb(colour))
+    return to_hex((red, green, blue))
+
+
+def told_apart(curves: Sequence[NDArray[np.float64]], tolerance: float) -> list[dict[str, Any]]:
+    """What each curve's dashes are, where others lie on it: all of them show, one after another.
+
+    The first of them is a whole line beneath the others' dashes.
+    """
+    groups: list[list[int]] = []
+    for number, curve in enumerate(curves):
+        for group in groups:
+            other = curves[group[0]]
+            if len(other) == len(curve) and np.abs(other - curve).max(initial=0) < tolerance:
+                group.append(number)
+                break
+        else:
+            groups.append([number])
+    styles: list[dict[str, Any]] = [{} for _ in curves]
+    for group in groups:
+        for place, number in enumerate(group[1:], 1):
+            rest = _DASH * (len(group) - 1)
+            styles[number] = {"ls": (_DASH * (len(group) - place) + 2.5, (_DASH, rest))}
+        if len(group) > 1:
+            styles[group[0]] = {"ls": "-"}
+    return styles
+
+
+Key = tuple[Line2D, str]
+
+
+def by_rows(groups: Sequence[Sequence[Key]], columns: int) -> tuple[list[Line2D], list[str]]:
+    """Handles and labels for a legend of so many columns, each group from a new row on."""
+    rows = [
+        [*group[start : start + columns]] for group in groups
+        for start in range(0, len(group), columns)
+    ]  # fmt: skip
+    nothing = (Line2D([], [], ls=""), "")
+    keys = [row[column] if column < len(row) else nothing for column in range(columns)
+            for row in rows]  # fmt: skip
+    return [handle for handle, _ in keys], [label for _, label in keys]
 
 
 def set_log_ticks(axis: Axis, low: float, high: float, written: Any, room: float) -> None:
@@ -153,12 +194,20 @@ _BESIDE_POINT: tuple[Place, ...] = (
     ((0, 30), "center", "bottom"),
     ((0, -30), "center", "top"),
 )
-_ON_LINE: tuple[Place, ...] = (
-    ((-2, 2), "right", "bottom"),
-    ((-2, -2), "right", "top"),
-    ((-2, 12), "right", "bottom"),
-    ((-2, -12), "right", "top"),
-)
+_ON_LINE: tuple[tuple[float, Place], ...] = tuple(
+    (share, place)
+    for share, horizontal, aside in (
+        (1.0, "right", -2), (0.0, "left", 2), (0.75, "center", 0), (0.25, "center", 0),
+        (0.5, "center", 0),
+    )
+    for place in (
+        ((aside, 2), horizontal, "bottom"),
+        ((aside, -2), horizontal, "top"),
+        ((aside, 12), horizontal, "bottom"),
+        ((aside, -12), horizontal, "top"),
+    )
+)  # fmt: skip
+"""How far along a line its name may stand, and where there."""
 
 
 def write_labels(
@@ -166,11 +215,14 @@ def write_labels(
     points: Sequence[tuple[str, float, float]],
     lines: Sequence[tuple[str, float]],
     obstacles: Sequence[Bbox] = (),
-) -> None:
+) -> bool:
     """Write each (text, x, y) beside its point and each (text, y) at the end of its line.
 
     Labels stay within the axes, and clear of each other, of points, lines and `obstacles` (in
     pixels) while there is room. A text too wide for the axes loses its middle.
+
+    Returns:
+        Whether there was room for all of the points.
     """
     figure = axes.get_figure()
     assert isinstance(figure, Figure)
@@ -181,24 +233,28 @@ def write_labels(
     heights = [axes.transData.transform((1, y))[1] for _, y in lines]
     crossed = [Bbox.from_bounds(axes.bbox.x0, at - 1, axes.bbox.width, 2) for at in heights]
     for text, y in sorted(lines, key=lambda line: line[1]):
-        _write(axes, text, (1, y), ("axes fraction", "data"), _ON_LINE, taken, crossed, "0.35")
+        places = [((share, y), *place) for share, place in _ON_LINE]
+        _write(axes, text, ("axes fraction", "data"), places, taken, crossed, "0.35")
+    covered = 0
     for text, x, y in points:
-        _write(axes, text, (x, y), "data", _BESIDE_POINT, taken, crossed, "black")
+        beside = [((x, y), *place) for place in _BESIDE_POINT]
+        covered += _write(axes, text, "data", beside, taken, crossed, "black")
+    return covered == 0
 
 
 def _write(
     axes: Axes,
     text: str,
-    at: tuple[float, float],
     coordinates: Any,
-    places: Sequence[Place],
+    places: Sequence[tuple[tuple[float, float], tuple[int, int], str, str]],
     taken: list[Bbox],
     crossed: Sequence[Bbox],
     colour: str,
-) -> None:
-    """Write a text at the first of `places` that is free, else where it covers the least."""
+) -> int:
+    """Write a text at the first of `places` that is free, else where it covers the least; returns
+    how many things it covers."""
     tried = []
-    for offset, horizontal, vertical in places:
+    for at, offset, horizontal, vertical in places:
         note = axes.annotate(
             plain(text, 40), at, xycoords=coordinates, xytext=offset, textcoords="offset points",
             ha=horizontal, va=vertical, fontsize=7.5, color=colour,
@@ -210,12 +266,13 @@ def _write(
         tried.append((covered + 100 * outside, note, box))
         if tried[-1][0] == 0:
             break
-    _, best, box = min(tried, key=lambda one: one[0])
+    least, best, box = min(tried, key=lambda one: one[0])
     taken.append(box)
     for _, note, _ in tried:
         if note is not best:
             note.remove()
     _keep_inside(axes, best)
+    return least
 
 
 def _keep_inside(axes: Axes, note: Any) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pyarrow as pa
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -31,35 +30,50 @@ def iou_figure(sources: Sequence[Source]) -> Figure:
     """How many images reach each IoU: at the fixed threshold, and at each model's best one.
 
     The height of a curve at IoU x is the localization accuracy that counts IoU >= x as right; the
-    best threshold is that of MaxBoxAcc, and both panels look at the largest component alone. A
-    curve that lies on an earlier one is drawn in dashes over it.
+    best threshold is that of MaxBoxAcc, and both panels look at the largest component alone.
+    Curves that lie on each other show in turn. Where no model has a best threshold, as of
+    conventions that search none, there is the first panel alone.
 
     Raises:
-        InputError: when a source has no outcomes, no boxes or no best threshold.
+        InputError: when a source has no outcomes or no boxes, or has no best threshold while
+            another one has.
     """
     fixed = fixed_threshold(sources[0].record)
+    known = [source.record.metrics.best_threshold_largest or {} for source in sources]
+    several = 2 if any(f"{_LEVEL:g}" in best for best in known) else 1
     with matplotlib.rc_context(STYLE):
         figure = new_figure(6.4, 3.1 + 0.13 * -(-len(sources) // 3))
-        panels = figure.subplots(1, 2, sharey=True)
-        drawn: tuple[list[NDArray[np.float64]], ...] = ([], [])
-        for number, source in enumerate(sources):
+        panels = figure.subplots(1, several, sharey=True, squeeze=False)[0]
+        drawn: list[list[NDArray[np.float64]]] = [[] for _ in panels]
+        names = []
+        for source, best_of in zip(sources, known, strict=True):
             table, info = read_outcomes(
                 source.require_outcomes(), ["fixed_iou", "box_starts", "ious"]
             )
-            best = (source.record.metrics.best_threshold_largest or {}).get(f"{_LEVEL:g}")
+            drawn[0].append(_known(source, table["fixed_iou"].to_numpy()))
+            names.append(plain(source.label, 40))
+            if several == 1:
+                continue
+            best = best_of.get(f"{_LEVEL:g}")
             if best is None:
                 raise InputError(
                     f"{source.label}: its record has no best threshold of the largest component "
                     f"at IoU {_LEVEL:g}; evaluate with --contours both (and --search, under a "
                     "convention that searches no thresholds) on images with boxes."
                 )
-            at_fixed = table["fixed_iou"].to_numpy().astype(np.float64)
-            at_best = ious_at(table, index_at(info.thresholds, best))
-            name = plain(source.label, 40)
-            _draw_reach(panels[0], at_fixed, name, drawn[0], look(number))
-            _draw_reach(panels[1], at_best, f"{name} ({best:.3g})", drawn[1], look(number))
+            drawn[1].append(_known(source, ious_at(table, index_at(info.thresholds, best))))
+            names[-1] += f" ({best:.3g})"
+        for axes, ious in zip(panels, drawn, strict=True):
+            apart = told_apart(ious, 0.01)
+            for number, (values, name, style) in enumerate(zip(ious, names, apart, strict=True)):
+                # All images reach 0; after each image's IoU there is one less.
+                share = 100 * np.arange(len(values), -1, -1) / len(values)
+                axes.step(
+                    np.concatenate([[0.0], values]), share,
+                    where="post", label=name, **look(number) | style,
+                )  # fmt: skip
         for axes, title in zip(
-            panels, (f"Threshold fixed at {fixed:g}", "Best threshold of each model"), strict=True
+            panels, (f"Threshold fixed at {fixed:g}", "Best threshold of each model"), strict=False
         ):
             axes.axvline(_LEVEL, color="0.35", lw=0.8, ls=(0, (2, 2)), zorder=0)
             axes.set_xlim(0, 1)
@@ -67,10 +81,10 @@ def iou_figure(sources: Sequence[Source]) -> Figure:
             axes.set_xlabel("IoU at least")
             axes.set_title(title, loc="left", fontsize=9)
         panels[0].set_ylabel("Images (%)")
-        handles, labels = panels[1].get_legend_handles_labels()
+        handles, labels = panels[-1].get_legend_handles_labels()
         figure.legend(
             handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=7.5,
-            title="Model (best threshold)", title_fontsize=7.5,
+            title="Model (best threshold)" if several == 2 else "Model", title_fontsize=7.5,
         )  # fmt: skip
     return figure
 
@@ -90,21 +104,12 @@ def ious_at(table: pa.Table, index: int) -> NDArray[np.float64]:
     return ious[offsets[:-1] + reached - 1].astype(np.float64)
 
 
-def _draw_reach(
-    axes: Axes,
-    ious: NDArray[np.float64],
-    label: str,
-    earlier: list[NDArray[np.float64]],
-    style: dict[str, Any],
-) -> None:
-    values = np.sort(ious[~np.isnan(ious)])
+def _known(source: Source, ious: NDArray[Any]) -> NDArray[np.float64]:
+    """The IoUs of images that have a true box, lowest first."""
+    values: NDArray[np.float64] = np.sort(ious[~np.isnan(ious)]).astype(np.float64)
     if len(values) == 0:
-        raise InputError(f"{label}: no image has a true box, so there is no IoU to show.")
-    # All images reach 0; after each image's IoU there is one less.
-    share = 100 * np.arange(len(values), -1, -1) / len(values)
-    style = style | told_apart(values, earlier, 0.01)
-    axes.step(np.concatenate([[0.0], values]), share, where="post", label=label, **style)
-    earlier.append(values)
+        raise InputError(f"{source.label}: no image has a true box, so there is no IoU to show.")
+    return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +281,7 @@ def size_figure(sources: Sequence[Source], metric: str | None = None) -> Figure:
         for number, (source, own) in enumerate(zip(sources, groups, strict=True)):
             shown = [group for group in own if metric in group.metrics]
             at = [names.index(group.name) for group in shown]
-            shift = 0.06 * (number - (len(sources) - 1) / 2)
+            shift = min(0.06, 0.7 / len(sources)) * (number - (len(sources) - 1) / 2)
             values = [group.metrics[metric] for group in shown]
             whiskers = np.array([_with_interval(g.metrics[metric], g.images)[1:] for g in shown]).T
             axes.errorbar(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsol.files import plain, write_text
+from wsol.files import is_folder, plain, write_text
 from wsol.metrics.catalog import HEADLINE
 from wsol.records.record import ResultRecord
 from wsol.results.cells import rounded
@@ -43,6 +43,8 @@ STATUS = {
 }
 """What a row's status means."""
 _SCRIPTS = ("core", "table", "charts", "leaderboard")
+_OF_A_RUN = {"index.html", "record.json"}
+"""The files of a run's page."""
 _PRECOMPUTED = "precomputed"
 
 
@@ -111,11 +113,11 @@ def write_leaderboard(
         ]
     rows = _best_first(rows)
     pages = out / "runs"
-    shutil.rmtree(pages, ignore_errors=True)
     for source, slug in zip(sources, slugs, strict=True):
         _write_run(source, pages / slug, options, warn)
     path = out / "index.html"
     write_text(path, _page(rows, sets, [source.record for source in sources], options))
+    _remove_former(pages, slugs)
     return path
 
 
@@ -284,6 +286,15 @@ def _slugs(sources: Sequence[Source]) -> list[str]:
             slug, number = f"{stem}-{number}", number + 1
         slugs.append(slug)
     return slugs
+
+
+def _remove_former(pages: Path, slugs: Sequence[str]) -> None:
+    """Delete the pages of runs that an earlier call wrote, and nothing else that lies there."""
+    for folder in pages.iterdir():
+        if folder.name not in slugs and is_folder(folder):
+            names = {file.name for file in folder.iterdir()}
+            if names == _OF_A_RUN:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_run(

@@ -40,7 +40,8 @@ class Layout(Options):
     intervals: bool = Field(
         default=False,
         description="Half of the 95 % interval behind each number, of records that have them "
-        "(`wsol stats --update`).",
+        "(`wsol stats --update`); a footnote says how far its middle is from the number, and CSV "
+        "has both ends.",
     )
 
 

@@ -1,7 +1,6 @@
 """Records as reports and plots take them: with their per-image outcomes, and names that differ."""
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from wsol.records.outcomes import OUTCOMES_SUFFIX
 from wsol.records.record import ResultRecord, read_records, record_files
 from wsol.records.store import run_key
 from wsol.results.cells import GROUPS, Layout, sections
-from wsol.results.columns import column_values, frame
+from wsol.results.names import names_among
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,33 +117,7 @@ def _labels(records: Sequence[ResultRecord]) -> list[str]:
         images = (record.dataset, record.split, record.num_images)
         of_images.setdefault(images, []).append(place)
     for places in of_images.values():
-        names = _different([records[place] for place in places])
+        names = names_among([records[place] for place in places])
         for place, name in zip(places, names, strict=True):
-            labels[place] = name
+            labels[place] = name.label
     return labels
-
-
-def _different(records: Sequence[ResultRecord]) -> list[str]:
-    """Names that differ: by method, weights, seed or convention where they do, else by number."""
-    names = [record.model for record in records]
-    data = frame(records)
-    seeds = [record.settings.get("training_seed") for record in records]
-    for told in (
-        column_values(data, "method"),
-        column_values(data, "weights"),
-        [None if seed is None else f"seed {seed}" for seed in seeds],
-        column_values(data, "convention"),
-    ):
-        groups: dict[str, set[str | None]] = {}
-        for name, value in zip(names, told, strict=True):
-            groups.setdefault(name, set()).add(value)
-        names = [
-            f"{name}, {value}" if value is not None and len(groups[name]) > 1 else name
-            for name, value in zip(names, told, strict=True)
-        ]
-    count, seen = Counter(names), Counter[str]()
-    for place, name in enumerate(names):
-        if count[name] > 1:
-            seen[name] += 1
-            names[place] = f"{name} #{seen[name]}"
-    return names

@@ -19,7 +19,7 @@ from wsol.results.cells import (
     Section,
     chosen_columns,
     comparisons,
-    half_interval,
+    interval_of,
     rows_of,
     sections,
 )
@@ -62,7 +62,8 @@ def to_csv(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
     """CSV at full precision: the layout's columns, or else all of `frame` that have a value.
 
     A number of a repeated training is the mean, with the standard deviation beside it as
-    `NAME_std`. Text that a spreadsheet would run as a formula has an apostrophe before it.
+    `NAME_std`, that of one run has the ends of its interval. Text that a spreadsheet would run as a
+    formula has an apostrophe before it.
     """
     runs = [run for group in rows_of(records, layout) for run in group]
     data = frame([run.record for run in runs])
@@ -79,7 +80,10 @@ def to_csv(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
             "std": [run.spread.get(name.removesuffix("_error")) for run in runs]
         }
         if layout.intervals:
-            beside["interval_half"] = [half_interval(run, name) for run in runs]
+            ends = [interval_of(run, name) for run in runs]
+            beside["interval_half"] = [pair and (pair[1] - pair[0]) / 2 for pair in ends]
+            beside["interval_low"] = [pair and pair[0] for pair in ends]
+            beside["interval_high"] = [pair and pair[1] for pair in ends]
         found = comparisons(runs, name, layout)
         if any(found):
             beside |= {

@@ -25,6 +25,23 @@ const overlap = (a, b) => a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.
 function away(px, py, box) {
   return Math.hypot(Math.max(box.x - px, 0, px - box.x - box.width), Math.max(box.y - py, 0, py - box.y - box.height));
 }
+// Points of one cost stand side by side around it, and clear of the next cost's.
+function sideBySide(points) {
+  const columns = [];
+  for (const point of [...points].sort((a, b) => a.x - b.x)) {
+    const last = columns.at(-1);
+    if (last && point.x - last[0].x < 4) last.push(point); else columns.push([point]);
+  }
+  const middles = columns.map(column => column.reduce((sum, point) => sum + point.x, 0) / column.length);
+  columns.forEach((column, i) => {
+    if (column.length < 2) return;
+    const gap = Math.min(middles[i] - (middles[i - 1] ?? -Infinity), (middles[i + 1] ?? Infinity) - middles[i]);
+    const step = Math.min(7, .8 * gap / column.length);
+    column.sort((a, b) => a.run.number - b.run.number)
+      .forEach((point, place) => { point.x = middles[i] + step * (place - (column.length - 1) / 2); });
+  });
+  return points;
+}
 
 function parametersPlot() {
   const holder = document.querySelector("#parameters-plot .chart");
@@ -76,7 +93,7 @@ function parametersPlot() {
     draw(svg, "line", { class: `baseline ${look(run.number)} ${dash(run.number)}`, x1: left, x2: width - right, y1: y(run.y), y2: y(run.y) });
     taken.push({ x: left, y: y(run.y) - 2, width: width - left - right, height: 4 });
   }
-  const points = networks.map(run => ({ run, x: x(run.x), y: y(run.y) }));
+  const points = sideBySide(networks.map(run => ({ run, x: x(run.x), y: y(run.y) })));
   for (const point of points) {
     taken.push({ x: point.x - 8, y: point.y - 8, width: 16, height: 16 });
     const whisker = point.run.ends[metric];

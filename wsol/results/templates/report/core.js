@@ -70,14 +70,16 @@ function bestOf(curve) {
 
 // Six colours, and beyond them another shape and another dash for each six.
 const look = number => `s${number % 6}`;
-const dash = number => `dash${Math.floor(number / 6) % 4}`;
+const dash = number => `dash${Math.floor(number / 6) % SHAPES.length}`;
 const SHAPES = [
   r => `M${-r} 0a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`,
   r => `M${-r * .88} ${-r * .88}h${r * 1.76}v${r * 1.76}h${-r * 1.76}z`,
   r => `M0 ${-r * 1.2}L${r * 1.2} 0L0 ${r * 1.2}L${-r * 1.2} 0z`,
   r => `M0 ${-r * 1.1}L${r * 1.15} ${r * .9}H${-r * 1.15}z`,
+  r => `M0 ${r * 1.1}L${r * 1.15} ${-r * .9}H${-r * 1.15}z`,
+  r => `M${-r * .4} ${-r * 1.1}h${r * .8}v${r * .7}h${r * .7}v${r * .8}h${-r * .7}v${r * .7}h${-r * .8}v${-r * .7}h${-r * .7}v${-r * .8}h${r * .7}z`,
 ];
-const shape = (number, r) => SHAPES[Math.floor(number / 6) % 4](r);
+const shape = (number, r) => SHAPES[Math.floor(number / 6) % SHAPES.length](r);
 const isBaseline = run => run.axes.parameters === 0;
 
 // Tooltips.
