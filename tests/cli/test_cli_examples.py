@@ -45,6 +45,7 @@ DRY = {
         "trains six networks; what it would train is built by the tests of experiments",
 }  # fmt: skip
 """Examples that are not run to the end, and why: their mistakes are told without."""
+STORED = "wsol evaluate center --data cub --root CUB_200_2011 --store=wsol-results"
 SLOW = ("train", "import-weights", "evaluate", "compare", "methods")
 
 
@@ -117,6 +118,7 @@ def place(tmp_path_factory):
     lines(cub / "bounding_boxes.txt", *(f"{i} 5 5 35 25" for i, _ in numbered))
     protocol(here / "wsol-metadata/CUB/test", BIRDS)
     protocol(here / "metadata/CUB/val", PSEUDO)
+    protocol(here / "wsol-metadata/CUB/val", PSEUDO)
     protocol(here / "pseudo/CUB/val", PSEUDO)
     for name in PSEUDO:
         picture(here / "CUBV2" / name)
@@ -206,6 +208,8 @@ def recorded(place, trained):
     """Records with outcomes, under every name that an example has for them."""
     (made,) = (text for text in EXAMPLES["stats"] if "evaluate" in text)
     run(place, made)
+    run(place, "wsol stats cub --update")
+    run(place, STORED)
     run(place, "wsol evaluate center full --per-image --data ilsvrc --root imagenet "
                "--out results/ilsvrc")  # fmt: skip
     shutil.copytree(place / "cub", place / "results/cub")
@@ -221,7 +225,7 @@ def run(place, text):
     text = re.sub(r"^torchrun .* -m wsol", "wsol", text).replace("/data/imagenet", "imagenet")
     if "3f9a0c21d4" in text:
         if not Store(place / "wsol-results").read()[0]:
-            run(place, "wsol evaluate center --data cub --root CUB_200_2011 --store=wsol-results")
+            run(place, STORED)
         text = text.replace("3f9a0c21d4", Store(place / "wsol-results").read()[0][0].short_id)
     inner = re.search(r"\$\(wsol ([^)]*)\)", text)
     if inner:

@@ -46,7 +46,7 @@ from wsol.progress import logged, track
 --threshold-from run/train.json`
 
 `wsol evaluate resnet50 --weights cub.pt --data cub --root CUB_200_2011 --also-at otsu,best
---select-data protocol --select-root pseudo/CUB/val --pseudo-boxes`
+--select-data protocol --select-root pseudo/CUB/val --select-images CUBV2 --pseudo-boxes`
 
 `wsol evaluate resnet50 --weights run/epoch-*.pt --data cub --root CUB_200_2011 --out epochs`
 """
