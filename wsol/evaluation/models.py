@@ -291,8 +291,8 @@ def passes_of(model: Classifier, dataset: Dataset, each: Sequence[EvaluationOpti
     views = {own.protocol.view_for(dataset.name) for own in each}
     passes = len(frames) + sum(more.values())
     passes += sum(10 if view == "ten-crop" else 1 for view in views - frames)
-    each = "1 forward pass" if passes == 1 else f"{passes:,} forward passes"
-    return f"{each} an image, {passes * len(dataset):,} in all"
+    told = "1 forward pass" if passes == 1 else f"{passes:,} forward passes"
+    return f"{told} an image, {passes * len(dataset):,} in all"
 
 
 def evaluate_model(
