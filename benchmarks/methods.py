@@ -1,8 +1,9 @@
 """What maps cost beside a bare forward pass, and beside torchcam's own loops.
 
 Everything that a line compares is measured in the same run, in turns, and the best round of each
-counts: other work on the machine only ever adds to one. wsol's side is the network as an evaluation runs it (see
-`wsol.models.fast`), torchcam's is the network as torchvision makes it. For every network:
+counts: other work on the machine only ever adds to one. wsol's side is the network as an evaluation
+runs it (see `wsol.models.fast`), torchcam's is the network as torchvision makes it. For every
+network:
 
 - the bare eager forward pass in inference mode, and the network as wsol runs it;
 - Grad-CAM of one class an image: wsol's, torchcam's extractor on the same batch, and the loop that
