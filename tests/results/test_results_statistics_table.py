@@ -92,6 +92,21 @@ def test_outcomes_have_to_be_there_and_the_records_own(tmp_path):
         read_run(path)
 
 
+def test_records_of_before_may_lack_what_was_not_measured_then(tmp_path, monkeypatch):
+    path = write_run(tmp_path, "a")
+    content = json.loads(path.read_text())
+    del content["metrics"]["max_box_acc"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"make max_box_acc .* the record says nan"):
+        read_run(path)
+    monkeypatch.setattr("wsol.results.recorded_run.LATER", ("max_box_acc",))
+    assert read_run(path).record.metrics.max_box_acc is None
+    content["metrics"]["max_box_acc"] = 12.5  # a wrong number is refused all the same
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"the record says 12\.5"):
+        read_run(path)
+
+
 def test_runs_that_do_not_compare_are_refused(tmp_path):
     first = read_run(write_run(tmp_path, "a", size=224, threshold_step=0.1))
     second = read_run(write_run(tmp_path, "b", seed=2, dataset="ILSVRC"))
