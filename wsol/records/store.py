@@ -20,10 +20,9 @@ from typing import Any, Literal
 from wsol.errors import InputError
 from wsol.files import atomic_path, exists, is_file, is_folder, write_text
 from wsol.records.outcomes import OUTCOMES_SUFFIX
-from wsol.records.record import ResultRecord, read_records
+from wsol.records.record import LATER_METRICS, ResultRecord, read_records
 
 _PRECOMPUTED = "precomputed"
-_LATER = ("top1_loc_class_mean", "top5_loc_class_mean", "gt_known_loc_class_mean")
 
 
 def default_store() -> Path:
@@ -51,8 +50,7 @@ def run_key_of(record: ResultRecord) -> str:
     """
     settings = record.settings
     if record.cam_method == _PRECOMPUTED:
-        # Older records have no means over classes, which follow from the same images.
-        numbers = record.metrics.model_dump(mode="json") | dict.fromkeys(_LATER)
+        numbers = record.metrics.model_dump(mode="json") | dict.fromkeys(LATER_METRICS)
         settings = settings | {"metrics": numbers}
     return run_key(record.model, record.parameters, record.dataset, record.split, settings)
 
