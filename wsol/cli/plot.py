@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from wsol.cli.app import app
-from wsol.cli.output import OUTPUT, tell
+from wsol.cli.output import OUTPUT, tell_left_out
 
 if TYPE_CHECKING:
     from wsol.results.sources import Source
@@ -143,7 +143,5 @@ def _with_outcomes(sources: "list[Source]", named: list[Path]) -> "list[Source]"
     kept = [source for source in sources if source.outcomes is not None or source.path in named]
     if not kept:
         return sources
-    for source in sources:
-        if source not in kept:
-            tell(f"{escape(str(source.path))}: has no per-image outcomes and is left out.")
+    tell_left_out([source.path for source in sources if source not in kept])
     return kept
