@@ -1,29 +1,44 @@
-"""What maps cost beside a bare forward pass, and beside torchcam's own loop.
+"""What maps cost beside a bare forward pass, and beside torchcam's own loops.
 
-For networks without a head for exact CAM, Grad-CAM of one class an image is timed against the
-network alone, and against torchcam's extractor on the same batches; for a network with one, the
-methods by gradients are timed against `cam`. Rounds take turns, so that a busy machine slows all
-alike, and medians are compared.
+Everything that a line compares is measured in the same run, in turns, so that a busy machine slows
+all alike; medians are compared. wsol's side is the network as an evaluation runs it (see
+`wsol.models.fast`), torchcam's is the network as torchvision makes it. For every network:
+
+- the bare eager forward pass in inference mode, and the network as wsol runs it;
+- Grad-CAM of one class an image: wsol's, torchcam's extractor on the same batch, and the loop that
+  torchcam's documentation shows, image by image;
+- several methods by gradients: wsol makes them of one pass, torchcam needs a pass each.
+
+For networks with a head for exact CAM, each method is also timed beside `cam`. How far logits are
+from the bare network's and maps from torchcam's is printed besides.
 
     python benchmarks/methods.py                                       # CPU
+    python benchmarks/methods.py --networks vgg16,vit_b_16 --rounds 3
     python benchmarks/methods.py --device cuda --batch-size 64 --rounds 20
 """
 
 import statistics
 import time
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import torchcam.methods
 import typer
 from torch import Tensor
 
+from wsol.maps.methods.localizer import Localizer
+from wsol.maps.normalize import normalize
 from wsol.models.classifier import Classifier
+from wsol.models.fast import sped_up
 from wsol.models.registry import load_classifier
 
 _SIZE = 224
 _CLOSED = ("gradcam", "gradcam++", "xgradcam", "layercam", "hirescam", "eigencam")
+_BOTH = {"gradcam": "GradCAM", "layercam": "LayerCAM", "xgradcam": "XGradCAM",
+         "gradcam++": "GradCAMpp"}  # fmt: skip
+
+Runs = dict[str, Callable[[], Any]]
 
 
 def tokens_on_grid(tokens: Tensor) -> Tensor:
@@ -35,67 +50,107 @@ def main(
     device: Annotated[str, typer.Option()] = "cpu",
     batch_size: Annotated[int, typer.Option()] = 8,
     rounds: Annotated[int, typer.Option()] = 7,
-    networks: Annotated[str, typer.Option(help="Separated by commas.")] = "vgg16,vit_b_16",
-    with_head: Annotated[str, typer.Option(help="A network that CAM applies to.")] = "resnet50",
+    networks: Annotated[
+        str, typer.Option(help="Separated by commas.")
+    ] = "vgg16,vit_b_16,resnet50,efficientnet_b0",
 ) -> None:
     """Print medians and ratios."""
     torch.manual_seed(0)
     images = torch.randn(batch_size, 3, _SIZE, _SIZE, device=device)
     classes = torch.randint(0, 1000, (batch_size, 1), device=device)
-    print(f"{device}, {torch.get_num_threads()} threads, batches of {batch_size}, {rounds} rounds")
-    for name in networks.split(","):
-        _against_torchcam(name, device, images, classes, rounds)
-    _against_cam(with_head, device, images, classes, rounds)
-
-
-def _against_torchcam(name: str, device: str, images: Tensor, classes: Tensor, rounds: int) -> None:
-    classifier = _loaded(name, device)
-    localizer = classifier.localizer("gradcam")
-    assert localizer.layer is not None and localizer.layer.module is not None
-    network, chosen = classifier.network, classes[:, 0].tolist()
-    options = (
-        {"reshape_transform": tokens_on_grid} if localizer.layer.layout.cells is not None else {}
-    )
-
-    def bare() -> None:
-        with torch.inference_mode():
-            network(images)
-
-    def ours() -> None:
-        with torch.inference_mode():
-            localizer.maps(localizer.see(images), classes)
-
-    with torchcam.methods.GradCAM(network, localizer.layer.module, **options) as extractor:
-
-        def theirs() -> None:
-            extractor(chosen, network(images), normalized=False)
-
-        seconds = _medians([bare, theirs], rounds, device)
-    extra = _medians([bare, ours], rounds, device)
     print(
-        f"{name} at {localizer.layer.name}: bare {1000 * extra[0]:.0f} ms, gradcam "
-        f"{1000 * extra[1]:.0f} ms ({extra[1] / extra[0]:.2f}x the bare pass), torchcam "
-        f"{1000 * seconds[1]:.0f} ms ({seconds[1] / extra[1]:.2f}x gradcam)"
+        f"{device}, torch {torch.__version__}, {torch.get_num_threads()} threads, "
+        f"{torch.backends.cpu.get_cpu_capability()}, batches of {batch_size}, {rounds} rounds"
     )
+    for name in networks.split(","):
+        _measure(name, device, images, classes, rounds)
 
 
-def _against_cam(name: str, device: str, images: Tensor, classes: Tensor, rounds: int) -> None:
+def _measure(name: str, device: str, images: Tensor, classes: Tensor, rounds: int) -> None:
     classifier = _loaded(name, device)
+    fast = sped_up(classifier, _SIZE)
+    localizers = {method: fast.localizer(method) for method in _BOTH}
+    layer = classifier.localizer("gradcam").layer
+    assert layer is not None and layer.module is not None
+    options = {"reshape_transform": tokens_on_grid} if layer.layout.cells is not None else {}
+    network, chosen = classifier.network, classes[:, 0].tolist()
 
+    def bare(network: torch.nn.Module, given: Tensor) -> Tensor:
+        with torch.inference_mode():
+            logits: Tensor = network(given)
+        return logits
+
+    def ours(wanted: dict[str, Localizer]) -> list[Tensor]:
+        with torch.inference_mode():
+            view = localizers["gradcam"].see(fast.arranged(images))
+            return [localizer.maps(view, classes) for localizer in wanted.values()]
+
+    def theirs(*methods: str) -> list[Tensor]:
+        made = []
+        for method in methods:  # hooks of one extractor would slow another's pass
+            with getattr(torchcam.methods, method)(network, layer.module, **options) as extractor:
+                made += extractor(chosen, network(images), normalized=False)
+        return made
+
+    def image_by_image() -> None:
+        with torchcam.methods.GradCAM(network, layer.module, **options) as extractor:
+            for image, label in zip(images, chosen, strict=True):
+                extractor(label, network(image[None]), normalized=False)
+
+    gradcam = {"gradcam": localizers["gradcam"]}
+    arranged = fast.arranged(images)
+    runs: Runs = {
+        "bare forward pass": lambda: bare(network, images),
+        "network as wsol runs it": lambda: bare(fast.network, arranged),
+        "gradcam": lambda: ours(gradcam),
+        "torchcam's, the same batch": lambda: theirs("GradCAM"),
+        "torchcam's, image by image": image_by_image,
+        f"{len(_BOTH)} methods": lambda: ours(localizers),
+        "torchcam's, a pass each": lambda: theirs(*_BOTH.values()),
+    }
+    seconds = _medians(runs, rounds, device)
+    expected = bare(network, images)
+    error = (bare(fast.network, arranged) - expected).abs().max() / expected.abs().max()
+    apart = normalize(ours(gradcam)[0][:, 0]) - normalize(theirs("GradCAM")[0])
+    print(
+        f"\n{name} at {layer.name}, {'with' if _has_head(classifier) else 'without'} a linear head"
+    )
+    print(f"  logits within {error:.1e}, maps within {apart.abs().max():.1e} after normalization")
+    beside = {
+        "network as wsol runs it": "bare forward pass",
+        "gradcam": "bare forward pass",
+        "torchcam's, the same batch": "gradcam",
+        "torchcam's, image by image": "gradcam",
+        f"{len(_BOTH)} methods": "gradcam",
+        "torchcam's, a pass each": f"{len(_BOTH)} methods",
+    }
+    for run, value in seconds.items():
+        told = f"  {run:<27} {1000 * value:8.1f} ms"
+        other = beside.get(run)
+        print(told + (f"  {value / seconds[other]:5.2f}x {other}" if other else ""))
+    if _has_head(classifier):
+        _beside_cam(fast, images, classes, rounds, device)
+
+
+def _beside_cam(
+    fast: Classifier, images: Tensor, classes: Tensor, rounds: int, device: str
+) -> None:
     def made_by(method: str) -> Callable[[], None]:
-        localizer = classifier.localizer(method)
+        localizer = fast.localizer(method)
 
         def run() -> None:
             with torch.inference_mode():
-                localizer.maps(localizer.see(images), classes)
+                localizer.maps(localizer.see(fast.arranged(images)), classes)
 
         return run
 
-    cam, *others = _medians([made_by(method) for method in ("cam", *_CLOSED)], rounds, device)
-    told = ", ".join(
-        f"{method} {other / cam:.2f}x" for method, other in zip(_CLOSED, others, strict=True)
-    )
-    print(f"{name}: cam {1000 * cam:.0f} ms; {told}")
+    seconds = _medians({name: made_by(name) for name in ("cam", *_CLOSED)}, rounds, device)
+    told = ", ".join(f"{name} {seconds[name] / seconds['cam']:.2f}x" for name in _CLOSED)
+    print(f"  {'cam':<27} {1000 * seconds['cam']:8.1f} ms; {told}")
+
+
+def _has_head(classifier: Classifier) -> bool:
+    return not isinstance(classifier.examine().head, Exception)
 
 
 def _loaded(name: str, device: str) -> Classifier:
@@ -106,18 +161,18 @@ def _loaded(name: str, device: str) -> Classifier:
     return classifier
 
 
-def _medians(runs: list[Callable[[], None]], rounds: int, device: str) -> list[float]:
+def _medians(runs: Runs, rounds: int, device: str) -> dict[str, float]:
     """Median seconds of each, taking turns, after a round to warm up."""
-    seconds: list[list[float]] = [[] for _ in runs]
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):
-        for place, run in enumerate(runs):
+        for name, run in runs.items():
             start = time.perf_counter()
             run()
             if device.startswith("cuda"):
                 torch.cuda.synchronize()
             if number:
-                seconds[place].append(time.perf_counter() - start)
-    return [statistics.median(times) for times in seconds]
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
 
 
 if __name__ == "__main__":

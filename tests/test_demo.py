@@ -48,6 +48,7 @@ def test_again_it_trains_and_evaluates_nothing(small, tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_networks_are_the_same_trained_at_once_or_in_turn(small, tmp_path, monkeypatch):
     generate_shapes(tmp_path / "shapes", train=64, val=1, test=1, size=64, seed=0)
     data = read_shapes(tmp_path / "shapes", "train")
@@ -66,6 +67,7 @@ def test_networks_are_the_same_trained_at_once_or_in_turn(small, tmp_path, monke
             torch.testing.assert_close(at_once[name], values, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_network_that_fails_ends_the_others(small, tmp_path, monkeypatch):
     generate_shapes(tmp_path / "shapes", train=64, val=1, test=1, size=64, seed=0)
     data = read_shapes(tmp_path / "shapes", "train")

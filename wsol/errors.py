@@ -1,7 +1,16 @@
 """The exception that means "your input, not our bug"."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+_EXHAUSTED = (
+    "not enough memory",
+    "can't allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "ALLOC_FAILED",
+)
 _ENDLESS = re.compile(r"\S{1000,}")
 
 
@@ -23,3 +32,28 @@ class ToldElsewhereError(InputError):
 
 class ProcessEndedError(ToldElsewhereError):
     """Another process of the same run has ended without a word, as one that was killed does."""
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left, on whatever device.
+
+    PyTorch has a class of its own for accelerators alone; on a CPU the text is what tells it.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(told in str(error) for told in _EXHAUSTED)
+
+
+@contextmanager
+def within_memory(told: str) -> Iterator[None]:
+    """Make of exhausted memory an `InputError`.
+
+    Args:
+        told: what needed the memory, and the option to lower.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_exhausted(error):
+            raise
+        raise InputError(told) from error

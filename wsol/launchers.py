@@ -71,7 +71,7 @@ def _attempt(store: "dist.Store", rank: int, count: int) -> str:
     if rank == 0:
         store.set("attempt", own)
         for other in range(1, count):
-            store.set(f"{own}/heard/{other}", store.get(f"{own}/{other}"))
+            store.set(f"{own}/heard/{other}", store.get(f"{own}/{other}").decode())
         return own
     deadline = time.monotonic() + _ARRIVAL.total_seconds()
     while time.monotonic() < deadline:

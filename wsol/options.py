@@ -80,7 +80,8 @@ class Options(BaseModel, metaclass=_Told):
     Making one raises `InputError`, naming each field that is wrong.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Checked when they are made first, which for a page of help none is.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     def replaced(self, **values: Any) -> Self:
         """The same with other values for some fields, checked."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wsol.errors import InputError
+from wsol.errors import InputError, is_exhausted
 
 
 def is_plugin(spec: str) -> bool:
@@ -51,13 +51,15 @@ def call(spec: str, function: Callable[..., Any], *arguments: Any, **named: Any)
 
     Raises:
         InputError: naming the callable, and where in its code what was raised; `InputError`s of
-            its own are passed on.
+            its own are passed on, as is exhausted memory.
     """
     try:
         return function(*arguments, **named)
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # a user's code may raise anything
+        if is_exhausted(error):
+            raise
         raise InputError(f"{spec}: failed ({_told(error)}).") from error
 
 

@@ -18,6 +18,17 @@ LINE_EVERY = 30.0
 """Seconds between two lines on long work in a log file."""
 
 
+def tell(text: str, mark: str = "", style: str = "bold red") -> None:
+    """Say something beside the results, on stderr: every message goes this way.
+
+    A line stays one however long it is, nothing in it is taken for markup, and nothing is coloured
+    but the mark before it, such as `wsol:`.
+    """
+    from rich.text import Text
+
+    MESSAGES.print(Text.assemble((mark, style), " " if mark else "", text), soft_wrap=True)
+
+
 def _columns() -> "tuple[ProgressColumn, ...]":
     """What a bar shows; imported here because every command starts with this module."""
     from rich import progress
@@ -59,12 +70,7 @@ def logged(rank: int) -> "Callable[[str, int], AbstractContextManager[Callable[[
         done, told = 0, time.monotonic()
 
         def say() -> None:
-            MESSAGES.print(
-                f"process {rank}: {name}: {done:,} images of {total:,} judged here",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            tell(f"process {rank}: {name}: {done:,} images of {total:,} judged here")
 
         def advance(images: int) -> None:
             nonlocal done, told
@@ -147,12 +153,7 @@ class _Lines:
         left = (self._total - self._done) / speed if speed else 0.0
         told = f", {_clock(left)} left" if left else f" in {_clock(seconds)}"
         note = f"  {self._note}" if self._note else ""
-        MESSAGES.print(
-            f"{self._name}: {self._done:,}/{self._total:,}{share}, {speed:,.1f}/s{told}{note}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        tell(f"{self._name}: {self._done:,}/{self._total:,}{share}, {speed:,.1f}/s{told}{note}")
 
 
 def _clock(seconds: float) -> str:
@@ -164,8 +165,7 @@ def _clock(seconds: float) -> str:
 def print_epoch(epoch: "Epoch", is_best: bool) -> None:
     """A line on a finished epoch of a training."""
     selection = "" if epoch.selection is None else f"  selection {epoch.selection:.2f}"
-    MESSAGES.print(
+    tell(
         f"epoch {epoch.epoch}: loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.2f} %  "
-        f"{epoch.seconds:.1f} s{selection}{'  best so far' if is_best else ''}",
-        highlight=False,
+        f"{epoch.seconds:.1f} s{selection}{'  best so far' if is_best else ''}"
     )

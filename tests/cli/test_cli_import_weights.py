@@ -9,14 +9,9 @@ import torch
 from wsol.cli import main
 from wsol.datasets.registry import open_dataset
 from wsol.datasets.shapes import generate_shapes
-from wsol.models.importers.caffe import message_class
 from wsol.models.vgg_gap import vgg16_gap
 
-LAYERS = {
-    0: "conv1_1", 2: "conv1_2", 5: "conv2_1", 7: "conv2_2", 10: "conv3_1", 12: "conv3_2",
-    14: "conv3_3", 17: "conv4_1", 19: "conv4_2", 21: "conv4_3", 24: "conv5_1", 26: "conv5_2",
-    28: "conv5_3",
-}  # fmt: skip
+from support.caffe import write_caffe
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +21,7 @@ def place(tmp_path_factory):
     generate_shapes(folder / "shapes", train=0, val=0, test=4, size=64, seed=0)
     classes = open_dataset("shapes", folder / "shapes").classes
     network = vgg16_gap(len(classes), width=1 / 16, cam_groups=2)
-    net = message_class("NetParameter")()
-    modules = [(name, network.features[number]) for number, name in LAYERS.items()]
-    for name, module in [*modules, ("CAM_conv", network.cam_conv[0]), ("CAM_fc", network.fc)]:
-        layer = net.layer.add(name=name.encode())
-        for parameter in (module.weight, module.bias):
-            blob = layer.blobs.add()
-            blob.shape.dim.extend(parameter.shape)
-            blob.data.extend(parameter.flatten().tolist())
-    (folder / "net.caffemodel").write_bytes(net.SerializeToString())
+    write_caffe(network, folder / "net.caffemodel")
     (folder / "classes.txt").write_text("\n".join(reversed(classes)) + "\n")
     return folder
 

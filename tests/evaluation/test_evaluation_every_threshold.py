@@ -1,5 +1,8 @@
 """Conventions that ask for one box, searched: each threshold is a run of its own at it."""
 
+import base64
+import json
+import re
 from dataclasses import replace
 
 import cv2
@@ -28,10 +31,14 @@ from wsol.metrics.iou import iou_of_corners
 from wsol.records.outcomes import read_outcomes, to_outcomes
 from wsol.records.record import Metrics, read_records, write_record
 from wsol.records.thresholds import ChosenThresholds
+from wsol.results.figures import save_figure
 from wsol.results.image_facts import contributions, facts_of
+from wsol.results.image_plots import iou_figure, reliability_figure
 from wsol.results.optimism import Bootstrap
 from wsol.results.recorded_run import read_run
+from wsol.results.report import ReportOptions, write_report
 from wsol.results.report_data import curves_of
+from wsol.results.sources import read_sources
 from wsol.results.statistics import intervals
 from wsol.results.verify import verify
 
@@ -174,6 +181,8 @@ def test_everything_that_is_read_from_records(given_maps, tmp_path, convention):
             assert getattr(metrics, name) == value
     if convention != "sat":
         return
+    corrected = intervals(run.facts, Bootstrap(60))["gt_known_loc"].corrected
+    assert metrics.gt_known_loc - 10 < corrected < metrics.gt_known_loc
     assert info.candidates == (0.3, 0.35, 0.4, 0.45)
     place = info.candidates.index(metrics.loc_threshold)
     for row in rows:
@@ -188,11 +197,47 @@ def test_without_a_search(given_maps, tmp_path, convention):
     assert record.metrics.max_box_acc is None and record.metrics.box_acc is None
     assert record.curves is None and "threshold_step" not in record.settings
     found = verify(tmp_path / "run.json")
-    assert found.ious and set(found.recomputed) == {
-        "top1_cls", "top5_cls", "top1_loc", "top5_loc", "gt_known_loc"
-    }  # fmt: skip
+    localized = ("top1_loc", "top5_loc", "gt_known_loc")
+    means = [f"{name}_class_mean" for name in localized]
+    assert found.ious and {*found.recomputed} == {"top1_cls", "top5_cls", *localized, *means}
     table, info = read_outcomes(tmp_path / "run.outcomes.parquet")
     assert info.kinds == () and max(map(len, table["box_starts"].to_pylist())) > 2
+
+
+@pytest.mark.parametrize(
+    ("convention", "more"),
+    [("psol", {}), ("sat", {}), ("danet", {}), ("bas", {"search": True}), ("ts-cam", {})],
+)
+def test_page_and_plots_are_drawn(given_maps, tmp_path, convention, more):
+    """Boxes lie in the photograph where the convention found them, also of a crop."""
+    record = scored(given_maps, tmp_path / "run", convention, protocol=more)
+    sources = read_sources([tmp_path / "run"])
+    for number, figure in enumerate((iou_figure(sources), reliability_figure(sources))):
+        save_figure(figure, tmp_path / f"{number}.svg")
+    assert len(sources) == 1
+    assert ("Best threshold" in (tmp_path / "0.svg").read_text()) == bool(
+        record.metrics.best_threshold_largest
+    )
+    page = write_report(sources, tmp_path / "page", ReportOptions(photographs=False)).read_text()
+    data = json.loads(re.search(r'type="application/json" id="data">(.*?)</script>', page)[1])
+    (model,) = data["models"]
+    rules = PRESETS[convention]
+    assert model["fixed"] == (record.metrics.loc_threshold or record.settings["thresholds"][0])
+    assert model["above"] == (rules.hit == "above") and len(model["thresholds"]) == 20
+    rows = {row.image_id: row for row in to_outcomes(*read_outcomes(sources[0].outcomes))}
+    for example in data["examples"]:
+        row = rows[data["images"][example["image"]]["id"]]
+        boxes = np.frombuffer(base64.b64decode(example["boxes"]), "<i2").reshape(-1, 4)
+        x0, y0, x1, y1 = row.boxes.T
+        margin = 16 if rules.frame == "crop" else 0
+        far = 1 if rules.corners == "exclusive" else 0
+        moved = np.stack([x0 + margin, y0 + margin, x1 + margin - far, y1 + margin - far], axis=1)
+        moved[~row.boxes.any(axis=1)] = 0
+        np.testing.assert_array_equal(boxes, moved)
+        whole = row.size if rules.grid == "original" else (224 + 2 * margin,) * 2
+        assert example["grid"] == list(whole)
+        if rules.frame == "crop":  # nothing is known beyond it
+            assert not row.score_map[0].any() and row.score_map[14, 14] > 0
 
 
 def test_the_candidate_that_is_the_best_is_verified(given_maps, tmp_path):

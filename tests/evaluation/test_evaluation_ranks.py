@@ -104,6 +104,7 @@ def test_three_processes_go_on_with_what_one_has_done(place, monkeypatch):
     np.testing.assert_equal(result(place, "3"), result(place, "1"))
 
 
+@pytest.mark.slow
 def test_two_processes_under_several_conventions(place):
     command = [*COMMAND, "--convention", "choe2020,ts-cam,psol", "--threshold", "0.3"]
     command.remove("--per-image")

@@ -19,7 +19,9 @@ from wsol.evaluation.precomputed import score, score_each
 from wsol.evaluation.protocol import Protocol
 from wsol.maps.methods.localizer import Localizer
 from wsol.models.classifier import Classifier, Preprocessing
+from wsol.records.outcomes import read_outcomes, to_outcomes
 from wsol.records.record import read_records
+from wsol.results.columns import column_values, frame
 
 from support.command import wsol
 
@@ -81,6 +83,79 @@ def test_one_pass_a_distinct_view(classifier, data, monkeypatch, conventions, vi
     asked = options(*conventions, coco=False)
     evaluate_each(classifier, data, asked.each(), places=[None] * len(conventions))
     assert seen == [4] * 3 * views  # three batches of four
+
+
+class Hidden(Little):
+    """With a hidden layer after the average, so that gradients need a backward pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Sequential(nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, 8))
+
+
+GROUPS = {
+    Little: [["cam", "gradcam", "layercam", "eigencam", "smoothgradcam++"]],
+    Hidden: [["gradcam", "layercam", "smoothgradcam++"], ["eigencam"], ["torchcam:GradCAM"]],
+}
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+@pytest.mark.parametrize("conventions", [("choe2020",), ("exact", "psol")])
+def test_methods_of_one_pass_are_what_each_is_alone(kind, conventions, data, monkeypatch):
+    groups = GROUPS[kind]
+    seen, see = [], Localizer.see
+    monkeypatch.setattr(
+        Localizer, "see", lambda own, x: seen.append(own.method.name) or see(own, x)
+    )
+
+    def made(*methods):
+        classifier = Classifier("little", kind().eval(), None, Preprocessing(size=64))
+        protocol = {"convention": list(conventions), "threshold": 0.3, "threshold_step": 0.05}
+        seen.clear()
+        return evaluate_by_name(
+            classifier, data, method=methods, batch_size=4, workers=0, device="cpu", **protocol
+        )
+
+    methods = [method for group in groups for method in group][::-1]
+    records = made(*methods)
+    assert len(seen) == 3 * len(conventions) * len(groups)  # three batches of four a view
+    alone = []
+    for method in methods:
+        found = made(method)
+        alone += found if isinstance(found, list) else [found]
+    assert [told(record) for record in records] == [told(record) for record in alone]
+    assert [record.cam_method for record in records[:: len(conventions)]] == methods
+
+
+def test_methods_that_cannot_share_a_pass_are_not_put_together(data):
+    classifier = Classifier("little", Hidden().eval(), None, Preprocessing(size=64))
+    each = [options("exact", method=method) for method in ("gradcam", "eigencam")]
+    with pytest.raises(ValueError, match="gradcam, eigencam: cannot share a view"):
+        evaluate_each(classifier, data, each, places=[None, None])
+
+
+def test_the_mean_of_the_maps_of_several_classes(classifier, data, tmp_path):
+    """Of all classes it is the map of their mean weights; of one, that of the top-1 class."""
+
+    def rows(model, place, **more):
+        asked = options("psol", per_image=True, **more)
+        place = Place(tmp_path, place)
+        record = evaluate(model, data, asked, place=place)
+        return record, to_outcomes(*read_outcomes(place.outcomes))
+
+    usual, of_label = rows(classifier, "label")
+    assert "mean_classes" not in usual.settings
+    record, of_all = rows(classifier, "all", mean_classes=8)
+    assert record.settings["mean_classes"] == 8
+    assert column_values(frame([record]), "method") == ["CAM, mean of 8 classes"]
+    averaged = Little().eval()
+    averaged.fc.weight.data[:] = averaged.fc.weight.data.mean(0)
+    _, expected = rows(Classifier("mean", averaged, None, Preprocessing(size=64)), "mean")
+    maps = [np.stack([row.score_map.astype(int) for row in found]) for found in (of_all, expected)]
+    assert np.abs(maps[0] - maps[1]).max() <= 1 and maps[0].std() > 0
+    _, of_best = rows(classifier, "best", mean_classes=1)
+    same = [(a.score_map == b.score_map).all() for a, b in zip(of_label, of_best, strict=True)]
+    assert [row.rank == 0 for row in of_label] == same
 
 
 def test_a_baseline_at_once(data):

@@ -1,8 +1,11 @@
 """Experiment files: what they mean, and what is said about wrong ones."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from wsol.errors import InputError
 from wsol.evaluation.protocol import Protocol
@@ -103,6 +106,29 @@ def test_the_files_of_this_project(path, monkeypatch):
     experiment = read_experiment(path)
     assert experiment.name == path.stem
     assert experiment.outputs.out == path.parents[1] / "results" / path.stem
+
+
+def test_every_file_is_told_of_and_every_job_is_a_model(monkeypatch, tmp_path):
+    folder = EXPERIMENTS[0].parent
+    readme = (folder / "README.md").read_text()
+    assert all(f"| [{path.name}]({path.name}) |" in readme for path in EXPERIMENTS)
+    methods = [path for path in EXPERIMENTS if path.stem.endswith("-methods")]
+    assert len(methods) == 3
+    (tmp_path / "wsol").write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
+    (tmp_path / "wsol").chmod(0o755)
+    labels = []
+    for number in range(18):
+        done = subprocess.run(
+            ["bash", str(folder / "slurm-methods.sh"), "cub-methods"],
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_ARRAY_TASK_ID": str(number)},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        words = done.stdout.splitlines()
+        assert words[:3] == ["compare", "experiments/cub-methods.yaml", "--only"]
+        labels.append(words[3])
+    for path in methods:
+        assert [m["name"] for m in yaml.safe_load(path.read_text())["models"][:-1]] == labels
+        assert f"slurm-methods.sh {path.stem}\n" in re.sub(" +#.*", "", readme)
 
 
 SMALL = "name: a\ndata: {name: shapes, root: shapes}\nmodels: [center]\n"

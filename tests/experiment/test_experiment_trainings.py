@@ -1,5 +1,6 @@
 """Experiments that train: what is trained once, what is refused, and the files of this project."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from wsol.evaluation.options import EvaluationOptions
 from wsol.experiment.file import read_experiment
 from wsol.experiment.outputs import write_outputs
 from wsol.experiment.tasks import plan, run_tasks
+from wsol.models.builders import build
 from wsol.models.classifier import Preprocessing
 from wsol.models.registry import load_classifier
 from wsol.models.vgg_gap import vgg16_gap
@@ -203,7 +205,7 @@ def picture(path, side=40):
 
 @pytest.fixture
 def real_layouts(tmp_path, monkeypatch, write_annotations):
-    """ILSVRC, ImageNetV2, CUB, CUBV2 and OpenImages30k as people have them, with few images."""
+    """ILSVRC, ImageNetV2, CUB, CUBV2 and OpenImages30k as people have them, of few images."""
     wnids = [wnid for wnid, _ in imagenet_classes()]
     metadata = tmp_path / "metadata"
     square = "40,40", "2,2,30,30"
@@ -300,6 +302,16 @@ def test_every_network_loader_and_optimizer_of_the_real_thing(
 
 
 @pytest.mark.slow
+def test_every_network_of_the_real_thing_without_training(real_layouts, tmp_path, monkeypatch):
+    def untrained(spec, arguments):
+        return build(spec, None, arguments)
+
+    monkeypatch.setattr("wsol.models.registry.build_trained", untrained)
+    tasks = plan(read_experiment(EXPERIMENTS / "ilsvrc-val.yaml"))
+    results = list(run_tasks(tasks, Store(tmp_path / "store"), dry_run=True, fail_fast=True))
+    assert states(results) == ["missing"] * (6 * 4 + 2)
+
+
 def test_the_protocols_schedule_and_fast_layers(real_layouts, no_download):
     """As the released code counts: ILSVRC is at 1, 0.1, 0.01, 0.001 from epochs 1, 3, 6, 9."""
     experiment = read_experiment(EXPERIMENTS / "ilsvrc-methods.yaml")
@@ -319,6 +331,7 @@ def test_the_protocols_schedule_and_fast_layers(real_layouts, no_download):
     assert slow["weight_decay"] == 1e-4 and slow["nesterov"]
 
 
+@pytest.mark.slow
 def test_the_protocols_rates_of_each_method(real_layouts, no_download):
     """Which layers have ten times the rate, and what the search found on CUB."""
     experiment = read_experiment(EXPERIMENTS / "cub-methods.yaml")
@@ -364,6 +377,25 @@ def test_the_recipe_for_tiny_imagenet(shared_data, tmp_path, monkeypatch):
     results = list(run_tasks(tasks, Store(tmp_path / "store"), dry_run=True, fail_fast=True))
     assert states(results) == ["missing"] * 8
     assert sum("begins with" in (result.reason or "") for result in results) == 2
+
+
+def test_fifty_classes_of_tiny_imagenet_in_parts(shared_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("TINY_IMAGENET", str(shared_data / "tiny-imagenet-200"))
+    path = EXPERIMENTS / "tiny-imagenet-vgg.yaml"
+    tasks = plan(read_experiment(path), modules=EXPERIMENTS)
+    (first, *others) = [task for task in tasks if task.training is not None]
+    assert len(others) == 8 and len(first.dataset) == 2_500
+    fit, held_out = first.training.dataset, first.training.selection.dataset
+    assert (len(fit), len(held_out)) == (4_000, 1_000)
+    assert not {s.path for s in fit.samples} & {s.path for s in held_out.samples}
+    for dataset in (fit, held_out, first.dataset):
+        counts = np.bincount([sample.label for sample in dataset.samples])
+        assert len(set(counts)) == 1 and len(counts) == len(dataset.classes) == 50
+    one = replace(first, training=replace(first.training, folder=tmp_path / "runs"))
+    (result,) = run_tasks([one], Store(tmp_path / "store"), dry_run=True, fail_fast=True)
+    assert result.reason == "after training on 64,000 images"
+    assert first.training.selection.options.size == first.options.size == 96
+    assert first.training.selection.settings()["size"] == 96
 
 
 def test_seeds_repeat_a_training_as_one_row(run, tmp_path):

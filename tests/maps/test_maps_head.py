@@ -234,6 +234,23 @@ def test_networks_built_in_other_precisions(dtype):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("spelling", ["two means", "matrix", "temperature"])
+def test_the_precision_of_a_network_decides_nothing(dtype, spelling):
+    """Logits that rounding to bfloat16 changes by more than they differ between images."""
+    torch.manual_seed(0)
+    network = Trunk(SPELLINGS[spelling]).eval()
+    with torch.no_grad():
+        network.fc.weight.mul_(1e-3)
+        network.fc.bias.mul_(30)
+    images = torch.randn(2, 3, 32, 32).to(dtype)
+    assert find_head(network.to(dtype), images, "network").linear
+    bent = Trunk(NOT_LINEAR["activation"]).eval().to(dtype)
+    with pytest.raises(InputError, match="no linear map of the mean"):
+        find_head(bent, images, "network")
+    assert {p.dtype for p in bent.parameters()} == {dtype}
+
+
 @pytest.mark.parametrize(
     ("network", "size", "told"),
     [

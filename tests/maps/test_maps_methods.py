@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 import torchcam.methods
 from torch import nn
-from torchvision.models.vgg import VGG, make_layers
+from torchvision.models.vgg import make_layers
 
 from wsol.errors import InputError
 from wsol.maps.methods.catalog import METHODS, SMOOTH, find_method
@@ -32,10 +32,15 @@ def made(name):
         network.fc = nn.Linear(16, 9)
         return network.eval(), "second", None
     if name == "vgg":
-        network = VGG(make_layers([8, "M", 16, "M", 32, 32, "M"]), num_classes=9)
-        network.classifier = nn.Sequential(
-            nn.Linear(32 * 49, 64), nn.ReLU(), nn.Dropout(), nn.Linear(64, 9)
-        )
+        # Of torchvision's VGG itself the dense layers alone would take half a second to be made.
+        dense = [nn.Linear(32 * 49, 64), nn.ReLU(), nn.Dropout(), nn.Linear(64, 9)]
+        network = nn.Sequential()
+        network.features = make_layers([8, "M", 16, "M", 32, 32, "M"])
+        network.avgpool = nn.Sequential(nn.AdaptiveAvgPool2d(7), nn.Flatten())
+        network.classifier = nn.Sequential(*dense)
+        for module in network.features:
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         return network.eval(), "features", None
     return vit(), "encoder.layers.encoder_layer_3.ln_1", grid_of_tokens
 

@@ -38,7 +38,13 @@ def assert_loads(path, network, spec="squeezenet1_1", **options):
 
 
 @pytest.mark.parametrize("order", ["sorted", "reversed"])
-@pytest.mark.parametrize("spec", ["squeezenet1_1", "resnet18", "vgg16_gap", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "squeezenet1_1", "resnet18", "mobilenet_v2",
+        pytest.param("vgg16_gap", marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
 def test_any_order_of_tensors_and_any_number_of_classes(tmp_path, spec, order):
     network = build_classifier(spec, num_classes=6).network
     names = sorted(network.state_dict(), reverse=order == "reversed")

@@ -53,7 +53,7 @@ def test_a_narrow_one_begins_with_a_signal_and_has_grad_cam():
     assert maps == (4, 4)
 
 
-@pytest.mark.parametrize("arguments", [{"width": 0}, {"output_stride": 8}])
+@pytest.mark.parametrize("arguments", [{"width": 0}, {"output_stride": 8}, {"dropout": 1}])
 def test_what_there_is_no_network_for(arguments):
     with pytest.raises(InputError):
         build("vgg16", 10, arguments)

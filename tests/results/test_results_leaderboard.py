@@ -71,7 +71,6 @@ def test_pages_stand_alone_and_link_to_each_other(tmp_path):
     assert read_records(pages[1].parent / "record.json")
 
 
-@pytest.mark.slow
 def test_a_record_that_does_not_follow_is_refused(tmp_path):
     folder = three(tmp_path / "records")
     file = folder / "ours" / "one.json"
@@ -97,6 +96,7 @@ def test_pages_of_runs_that_are_gone_are_removed_and_nothing_else(tmp_path):
     assert (own / "final.pt").exists() and (own / "index.html").read_text() == "notes"
 
 
+@pytest.mark.slow
 def test_the_committed_results_make_one(tmp_path, request):
     results = request.config.rootpath / "results"
     data = data_of(site(results, tmp_path / "site"))

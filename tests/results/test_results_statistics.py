@@ -71,6 +71,7 @@ def test_all_right_or_wrong_leaves_something_open(tmp_path):
     assert loc.low == pytest.approx(0) and 6 < loc.high < 8
 
 
+@pytest.mark.slow
 def test_intervals_contain_the_populations_accuracy_at_its_own_best_threshold(tmp_path):
     """Samples of 200 of a population, whose best accuracy the sample's own is far above."""
     population, matrices = generated(11, 4000, 60, boxes=1.0)

@@ -10,14 +10,7 @@ from rich.console import Console
 
 from wsol.errors import InputError
 from wsol.records.outcomes import write_outcomes
-from wsol.records.record import (
-    LATER_METRICS,
-    Environment,
-    Metrics,
-    ResultRecord,
-    Timing,
-    read_records,
-)
+from wsol.records.record import Environment, Metrics, ResultRecord, Timing, read_records
 from wsol.records.record import write_record as write
 from wsol.results import statistics_table as tables
 from wsol.results.breakdown import break_down
@@ -96,6 +89,21 @@ def test_outcomes_have_to_be_there_and_the_records_own(tmp_path):
     both = [json.loads(file.read_text()) for file in (path, other)]
     path.write_text(json.dumps(both))
     with pytest.raises(InputError, match="holds 2 records"):
+        read_run(path)
+
+
+def test_records_of_before_may_lack_what_was_not_measured_then(tmp_path, monkeypatch):
+    path = write_run(tmp_path, "a")
+    content = json.loads(path.read_text())
+    del content["metrics"]["max_box_acc"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"make max_box_acc .* the record says nan"):
+        read_run(path)
+    monkeypatch.setattr("wsol.results.recorded_run.LATER", ("max_box_acc",))
+    assert read_run(path).record.metrics.max_box_acc is None
+    content["metrics"]["max_box_acc"] = 12.5  # a wrong number is refused all the same
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"the record says 12\.5"):
         read_run(path)
 
 
@@ -189,27 +197,3 @@ def test_hostile_names_are_harmless(tmp_path):
     console.print(tables.to_terminal(rows, view))
     shown = console.file.getvalue()
     assert "[red]" in shown and "\x1b" not in shown
-
-
-def test_a_record_of_before_a_metric_was_written_is_read(tmp_path):
-    path = write_run(tmp_path, "a")
-    record = read_records(path)[0]
-    table, about = read_facts(tmp_path / "a.outcomes.parquet")
-    middle = float(about.thresholds[len(about.thresholds) // 2])
-    chosen = {"largest": {f"{level:g}": middle for level in about.iou_levels}}
-    found = contributions(facts_of(table, about, chosen))
-    named = {name: found[name].percent for name in found if name.endswith("_chosen")}
-    assert {"max_box_acc_chosen", "top1_loc_chosen"} <= set(named)
-    settings = record.settings | {"chosen_thresholds": chosen}
-
-    def written(**metrics):
-        own = record.metrics.model_copy(update=named | metrics)
-        write(record.model_copy(update={"metrics": own, "settings": settings}), path)
-
-    written(**dict.fromkeys(LATER_METRICS))
-    assert read_run(path).record.metrics.top1_loc_chosen is None
-    written()
-    assert read_run(path).record.metrics.top1_loc_chosen == named["top1_loc_chosen"]
-    written(top1_loc_chosen=100 - named["top1_loc_chosen"] / 2)
-    with pytest.raises(InputError, match="its images make top1_loc_chosen"):
-        read_run(path)

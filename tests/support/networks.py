@@ -71,3 +71,8 @@ def exact_gradients(network, layer, images, classes, features_of=lambda tensor: 
     ]  # fmt: skip
     network.float()
     return features_of(kept[0].detach()), torch.stack(gradients, 1)
+
+
+def zero_maps(network, images, classes):
+    """A map method of one's own: nothing is seen anywhere."""
+    return torch.zeros(*classes.shape, 4, 4)

@@ -68,6 +68,7 @@ def trained(tmp_path_factory):
     return place
 
 
+@pytest.mark.slow
 def test_both_end_with_the_weights_that_are_written(trained):
     ranks = [torch.load(trained / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1)]
     written = read_checkpoint(trained / "out" / "final.pt")[0]
@@ -76,6 +77,7 @@ def test_both_end_with_the_weights_that_are_written(trained):
         assert torch.equal(tensor, written[name]), name
 
 
+@pytest.mark.slow
 def test_they_end_where_one_process_does(trained):
     """The network has no batch normalization, so the mean of two gradients is the gradient."""
     one = read_checkpoint(trained / "one" / "final.pt")[0]
@@ -90,6 +92,7 @@ def test_they_end_where_one_process_does(trained):
     assert record["settings"]["processes"] == 2
 
 
+@pytest.mark.slow
 def test_together_they_see_every_image_once_an_epoch(trained):
     seen = [json.loads((trained / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
     assert len(seen[0]) == len(seen[1]) == 16

@@ -7,12 +7,11 @@ from contextlib import suppress
 from typing import Annotated, NoReturn
 
 import typer
-from rich.markup import escape
 
 import wsol
 from wsol.cli.commands import CommandGroup
-from wsol.errors import InputError, ProcessEndedError, ToldElsewhereError
-from wsol.progress import MESSAGES
+from wsol.errors import InputError, ProcessEndedError, ToldElsewhereError, is_exhausted
+from wsol.progress import MESSAGES, tell
 from wsol.signals import Terminated, interruptible
 
 app = typer.Typer(
@@ -45,25 +44,31 @@ def main() -> None:
                     sys.stdout.flush()  # while it can be told that this fails
                 raise
     except ProcessEndedError as ended:
-        _end(2, f"wsol: {escape(str(ended))}")
+        _end(2, str(ended))
     except ToldElsewhereError:
         sys.exit(2)
     except InputError as error:
         if _is_verbose():
             MESSAGES.quiet = False
             MESSAGES.print_exception()
-        _end(2, f"[bold red]wsol:[/bold red] {escape(str(error))}")
+        _end(2, str(error))
     except Terminated as told_to_end:
-        _end(128 + told_to_end.number, f"wsol: ended by {told_to_end.name}.")
+        _end(128 + told_to_end.number, f"ended by {told_to_end.name}.")
     except KeyboardInterrupt:
-        _end(130, "wsol: interrupted.")
+        _end(130, "interrupted.")
     except BrokenPipeError:
         # The reader of our output has gone (`wsol models | head`): nothing left to say.
         sys.stderr.close()
         sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if not is_exhausted(error):
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        advice = "lower --batch-size or --size, or take a smaller network"
+        _end(2, f"memory is exhausted ({reason}); {advice}.")
     except OSError as error:
         where = error.filename if error.filename is not None else "the output"
-        _end(2, f"[bold red]wsol:[/bold red] {escape(str(where))}: {error.strerror or error}.")
+        _end(2, f"{where}: {error.strerror or error}.")
 
 
 def _open_closed_streams() -> None:
@@ -78,7 +83,7 @@ def _end(code: int, message: str) -> NoReturn:
     more; what they still hold would fail once more, and with a traceback, at the very end."""
     MESSAGES.quiet = False
     with suppress(OSError):
-        MESSAGES.print(message, soft_wrap=True)
+        tell(message, "wsol:")
     for name in ("stdout", "stderr"):
         try:
             getattr(sys, name).flush()
@@ -95,15 +100,21 @@ def _to_the_front(arguments: list[str]) -> list[str]:
 
 
 def _new_names(arguments: list[str]) -> list[str]:
-    """Let `--compat none|wsolevaluation`, as conventions were chosen at first, be written still."""
+    """Let options be written still as they were called at first, and say how they are called now.
+
+    `--compat none|wsolevaluation` chose the convention, and `--against` of `wsol plot` the axis.
+    """
     renamed: list[str] = []
     for argument in arguments:
         if renamed and renamed[-1] == "--compat":
             renamed[-1:] = ["--convention"]
             argument = "exact" if argument == "none" else argument
-            MESSAGES.print(f"--compat: is called --convention now; taken as {_present(argument)}.")
+            tell(f"--compat: is called --convention now; taken as {_present(argument)}.")
+        elif renamed and renamed[-1] == "--against" and renamed[0] == "plot":
+            renamed[-1:] = ["--axis"]
+            tell("--against: is called --axis in `wsol plot` now; taken as that.")
         elif renamed and renamed[-1] == "--convention" and argument != _present(argument):
-            MESSAGES.print(f"--convention {argument}: taken as {_present(argument)}.")
+            tell(f"--convention {argument}: taken as {_present(argument)}.")
         renamed.append(argument)
     return renamed
 

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from wsol.cli.app import app
 from wsol.cli.options import StoreOption
-from wsol.cli.output import OUTPUT, tell_emulated
-from wsol.progress import MESSAGES, logged, print_epoch, track, track_training
+from wsol.cli.output import OUTPUT, show_line, show_written, tell_emulated
+from wsol.progress import logged, print_epoch, tell, track, track_training
 
 if TYPE_CHECKING:
     from wsol.experiment.tasks import Result
@@ -86,9 +85,7 @@ def compare(
     from wsol.results.table import terminal_table
     from wsol.training.run import no_progress
 
-    read = read_experiment(
-        experiment, lambda text: MESSAGES.print(escape(text), soft_wrap=True, highlight=False)
-    )
+    read = read_experiment(experiment, tell)
     if only:
         read = read.with_only(only)
     if save_every is not None:
@@ -130,15 +127,13 @@ def compare(
     failed = [result for result in results if result.state == "failed"]
     done = [result for result in results if result.entry is not None]
     if done and not dry_run:
-        layout = write_outputs(
-            results, read, out, lambda message: MESSAGES.print(escape(message), soft_wrap=True)
-        )
+        layout = write_outputs(results, read, out, tell)
         if read.title:
-            OUTPUT.print(read.title, style="bold", markup=False)
+            show_line(read.title, "bold")
         OUTPUT.print(terminal_table([result.record for result in done], layout))
-        OUTPUT.print(f"Written to {escape(str(out))}", soft_wrap=True)
+        show_written(out)
     if failed:
-        MESSAGES.print(f"[bold red]wsol:[/bold red] {len(failed)} of {len(results)} failed:")
+        tell(f"{len(failed)} of {len(results)} failed:", "wsol:")
         for result in failed:
             _say(result, "-")
         raise typer.Exit(2)
@@ -153,9 +148,4 @@ def _say(result: "Result", number: str) -> None:
     }[result.state]
     failed = result.state == "failed"
     tail = result.reason or (result.entry.short_id if result.entry else "")
-    MESSAGES.print(
-        f"{number} {result.task.title}: {told}{': ' if failed else ' '}{tail}".rstrip(),
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    tell(f"{number} {result.task.title}: {told}{': ' if failed else ' '}{tail}".rstrip())

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from wsol.cli.app import app
 from wsol.cli.options import ShownJsonOption, takes
-from wsol.cli.output import OUTPUT, require_targets, write_json
+from wsol.cli.output import OUTPUT, require_targets, show_line, write_json
 from wsol.datasets.options import DataOptions
 from wsol.datasets.registry import DATASETS, LAYOUTS, require_data_name
 from wsol.errors import InputError
@@ -79,8 +79,8 @@ def download(
         where = f"get it from {layout.source}" if layout else "it is one of your own"
         raise InputError(f"{name}: not downloaded by this command; {where}.")
     folder = download_cub(root)
-    OUTPUT.print(f"CUB-200-2011 is at {escape(str(folder))}. Next:", soft_wrap=True)
-    OUTPUT.print(f"  wsol datasets check cub --root {escape(str(folder))}", soft_wrap=True)
+    show_line(f"CUB-200-2011 is at {folder}. Next:")
+    show_line(f"  wsol datasets check cub --root {folder}")
 
 
 @datasets_app.command("pack")
@@ -104,8 +104,8 @@ def pack(
         shards = pack_folder(
             folder, out, shard_bytes=shard_size * 2**20, zipped=gzip, advance=advance
         )
-    OUTPUT.print(f"{len(shards):,} shards. Use them with:", soft_wrap=True)
-    OUTPUT.print(f"  --images {escape(repr(pattern_of(shards)))}", soft_wrap=True)
+    show_line(f"{len(shards):,} shards. Use them with:")
+    show_line(f"  --images {pattern_of(shards)!r}")
 
 
 @datasets_app.command("sources")

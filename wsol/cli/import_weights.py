@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from wsol.cli.app import app
-from wsol.cli.output import OUTPUT
+from wsol.cli.output import show_line
 from wsol.errors import InputError
 
 
@@ -104,11 +103,9 @@ def import_weights(
     side = classifier.preprocessing.size
     height, width = map_shape(classifier)
     named = "unnamed classes" if classifier.classes is None else "named classes"
-    OUTPUT.print(
-        f"{escape(str(out))}: {classifier.name}, {classifier.parameters / 1e6:.2f} M parameters, "
-        f"{classifier.num_classes} {named}, {height}x{width} maps at {side} pixels.",
-        highlight=False,
-        soft_wrap=True,
+    show_line(
+        f"{out}: {classifier.name}, {classifier.parameters / 1e6:.2f} M parameters, "
+        f"{classifier.num_classes} {named}, {height}x{width} maps at {side} pixels."
     )
 
 

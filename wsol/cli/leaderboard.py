@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from wsol.cli.app import app
-from wsol.cli.output import OUTPUT, tell
+from wsol.cli.output import show_written
+from wsol.progress import tell
 
 
 @app.command(
@@ -63,4 +63,4 @@ def leaderboard(
         LeaderboardOptions(title, examples, images, photographs),
         warn=tell,
     )
-    OUTPUT.print(f"Written to {escape(str(path))}", soft_wrap=True)
+    show_written(path)

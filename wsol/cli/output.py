@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from wsol.errors import InputError, ToldElsewhereError
 from wsol.files import is_file, is_folder
-from wsol.progress import MESSAGES
+from wsol.progress import tell
 
 if TYPE_CHECKING:
     from wsol.options import Precision
@@ -125,16 +125,17 @@ def add_to_store(
             "replaced": "the same run was there; replaced by",
             "kept": "the same run is there already; kept",
         }[added.state]
-        MESSAGES.print(
-            f"{store.folder}: {record.model}: {said} {added.entry.short_id}",
-            markup=False,
-            soft_wrap=True,
-        )
+        tell(f"{store.folder}: {record.model}: {said} {added.entry.short_id}")
 
 
-def tell(text: str) -> None:
-    """Say something beside the results."""
-    MESSAGES.print(text, markup=False, highlight=False, soft_wrap=True)
+def show_line(text: str, style: str = "") -> None:
+    """Print a line of a result, however long it is; nothing in it is taken for markup."""
+    OUTPUT.print(Text(text, style), soft_wrap=True)
+
+
+def show_written(path: Path, more: str = "") -> None:
+    """Say where what was asked for stands."""
+    show_line(f"Written to {path}{more}")
 
 
 def tell_emulated(device: str, *precisions: "Precision") -> None:
@@ -172,11 +173,7 @@ def resume_hint(folder: Path | None) -> Iterator[None]:
     except (KeyboardInterrupt, InputError) as error:
         told_elsewhere = isinstance(error, ToldElsewhereError)
         if folder is not None and not told_elsewhere and _keeps_something(folder, started):
-            MESSAGES.print(
-                f"What was done is kept in {escape(str(folder))}; "
-                "repeat the command with --resume to go on.",
-                soft_wrap=True,
-            )
+            tell(f"What was done is kept in {folder}; repeat the command with --resume to go on.")
         raise
 
 
@@ -218,11 +215,9 @@ def print_records(records: "list[ResultRecord]", json_file: str | None) -> None:
     for record in records:
         if record.skipped:
             first = record.skipped[0]
-            MESSAGES.print(
+            tell(
                 f"{record.model}: {len(record.skipped)} left out, listed in the record; "
-                f"first: {first.image_id} ({first.reason})",
-                markup=False,
-                soft_wrap=True,
+                f"first: {first.image_id} ({first.reason})"
             )
 
 

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from wsol.cli.app import app
-from wsol.cli.output import OUTPUT
-from wsol.progress import MESSAGES
+from wsol.cli.output import show_written
+from wsol.progress import tell
 
 
 @app.command(
@@ -53,8 +52,8 @@ def report(
         read_sources(records, conventions=True),
         out,
         ReportOptions(title=title, examples=examples, images=images, seed=seed),
-        warn=lambda message: MESSAGES.print(f"wsol: {escape(message)}", soft_wrap=True),
-        tell=lambda message: MESSAGES.print(escape(message), soft_wrap=True),
+        warn=lambda message: tell(message, "wsol:"),
+        tell=tell,
     )
     size = path.stat().st_size / 1e6
-    OUTPUT.print(f"Written to {escape(str(path))} ({size:.1f} MB)", soft_wrap=True)
+    show_written(path, f" ({size:.1f} MB)")

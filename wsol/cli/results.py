@@ -11,10 +11,10 @@ from rich.table import Table
 
 from wsol.cli.app import app
 from wsol.cli.options import JsonOption, ShownJsonOption, StoreOption
-from wsol.cli.output import OUTPUT, write_json
+from wsol.cli.output import OUTPUT, show_line, write_json
 from wsol.errors import InputError
 from wsol.files import is_folder
-from wsol.progress import MESSAGES
+from wsol.progress import tell
 
 if TYPE_CHECKING:
     from wsol.records.store import Entry, Store
@@ -110,7 +110,7 @@ def show(
         table.add_row(escape(fact), escape(str(value)))
     OUTPUT.print(table)
     for note in record.notes:
-        OUTPUT.print(note, markup=False, soft_wrap=True)
+        show_line(note)
 
 
 @results_app.command("remove", epilog="Example: `wsol results remove 3f9a0c21d4 --yes`")
@@ -123,14 +123,14 @@ def remove(
     opened = _open(store)
     entries = {entry.id: entry for entry in map(opened.resolve, names)}
     for entry in entries.values():
-        OUTPUT.print(entry.id, markup=False, highlight=False, soft_wrap=True)
+        show_line(entry.id)
     if not yes:
         if not sys.stdin.isatty():
             raise InputError("Nothing removed: nobody is there to ask; add --yes.")
         typer.confirm(f"Remove {len(entries)} run(s)?", abort=True)
     for entry in entries.values():
         opened.remove(entry)
-    MESSAGES.print(f"Removed {len(entries)}.")
+    tell(f"Removed {len(entries)}.")
 
 
 @results_app.command("path", epilog="Example: `wsol table $(wsol results path 3f9a0c21d4)`")
@@ -154,7 +154,7 @@ def _open(folder: Path | None) -> "Store":
 def _entries(store: "Store") -> "list[Entry]":
     entries, problems = store.read()
     for problem in problems:
-        MESSAGES.print(f"[yellow]passed over:[/yellow] {escape(problem)}", soft_wrap=True)
+        tell(problem, "passed over:", "yellow")
     return entries
 
 
@@ -195,12 +195,15 @@ def _described(entry: "Entry") -> dict[str, Any]:
 
 
 def _table(entries: "list[Entry]", metric: str | None) -> Table:
-    shown = {metric: metric} if metric else {"gt_known_loc": "GT-known", "max_box_acc_v2": "V2"}
+    from wsol.metrics.catalog import heading
+
+    names = (metric,) if metric else ("gt_known_loc", "max_box_acc_v2")
+    shown = {name: heading(name) for name in names}
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("ID", "Made (UTC)", "Model", "Data set"):
-        table.add_column(heading, overflow="fold" if heading == "Model" else "ellipsis")
-    for heading in ("Images", *shown.values()):
-        table.add_column(heading, justify="right")
+    for about in ("ID", "Made (UTC)", "Model", "Data set"):
+        table.add_column(about, overflow="fold" if about == "Model" else "ellipsis")
+    for number in ("Images", *shown.values()):
+        table.add_column(number, justify="right")
     table.add_column("Per image")
     for entry in entries:
         record = entry.record

@@ -9,10 +9,10 @@ import typer
 
 from wsol.cli.app import app
 from wsol.cli.options import ShownJsonOption
-from wsol.cli.output import OUTPUT, require_targets, tell_left_out, write_json
+from wsol.cli.output import OUTPUT, require_targets, show_line, tell_left_out, write_json
 from wsol.errors import InputError
 from wsol.files import is_folder
-from wsol.progress import MESSAGES
+from wsol.progress import tell
 
 if TYPE_CHECKING:
     from wsol.records.record import ResultRecord
@@ -132,7 +132,7 @@ def stats(
 
     def tell_differences(run: RecordedRun, other: RecordedRun) -> None:
         for difference in differing_choices(run.record, other.record):
-            _tell(f"{run.record.model} and {other.record.model} differ: {difference}.")
+            tell(f"{run.record.model} and {other.record.model} differ: {difference}.")
 
     if by is not None:
         rows = tables.group_rows(break_down(first.facts, by.value))
@@ -186,16 +186,12 @@ def _known(text: str, record: "ResultRecord") -> list[str]:
     return names
 
 
-def _tell(text: str) -> None:
-    MESSAGES.print(text, markup=False, soft_wrap=True)
-
-
 def _print(rows: list[dict[str, Any]], view: "View", form: StatsFormat, title: str) -> None:
     from wsol.results import escaping
     from wsol.results import statistics_table as tables
 
     if form is StatsFormat.TERMINAL:
-        OUTPUT.print(escaping.printable(title), markup=False, style="bold", highlight=False)
+        show_line(escaping.printable(title), "bold")
         OUTPUT.print(tables.to_terminal(rows, view))
     else:
         markdown = form is StatsFormat.MARKDOWN

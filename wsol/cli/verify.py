@@ -7,9 +7,9 @@ import typer
 
 from wsol.cli.app import app
 from wsol.cli.options import ShownJsonOption
-from wsol.cli.output import OUTPUT, write_json
+from wsol.cli.output import show_line, write_json
 from wsol.errors import InputError
-from wsol.progress import MESSAGES
+from wsol.progress import tell
 
 
 @app.command(
@@ -47,7 +47,7 @@ def verify(
         except InputError as error:
             failed.append(str(error))
             found.append({"record": str(path), "holds": False, "reason": str(error)})
-            MESSAGES.print(f"[bold red]refused[/bold red] {path}", soft_wrap=True)
+            tell(str(path), "refused")
             continue
         found.append(
             {
@@ -65,11 +65,10 @@ def verify(
             continue
         told = f"{path}: holds. {len(done.recomputed)} metrics computed again"
         told += f"; taken as they are: {', '.join(done.taken)}" if done.taken else ""
-        OUTPUT.print(f"{told}.", markup=False, highlight=False, soft_wrap=True)
-        known = done.annotations or "not recognized"
-        OUTPUT.print(f"  Annotations: {known}", markup=False, highlight=False, soft_wrap=True)
+        show_line(f"{told}.")
+        show_line(f"  Annotations: {done.annotations or 'not recognized'}")
         for note in done.notes:
-            OUTPUT.print(f"  {note}", markup=False, highlight=False, soft_wrap=True)
+            show_line(f"  {note}")
     if json_file is not None:
         write_json(found, json_file)
     if failed:

@@ -6,7 +6,7 @@ The published ones have engines of their own, see `wsol.evaluation.judging`; her
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +112,7 @@ def _levels(
             return np.zeros(values.shape, np.int32), each
         limits = thresholds * top
     # In the map's own precision, as a single threshold is compared.
-    side = "left" if rule.startswith("above") else "right"
+    side: Literal["left", "right"] = "left" if rule.startswith("above") else "right"
     return limits.astype(values.dtype).searchsorted(values, side=side).astype(np.int32), each
 
 

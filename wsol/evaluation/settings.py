@@ -141,6 +141,8 @@ def run_settings(
             "weights_fingerprint": weights_fingerprint(model.network.state_dict().items()),
         }
         settings |= localizer(model, options).settings()
+        if options.mean_classes is not None:
+            settings["mean_classes"] = options.mean_classes
         if model.training_method is not None:
             settings["training_method"] = model.training_method
         if model.training_seed is not None:

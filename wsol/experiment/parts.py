@@ -33,12 +33,15 @@ class DataPart(DataOptions):
 class SelectPart(Options):
     """The set to choose checkpoint and thresholds on; measured after every `every` epochs.
 
-    `pseudo_boxes` says that its boxes are machine-made, as records then do.
+    `size` is the side of its images in pixels, where the network is evaluated at another than it is
+    trained at: thresholds are for maps as coarse as those that they are chosen on. `pseudo_boxes`
+    says that its boxes are machine-made, as records then do.
     """
 
     data: DataPart
     metric: str = "max_box_acc_v2"
     every: int = Field(default=1, ge=1)
+    size: int | None = Field(default=None, ge=16)
     pseudo_boxes: bool = False
 
 

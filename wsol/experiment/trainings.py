@@ -124,6 +124,7 @@ def _selection(select: SelectPart, experiment: Experiment) -> Selection:
         )
     options = EvaluationOptions(
         protocol=protocol.replaced(also_at=()),  # which choose nothing
+        size=select.size,
         coco=select.metric.startswith("coco"),
         batch_size=experiment.options.batch_size,
         workers=experiment.options.workers,

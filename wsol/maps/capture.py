@@ -90,6 +90,8 @@ class _Catch:
         self.tensor: Tensor | None = None
 
     def __call__(self, tensor: Tensor, in_place: bool) -> Tensor:
+        # What is of another batch cannot take the argument's place, only the result's.
+        in_place = in_place and (self._put is None or self._put.shape == tensor.shape)
         if self._put is not None and in_place:
             tensor.copy_(self._put)
         elif self._put is not None:

@@ -3,6 +3,22 @@
 import torch
 from torch import Tensor
 
+from wsol.errors import InputError
+
+
+def own_classes(classes: Tensor, count: int, name: str) -> Tensor:
+    """`classes`, if they are indices of `count` logits.
+
+    Raises:
+        InputError: naming the network, the first class that is none of them, and their range.
+    """
+    outside = classes[(classes < 0) | (classes >= count)]
+    if outside.numel():
+        raise InputError(
+            f"{name}: has no class {outside[0].item()}; its logits go from 0 to {count - 1}."
+        )
+    return classes
+
 
 def class_maps(features: Tensor, weight: Tensor | None, classes: Tensor) -> Tensor:
     """CAM_c(x, y) = sum over k of weight[c, k] * features[k, x, y].

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from wsol.errors import InputError
+from wsol.errors import InputError, is_exhausted
 from wsol.maps.capture import Layer, Pass, run_through
 from wsol.maps.drawing import drawn, give_numbers
 from wsol.maps.layers import (
@@ -32,6 +32,8 @@ from wsol.maps.linear import (
     linear_map,
 )
 from wsol.maps.watch import Step, Watched, watch
+
+_HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,31 @@ def examine(network: nn.Module, probe: Tensor, name: str, wanted: str | None = N
     """
     if probe.is_meta:
         network, probe = give_numbers(copy.deepcopy(network)), torch.rand(probe.shape)
+    elif any(p.dtype in _HALF for p in network.parameters()):
+        exact = _in_float32(network, probe, name, wanted)
+        if exact is not None:
+            return exact
+    return _examined(network, probe, name, wanted)
+
+
+def _in_float32(network: nn.Module, probe: Tensor, name: str, wanted: str | None) -> Anatomy | None:
+    """What a copy in float32 shows of a network in half precision.
+
+    In half precision rounding hides what is linear and what is not. None where the network itself
+    does not come by the copy's layer, because it computes otherwise there.
+    """
+    try:
+        found = _examined(copy.deepcopy(network).float(), probe.float(), name, wanted)
+        if isinstance(found.layer, InputError):
+            return None
+        seen = run_through(network, found.layer, probe).tensor
+        shape = found.layer.layout.features(seen).shape[1:]
+    except Exception:  # a network may raise anything
+        return None
+    return found if shape == (found.layer.channels, *found.layer.grid) else None
+
+
+def _examined(network: nn.Module, probe: Tensor, name: str, wanted: str | None) -> Anatomy:
     watched = watched_pass(network, probe, name)
     logits = watched.output
     if not isinstance(logits, Tensor) or logits.ndim < 2 or len(logits) != len(probe):
@@ -144,6 +171,11 @@ def watched_pass(network: nn.Module, probe: Tensor, name: str) -> Watched:
     except InputError:
         raise
     except Exception as error:  # a network may raise anything
+        if is_exhausted(error):
+            raise InputError(
+                f"{name}: memory is exhausted by two images of {width}x{height} pixels; lower "
+                "--size."
+            ) from error
         told = (str(error).strip().splitlines() or [""])[0]
         raise InputError(
             f"{name}: cannot take {channels} channels of {width}x{height} pixels "

@@ -13,6 +13,7 @@ from wsol.errors import InputError
 from wsol.maps.capture import Layer, Pass, run_through
 from wsol.maps.layers import is_close, projection, tolerance_of
 from wsol.maps.positions import is_moving
+from wsol.maps.trials import trials
 from wsol.maps.watch import Step, Watched
 
 _AVERAGING = ("mean", "sum", "div", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_avg_pool1d")
@@ -22,6 +23,7 @@ NO_HEAD = (
     "{}: {}, so class activation maps are not defined for it. A method by gradients applies, such "
     "as Grad-CAM: --method gradcam."
 )
+_MORE = "its logits depend on more than the mean of the last features"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +55,22 @@ def head_of(
     name: str,
 ) -> Head:
     """Decide by the property, on the probe's features and on others made of the same numbers."""
-    put = _others(layer, seen.tensor).to(seen.tensor.dtype)
-    other = run_through(network, layer, probe, gradient=True, put=put)
-    features = layer.layout.features
     tolerance = tolerance_of(seen.tensor)
-    gradients = torch.cat([gradient_of(seen), gradient_of(other)])
-    slopes = features(gradients).double()
-    common = slopes.mean((0, 2, 3))
-    allowed = tolerance * common.abs().max()
-    if ((slopes - slopes.mean((2, 3), keepdim=True)).abs() > allowed).any():
-        told = "its last features are not averaged, logits weigh their positions differently"
-        raise InputError(NO_HEAD.format(name, told))
-    if ((slopes - common[:, None, None]).abs() > allowed).any():
-        told = "its logits are no linear map of the mean of the last features"
-        raise InputError(NO_HEAD.format(name, told))
-    total = (gradients.double().abs().sum(), slopes.abs().sum())
-    logits = torch.cat([seen.output, other.output]).flatten(1).detach().double()
-    tensors = torch.cat([seen.tensor, other.tensor]).detach()
-    means = features(tensors).double().mean((2, 3))
+    _common_slope([seen], layer, tolerance, name)  # which nearly all others do not have
+    passes = [seen, *trials(network, layer, probe, seen.tensor)]
+    common = _common_slope(passes, layer, tolerance, name)
     weights = common * (layer.grid[0] * layer.grid[1])
-    sums = logits @ projection(logits)
-    offsets = sums - means @ weights
-    if total[0] - total[1] > tolerance * total[0] or (
-        offsets - offsets[0]
-    ).abs().max() > tolerance * sums.abs().max().clamp(min=1):
-        told = "its logits depend on more than the mean of the last features"
-        raise InputError(NO_HEAD.format(name, told))
-    classes = logits.shape[1]
+    logits = torch.cat([each.output for each in passes]).flatten(1).detach().double()
+    tensors = torch.cat([each.tensor for each in passes]).detach()
+    means = layer.layout.features(tensors).double().mean((2, 3))
     random = projection(logits)
+    offsets = logits @ random - means @ weights
+    # What their terms add up to without signs is what rounding is relative to.
+    terms = logits.abs() @ random.abs() + means.abs() @ weights.abs()
+    least = terms.argmin()
+    if ((offsets - offsets[least]).abs() > tolerance * (terms + terms[least])).any():
+        raise InputError(NO_HEAD.format(name, _MORE))
+    classes = logits.shape[1]
     after = [later for later in watched.steps if later.call > step.call]
     names = {id(parameter): key for key, parameter in network.named_parameters()}
     for later in reversed(after):
@@ -97,20 +87,26 @@ def head_of(
     return Head(layer, classes, None, None, linear=True)
 
 
-def _others(layer: Layer, tensor: Tensor) -> Tensor:
-    """Other features of two images, made of the same numbers, so that they have their signs.
+def _common_slope(passes: list[Pass], layer: Layer, tolerance: float, name: str) -> Tensor:
+    """(K,) float64 the derivative of the logits' random sum, of all positions and maps the same.
 
-    They are shuffled over everything, channels are scaled at random, and the second image is so
-    strong that what bends at all (as activations that are nearly straight around zero) shows it.
+    Raises:
+        InputError: when it is not, or the logits depend on more than the features.
     """
-    generator = torch.Generator().manual_seed(0)
-    tensor = tensor.detach().float()
-    order = torch.randperm(tensor.numel(), generator=generator).to(tensor.device)
-    shuffled = tensor.flatten()[order].reshape(tensor.shape).movedim(layer.layout.channels, -1)
-    scales = 2 * torch.rand(shuffled.shape[-1], generator=generator).to(tensor.device)
-    shuffled = (shuffled * scales).movedim(-1, layer.layout.channels).contiguous()
-    shuffled[1] *= (10 / shuffled[1].std()).nan_to_num(1, 1).clamp(min=2)
-    return shuffled
+    gradients = torch.cat([gradient_of(each) for each in passes])
+    slopes = layer.layout.features(gradients).double()
+    common = slopes.mean((0, 2, 3))
+    allowed = tolerance * common.abs().max()
+    if ((slopes - slopes.mean((2, 3), keepdim=True)).abs() > allowed).any():
+        told = "its last features are not averaged, logits weigh their positions differently"
+        raise InputError(NO_HEAD.format(name, told))
+    if ((slopes - common[:, None, None]).abs() > allowed).any():
+        told = "its logits are no linear map of the mean of the last features"
+        raise InputError(NO_HEAD.format(name, told))
+    everything = gradients.double().abs().sum()
+    if everything - slopes.abs().sum() > tolerance * everything:
+        raise InputError(NO_HEAD.format(name, _MORE))
+    return common
 
 
 def linear_map(

@@ -1,12 +1,13 @@
 """Maps of a network with ACoL's two branches, which no single head makes."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
+from wsol.maps.exact import own_classes
 from wsol.maps.methods.localizer import Localizer
 from wsol.maps.methods.view import View
 from wsol.models.parts import AcolHead
@@ -31,6 +32,11 @@ class AcolLocalizer(Localizer):
         self._acol = head
         self._given: WeakKeyDictionary[View, Tensor] = WeakKeyDictionary()
 
+    @property
+    def view_key(self) -> Hashable:
+        """Its views keep what the branches get, which no other method's do."""
+        return id(self)
+
     def see(self, images: Tensor) -> View:
         """One pass over normalized images (B, 3, H, W), in the caller's precision."""
         with given_to(self._acol) as given:
@@ -40,5 +46,7 @@ class AcolLocalizer(Localizer):
 
     def maps(self, view: View, classes: Tensor) -> Tensor:
         """Maps (B, n, h, w) float32 of classes (B, n), indices of logits, of a view of `see`."""
+        classes = own_classes(classes, view.logits.shape[1], view.subject.name)
         with torch.inference_mode(False), torch.no_grad():
-            return self._acol.class_maps(self._given[view].clone(), classes.clone())
+            given = self._given[view].clone()
+            return self._acol.class_maps(given, classes.to(given.device, copy=True))

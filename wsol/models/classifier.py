@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from wsol.errors import InputError
 from wsol.maps.capture import run_through
-from wsol.maps.exact import class_maps
+from wsol.maps.exact import class_maps, own_classes
 from wsol.maps.head import Anatomy, examine
 from wsol.maps.linear import Head, linear_map
 from wsol.maps.methods.localizer import Localizer
@@ -260,7 +260,11 @@ class Classifier:
 
         Args:
             features: of `forward`.
+
+        Raises:
+            InputError: when a class is none of the network's.
         """
+        own_classes(classes, self.num_classes, self.name)
         if self._acol is not None:
             return self._acol.class_maps(features, classes)
         shape = tuple(features.shape[1:])

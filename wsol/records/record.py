@@ -153,15 +153,6 @@ _OPTIONAL_METRICS = (
     "loc_at",
 )
 
-LATER_METRICS = (
-    "top1_loc_class_mean",
-    "top5_loc_class_mean",
-    "gt_known_loc_class_mean",
-    "top1_loc_chosen",
-    "top5_loc_chosen",
-)
-"""What earlier versions did not write, though the same images make it."""
-
 
 class ResultRecord(_Part):
     """One model on one split of one data set.

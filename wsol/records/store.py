@@ -20,9 +20,10 @@ from typing import Any, Literal
 from wsol.errors import InputError
 from wsol.files import atomic_path, exists, is_file, is_folder, write_text
 from wsol.records.outcomes import OUTCOMES_SUFFIX
-from wsol.records.record import LATER_METRICS, ResultRecord, read_records
+from wsol.records.record import ResultRecord, read_records
 
 _PRECOMPUTED = "precomputed"
+_LATER = ("top1_loc_class_mean", "top5_loc_class_mean", "gt_known_loc_class_mean")
 
 
 def default_store() -> Path:
@@ -50,7 +51,8 @@ def run_key_of(record: ResultRecord) -> str:
     """
     settings = record.settings
     if record.cam_method == _PRECOMPUTED:
-        numbers = record.metrics.model_dump(mode="json") | dict.fromkeys(LATER_METRICS)
+        # Older records have no means over classes, which follow from the same images.
+        numbers = record.metrics.model_dump(mode="json") | dict.fromkeys(_LATER)
         settings = settings | {"metrics": numbers}
     return run_key(record.model, record.parameters, record.dataset, record.split, settings)
 

@@ -1,8 +1,4 @@
-"""The columns of tables: name, heading and direction of every number, told in this one place.
-
-Tables, plots, statistics and pages take what they call a metric, and which way is better, from
-here.
-"""
+"""The columns of tables: what is told about a run, and the metrics of `wsol.metrics.catalog`."""
 
 import difflib
 import re
@@ -13,7 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from wsol.errors import InputError
-from wsol.metrics.catalog import IMAGE_METRICS, heading
+from wsol.metrics.catalog import HEADLINE, IMAGE_METRICS, METRICS, heading
 from wsol.plugin import is_plugin
 from wsol.records.record import ResultRecord
 
@@ -52,7 +48,7 @@ class Column:
         return self.better is not None and self.digits is None
 
 
-COLUMNS = (
+_ABOUT = (
     Column("model", "Model", is_text=True),
     Column("dataset", "Data set", is_text=True, shown="asked"),
     Column("split", "Split", is_text=True, shown="asked"),
@@ -67,30 +63,18 @@ COLUMNS = (
     Column("flops", "GFLOPs", "low", scale=1e9, digits=2),
     Column("map_size", "Map", is_text=True),
     Column("latency_ms", "Latency (ms)", "low", digits=1),
-    Column("top1_cls", "Top-1 Cls", "high"),
-    Column("top5_cls", "Top-5 Cls", "high"),
-    Column("top1_loc", "Top-1 Loc", "high"),
-    Column("top5_loc", "Top-5 Loc", "high"),
-    Column("top1_cls_error", "Top-1 Cls err.", "low", shown="asked"),
-    Column("top5_cls_error", "Top-5 Cls err.", "low", shown="asked"),
-    Column("top1_loc_error", "Top-1 Loc err.", "low", shown="asked"),
-    Column("top5_loc_error", "Top-5 Loc err.", "low", shown="asked"),
-    Column("gt_known_loc", "GT-known Loc", "high"),
-    Column("top1_loc_class_mean", "Top-1 Loc (class mean)", "high", shown="asked"),
-    Column("top5_loc_class_mean", "Top-5 Loc (class mean)", "high", shown="asked"),
-    Column("gt_known_loc_class_mean", "GT-known Loc (class mean)", "high", shown="asked"),
     Column("loc_threshold", "t Loc", digits=3, shown="asked"),
-    Column("max_box_acc", "MaxBoxAcc", "high"),
-    Column("max_box_acc_v2", "MaxBoxAccV2", "high"),
-    Column("max_box_acc_chosen", "MaxBoxAcc (chosen t)", "high"),
-    Column("max_box_acc_v2_chosen", "MaxBoxAccV2 (chosen t)", "high"),
-    Column("top1_loc_chosen", "Top-1 Loc (chosen t)", "high"),
-    Column("top5_loc_chosen", "Top-5 Loc (chosen t)", "high"),
-    Column("pxap", "PxAP", "high"),
-    Column("coco_ap", "COCO AP", "high"),
-    Column("coco_ap50", "COCO AP50", "high"),
-    Column("coco_ar", "COCO AR", "high"),
 )
+_MEASURED = tuple(
+    Column(metric.name, metric.heading, metric.better, shown="asked" if metric.asked else "filled")
+    for metric in METRICS
+)
+_ERRORS = tuple(
+    Column(f"{metric.name}_error", f"{metric.heading} err.", "low", shown="asked")
+    for metric in METRICS
+    if metric.error
+)
+COLUMNS = (*_ABOUT, *_MEASURED, *_ERRORS)
 """In the order of the printed tables; the columns of IoU levels follow MaxBoxAccV2."""
 
 PRESETS: dict[str, tuple[str, ...] | None] = {
@@ -101,9 +85,6 @@ PRESETS: dict[str, tuple[str, ...] | None] = {
     "all": None,
 }  # fmt: skip
 """Columns by name; None: all that are `shown`."""
-
-HEADLINE = ("max_box_acc_v2", "max_box_acc", "gt_known_loc", "top1_loc", "pxap")
-"""The metrics that a page or plot shows first, in this order, as far as a record has them."""
 
 _METHODS = {
     "cam": "CAM", "has": "HaS", "acol": "ACoL", "spg": "SPG", "adl": "ADL", "cutmix": "CutMix",
@@ -225,6 +206,8 @@ def _method(record: ResultRecord) -> str | None:
     trained = record.settings.get("training_method")
     made = [] if trained in (None, "cam") and record.cam_method != "cam" else [trained or "cam"]
     made += [] if record.cam_method == "cam" else [record.cam_method]
+    several = record.settings.get("mean_classes")
+    made += [] if several is None else [f"mean of {several} classes"]
     return ", ".join(method_heading(str(name)) for name in made)
 
 

@@ -95,7 +95,8 @@ def colour_of(number: int) -> str:
     colour = COLOURS[number % 6]
     if number // 6 % 2 == 0:
         return colour
-    return to_hex(tuple(0.55 * part for part in to_rgb(colour)))
+    red, green, blue = (0.55 * part for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def told_apart(curves: Sequence[NDArray[np.float64]], tolerance: float) -> list[dict[str, Any]]:

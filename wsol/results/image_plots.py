@@ -31,31 +31,39 @@ def iou_figure(sources: Sequence[Source]) -> Figure:
 
     The height of a curve at IoU x is the localization accuracy that counts IoU >= x as right; the
     best threshold is that of MaxBoxAcc, and both panels look at the largest component alone.
-    Curves that lie on each other show in turn.
+    Curves that lie on each other show in turn. Where no model has a best threshold, as of
+    conventions that search none, there is the first panel alone.
 
     Raises:
-        InputError: when a source has no outcomes, no boxes or no best threshold.
+        InputError: when a source has no outcomes or no boxes, or has no best threshold while
+            another one has.
     """
     fixed = fixed_threshold(sources[0].record)
+    known = [source.record.metrics.best_threshold_largest or {} for source in sources]
+    several = 2 if any(f"{_LEVEL:g}" in best for best in known) else 1
     with matplotlib.rc_context(STYLE):
         figure = new_figure(6.4, 3.1 + 0.13 * -(-len(sources) // 3))
-        panels = figure.subplots(1, 2, sharey=True)
-        at_fixed, at_best, names = [], [], []
-        for source in sources:
+        panels = figure.subplots(1, several, sharey=True, squeeze=False)[0]
+        drawn: list[list[NDArray[np.float64]]] = [[] for _ in panels]
+        names = []
+        for source, best_of in zip(sources, known, strict=True):
             table, info = read_outcomes(
                 source.require_outcomes(), ["fixed_iou", "box_starts", "ious"]
             )
-            best = (source.record.metrics.best_threshold_largest or {}).get(f"{_LEVEL:g}")
+            drawn[0].append(_known(source, table["fixed_iou"].to_numpy()))
+            names.append(plain(source.label, 40))
+            if several == 1:
+                continue
+            best = best_of.get(f"{_LEVEL:g}")
             if best is None:
                 raise InputError(
                     f"{source.label}: its record has no best threshold of the largest component "
                     f"at IoU {_LEVEL:g}; evaluate with --contours both (and --search, under a "
                     "convention that searches no thresholds) on images with boxes."
                 )
-            at_fixed.append(_known(source, table["fixed_iou"].to_numpy()))
-            at_best.append(_known(source, ious_at(table, index_at(info.thresholds, best))))
-            names.append(f"{plain(source.label, 40)} ({best:.3g})")
-        for axes, ious in zip(panels, (at_fixed, at_best), strict=True):
+            drawn[1].append(_known(source, ious_at(table, index_at(info.thresholds, best))))
+            names[-1] += f" ({best:.3g})"
+        for axes, ious in zip(panels, drawn, strict=True):
             apart = told_apart(ious, 0.01)
             for number, (values, name, style) in enumerate(zip(ious, names, apart, strict=True)):
                 # All images reach 0; after each image's IoU there is one less.
@@ -65,7 +73,7 @@ def iou_figure(sources: Sequence[Source]) -> Figure:
                     where="post", label=name, **look(number) | style,
                 )  # fmt: skip
         for axes, title in zip(
-            panels, (f"Threshold fixed at {fixed:g}", "Best threshold of each model"), strict=True
+            panels, (f"Threshold fixed at {fixed:g}", "Best threshold of each model"), strict=False
         ):
             axes.axvline(_LEVEL, color="0.35", lw=0.8, ls=(0, (2, 2)), zorder=0)
             axes.set_xlim(0, 1)
@@ -73,10 +81,10 @@ def iou_figure(sources: Sequence[Source]) -> Figure:
             axes.set_xlabel("IoU at least")
             axes.set_title(title, loc="left", fontsize=9)
         panels[0].set_ylabel("Images (%)")
-        handles, labels = panels[1].get_legend_handles_labels()
+        handles, labels = panels[-1].get_legend_handles_labels()
         figure.legend(
             handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=7.5,
-            title="Model (best threshold)", title_fontsize=7.5,
+            title="Model (best threshold)" if several == 2 else "Model", title_fontsize=7.5,
         )  # fmt: skip
     return figure
 

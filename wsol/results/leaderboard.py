@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from wsol.files import is_folder, plain, write_text
+from wsol.metrics.catalog import HEADLINE
 from wsol.records.record import ResultRecord
 from wsol.results.cells import rounded
 from wsol.results.columns import (
-    HEADLINE,
     Column,
     columns_of,
     frame,

@@ -66,7 +66,7 @@ def labelled_figure(points: Sequence[Point], baselines: Baselines, words: Words)
     with matplotlib.rc_context(STYLE):
         figure = new_figure(5.6, 3.6 + 0.17 * -(-len(families) // 4) * several)
         axes = figure.subplots()
-        looks = []
+        looks: list[dict[str, Any]] = []
         for point in points:
             number = families.index(_family(point.network))
             marker = MARKERS[(number + number // 6) % 6]
@@ -157,7 +157,7 @@ def _draw(
     sizes = [point.x for point in points]
     spare = max(max(sizes) / min(sizes), 1.6) ** margin
     left, right = min(sizes) / spare, max(sizes) * spare
-    room = axes.figure.get_figure(root=True).get_figwidth() - 0.8  # type: ignore[union-attr]
+    room = axes.figure.get_figure(root=True).get_figwidth() - 0.8
     at = side_by_side(points, 72 * room / np.log(right / left))
     for point, x, look in zip(points, at, looks, strict=True):
         low, high = point.ends or (point.y, point.y)

@@ -249,7 +249,9 @@ def method_of(record: ResultRecord) -> str:
     """How the published tables call what made a record's maps."""
     if record.cam_method != "cam":
         return "baseline" if "baseline" in record.settings else record.cam_method
-    return str(record.settings.get("training_method", "cam"))
+    method = str(record.settings.get("training_method", "cam"))
+    several = record.settings.get("mean_classes")
+    return method if several is None else f"{method}, mean of {several} classes"
 
 
 def _network(record: ResultRecord) -> tuple[str, int | None]:

@@ -17,8 +17,9 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from wsol.files import write_text
+from wsol.metrics.catalog import HEADLINE
 from wsol.results.cells import GROUPS, Layout, Section, rows_of, sections
-from wsol.results.columns import HEADLINE, Column, columns_of, frame, metric_columns
+from wsol.results.columns import Column, columns_of, frame, metric_columns
 from wsol.results.examples import OVERLAY_STRENGTH, colour_table
 from wsol.results.repeats import Run
 from wsol.results.report_data import (

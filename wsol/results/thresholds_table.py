@@ -5,14 +5,10 @@ from collections.abc import Mapping
 from rich.markup import escape
 from rich.table import Table
 
+from wsol.metrics.catalog import heading
 from wsol.records.record import ResultRecord
 
-_HEADINGS = {
-    "gt_known_loc": "GT-known Loc",
-    "top1_loc": "Top-1 Loc",
-    "top5_loc": "Top-5 Loc",
-    "max_box_acc_v2": "MaxBoxAccV2",
-}
+_NAMES = ("gt_known_loc", "top1_loc", "top5_loc", "max_box_acc_v2")
 
 Row = tuple[str, Mapping[str, float | None]]
 
@@ -51,12 +47,12 @@ def threshold_rows(record: ResultRecord) -> list[Row]:
 def thresholds_table(record: ResultRecord) -> Table:
     """The rows of a record as a table for the terminal."""
     rows = threshold_rows(record)
-    names = [name for name in _HEADINGS if any(values.get(name) is not None for _, values in rows)]
+    names = [name for name in _NAMES if any(values.get(name) is not None for _, values in rows)]
     table = Table(box=None, header_style="bold", pad_edge=False, title_justify="left")
     table.title = escape(f"{record.model}, {record.settings.get('convention')}, by threshold:")
     table.add_column("Threshold")
     for name in names:
-        table.add_column(_HEADINGS[name], justify="right")
+        table.add_column(heading(name), justify="right")
     for told, values in rows:
         cells = [values.get(name) for name in names]
         table.add_row(told, *("" if cell is None else f"{cell:.2f}" for cell in cells))

@@ -3,20 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wsol.boxes.geometry import true_boxes_on
+from wsol.boxes.geometry import Truth, true_boxes_on
 from wsol.datasets.content import Annotation, content_fingerprint, known_contents
 from wsol.errors import InputError
 from wsol.metrics.box_accuracy import is_hit
+from wsol.metrics.catalog import IMAGE_METRICS
 from wsol.metrics.iou import iou_matrix, iou_of_corners
 from wsol.records.outcomes import OutcomeInfo, read_outcomes
 from wsol.records.record import ResultRecord
 from wsol.results.columns import metric_columns
-from wsol.results.image_facts import contributions, right_boxes
+from wsol.results.image_facts import class_means, contributions, right_boxes
 from wsol.results.recorded_run import outcomes_of, read_run
 
 _RULES = {
@@ -67,8 +69,12 @@ def verify(path: Path) -> Verified:
         notes.append(f"IoUs of the convention {info.convention} are taken as they are.")
     _check_rows(table, info, _rules(info, run.record), outcomes)
     _check_candidates(table, run.record, info, outcomes)
-    recomputed = tuple(contributions(run.facts))
-    taken = tuple(name for name in metric_columns([run.record]) if name not in recomputed)
+    known = contributions(run.facts)
+    recomputed = (*known, *class_means(run.facts, known))
+    unknown = [n for n in run.record.metrics.model_extra or {} if n not in IMAGE_METRICS]
+    notes += [f"{n}: a metric that this version does not know; not checked." for n in unknown]
+    stated = [*metric_columns([run.record]), *_numbers(run.record)]
+    taken = tuple(name for name in dict.fromkeys(stated) if name not in (*recomputed, *unknown))
     annotations = _annotations(table, run.record, outcomes, notes)
     compared = bool(_rules(info, run.record))
     return Verified(run.record, annotations, recomputed, taken, compared, tuple(notes))
@@ -96,6 +102,12 @@ def _check_candidates(table: pa.Table, record: ResultRecord, info: OutcomeInfo, 
             f"{path}: its images are localized best at the threshold {best:g}, the record says "
             f"{record.metrics.loc_threshold}."
         )
+
+
+def _numbers(record: ResultRecord) -> list[str]:
+    """The metrics of a record that are one number, also those that tables show on request alone."""
+    metrics = record.metrics
+    return [name for name in metrics.single_numbers() if getattr(metrics, name) is not None]
 
 
 def annotations_of(table: pa.Table) -> Iterator[Annotation] | None:
@@ -137,13 +149,9 @@ def _check_rows(table: pa.Table, info: OutcomeInfo, rules: dict[str, str], path:
             if rules and row["true_boxes"] and row["size"]:
                 size = (row["size"][0], row["size"][1])
                 true = np.array(row["true_boxes"], dtype=np.float64).reshape(-1, 4)
-                placed = true_boxes_on(
-                    true,
-                    size,
-                    info.grid_of(size),
-                    rules["truth"],
-                    cropped=info.is_cropped,  # type: ignore[arg-type]
-                )
+                truth = cast(Truth, rules["truth"])
+                cropped = info.is_cropped
+                placed = true_boxes_on(true, size, info.grid_of(size), truth, cropped=cropped)
                 fixed = np.array(row["fixed_box"], dtype=np.float64).reshape(1, 4)
                 if len(boxes) == 1 and (np.rint(fixed) == boxes).all():
                     boxes = fixed  # which was given between pixels

@@ -95,9 +95,11 @@ class Selection:
             "method": self.options.map_method, "layer": self.options.layer
         }  # fmt: skip
         made = {"pseudo_boxes": True} if self.pseudo_boxes else {}
+        size = {} if self.options.size is None else {"size": self.options.size}
         return (
             maps
             | made
+            | size
             | {
                 "dataset": self.dataset.name,
                 "split": self.dataset.split,

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from wsol.datasets.base import Dataset
-from wsol.errors import InputError
+from wsol.errors import InputError, within_memory
 from wsol.models.classifier import Classifier
 from wsol.models.device import usable_device
 from wsol.models.fast import memory_format
@@ -252,7 +252,11 @@ class Training:
         rate = options.rate(self.step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["rate_factor"]
-        loss, right = self._update(pixels, labels)
+        with within_memory(
+            f"Memory on {self._device} is exhausted by a step of {len(labels)} images; lower "
+            "--batch-size."
+        ):
+            loss, right = self._update(pixels, labels)
         self.step += 1
         sums = self._epoch
         sums.steps += 1

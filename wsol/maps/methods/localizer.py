@@ -1,6 +1,6 @@
 """A network and a map method, joined: from images to logits and maps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from wsol.errors import InputError
 from wsol.maps.capture import Layer
+from wsol.maps.exact import own_classes
 from wsol.maps.head import Anatomy
 from wsol.maps.methods.attention import AttentionView, Tokens, tokens_of
 from wsol.maps.methods.catalog import METHODS, find_method
@@ -118,6 +119,17 @@ class Localizer:
         return width, height
 
     @property
+    def view_key(self) -> Hashable:
+        """What localizers of a network have in common whose methods can share a view."""
+        needs = self.method.needs
+        if needs == "attention":
+            return needs, self.method.name == "legrad"
+        if needs in ("head", "features", "gradients"):
+            headless = self._subject.head is None
+            return "features", self.layer, headless, headless and needs == "gradients"
+        return id(self)
+
+    @property
     def passes(self) -> int | None:
         """Forward passes an image, however many classes' maps are made; None: nobody knows."""
         if self.method.count is None:
@@ -147,11 +159,21 @@ class Localizer:
         return View(self._subject, images)
 
     def maps(self, view: View, classes: Tensor) -> Tensor:
-        """Maps (B, n, h, w) float32 of classes (B, n), indices of logits, of a view of `see`."""
+        """Maps (B, n, h, w) float32 of classes (B, n), indices of logits, of a view of `see`.
+
+        Args:
+            classes: on the view's device, or on the CPU, where their range is looked at without
+                waiting for the device.
+
+        Raises:
+            InputError: when a class is none of the network's.
+        """
+        classes = own_classes(classes, view.logits.shape[1], view.subject.name)
         kind = view.images.device.type
         # Gradients cannot be asked for within inference mode.
         with torch.inference_mode(False), torch.no_grad(), torch.autocast(kind, enabled=False):
-            return self._function(view, classes.clone()).detach().float()
+            found = self._function(view, classes.to(view.images.device, copy=True))
+            return found.detach().float()
 
 
 _BY_LAYER = ("features", "gradients")

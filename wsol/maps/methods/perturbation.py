@@ -9,6 +9,7 @@ from wsol.maps.methods.view import FeatureView
 
 _BATCH = {"cpu": 64}
 _LARGE_BATCH = 256  # of masked images, on an accelerator
+_TIMES = 8  # the images' own batch, at most, so that a smaller one needs less memory
 
 
 def scorecam(view: FeatureView, classes: Tensor) -> Tensor:
@@ -23,7 +24,7 @@ def scorecam(view: FeatureView, classes: Tensor) -> Tensor:
     masks = features - low
     masks = (masks / (masks.amax((2, 3), keepdim=True) + 1e-8)).flatten(0, 1)[:, None]
     whose = torch.arange(count, device=images.device).repeat_interleave(channels)
-    size = max(count, _BATCH.get(images.device.type, _LARGE_BATCH))
+    size = max(count, min(_TIMES * count, _BATCH.get(images.device.type, _LARGE_BATCH)))
     scores = []
     for begin in range(0, count * channels, size):
         chosen = slice(begin, begin + size)

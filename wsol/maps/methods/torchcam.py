@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wsol.errors import InputError
+from wsol.errors import InputError, is_exhausted
 from wsol.maps.methods.method import MapMethod
 from wsol.maps.methods.view import View
 
@@ -78,6 +78,8 @@ def _maps(kind: Any, name: str, view: View, images: Tensor, classes: Tensor) -> 
                     one = made[0] if len(made) == 1 else extractor.fuse_cams(made)
                     columns.append(one.detach().float())
     except (ValueError, TypeError, RuntimeError, AssertionError, AttributeError) as error:
+        if is_exhausted(error):
+            raise
         told = (str(error).strip().splitlines() or [""])[0]
         raise InputError(
             f"--method {name}: torchcam cannot make a map of {view.subject.name} at {layer.name} "

@@ -78,6 +78,8 @@ class FeatureView(View):
         """
         assert subject.layer is not None
         self._layer = subject.layer
+        # Of the last classes that were asked for: several methods can share a view.
+        self._known: tuple[Tensor, Tensor] | None = None
         self._differentiate = differentiate and subject.head is None
         super().__init__(subject, images)
 
@@ -112,13 +114,16 @@ class FeatureView(View):
             else:
                 slopes = weight.detach().float()[classes]
             return slopes[..., None, None] / (height * width)
+        if self._known is not None and torch.equal(self._known[0], classes):
+            return self._known[1]
         found = []
         for own in classes.unbind(1):
             with torch.enable_grad():
                 total = self._output.gather(1, own[:, None]).float().sum()
             (gradient,) = torch.autograd.grad(total, self._tensor, retain_graph=True)
             found.append(self._layer.layout.features(gradient).float())
-        return torch.stack(found, 1)
+        self._known = classes, torch.stack(found, 1)
+        return self._known[1]
 
     def again(self, images: Tensor) -> "FeatureView":
         """The view of other images, in the pass's precision."""
