@@ -7,6 +7,7 @@ from PIL import Image
 from torch import nn
 
 from wsol.errors import InputError
+from wsol.evaluation.options import LookOptions
 from wsol.maps.automatic import automatic_share
 from wsol.models.classifier import Classifier, Preprocessing
 from wsol.results.overlay_picture import write_overlay
@@ -52,21 +53,20 @@ def test_the_best_class_is_named():
 
 
 def test_the_box_of_a_class_lies_on_the_photograph():
-    shown = look(colours(), photograph(), label=0, threshold=0.5)
+    shown = look(colours(), photograph(), label=0, options=LookOptions(threshold=0.5))
     # Edges between cells of 64x32 pixels are blurred by less than half a cell.
     np.testing.assert_allclose(shown.box, [224, 0, 335, 111], atol=32)
     assert shown.class_name == "crane bird" and shown.score_map.shape == (224, 224)
-    wider = look(colours(), photograph(), label=0, threshold=0.1)
+    wider = look(colours(), photograph(), label=0, options=LookOptions(threshold=0.1))
     assert wider.box[0] <= shown.box[0] and wider.box[2] >= shown.box[2]
 
 
 def test_a_map_may_choose_its_own_threshold():
     chosen = automatic_share(look(colours(), photograph(), label=0).score_map, "otsu")
-    named = look(colours(), photograph(), label=0, threshold="otsu")
+    named = look(colours(), photograph(), label=0, options=LookOptions(threshold="otsu"))
     assert 0 < chosen < 1
-    assert named.box.tolist() == (
-        look(colours(), photograph(), label=0, threshold=chosen).box.tolist()
-    )
+    at = LookOptions(threshold=chosen)
+    assert named.box.tolist() == look(colours(), photograph(), label=0, options=at).box.tolist()
 
 
 def test_a_map_of_nothing_has_no_box():

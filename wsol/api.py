@@ -100,14 +100,13 @@ def evaluate(
                 each = by_method([request], made)
                 records += evaluate_models(each, evaluated, made, folder=folder, resume=resume)
                 continue
+            own, places = [], []
             for method in made.method:
                 name = file_names([ModelRequest(item.name, method=method)])[0]
                 name = f"{name}-{number}" if number else name
-                own = made.replaced(method=(method,))
-                places = places_of(folder, name, own.protocol.convention, resume=resume)
-                records += evaluate_model(
-                    item, None, evaluated, own.each(), places=places, track=no_progress
-                )
+                own += made.replaced(method=(method,)).each()
+                places += places_of(folder, name, made.protocol.convention, resume=resume)
+            records += evaluate_model(item, None, evaluated, own, places=places, track=no_progress)
         return records
 
     with TemporaryDirectory() as temporary:

@@ -10,9 +10,9 @@ from PIL import Image
 from wsol.datasets.classes import imagenet_classes
 from wsol.errors import InputError, within_memory
 from wsol.evaluation.found_boxes import GRID, boxes_of_map
+from wsol.evaluation.options import LookOptions
 from wsol.maps.framing import fit, maps_on_grid
 from wsol.models.classifier import Classifier
-from wsol.options import ResizeMode
 from wsol.results.examples import grid_to_photograph
 
 
@@ -43,28 +43,27 @@ def look(
     classifier: Classifier,
     photograph: Image.Image,
     *,
+    options: LookOptions | None = None,
     label: int | None = None,
-    threshold: float | str = 0.2,
     top: int = 5,
-    resize_mode: ResizeMode = "squash",
-    method: str = "cam",
-    layer: str | None = None,
 ) -> Shown:
     """Classify a photograph and localize one class in it.
 
     Args:
         photograph: decoded, RGB, turned upright.
+        options: what makes the map and the box; the classifier has its weights already. The
+            threshold is in units of the map's maximum (0.2 in Zhou et al., CVPR 2016), or a policy
+            of `wsol.maps.automatic`.
         label: the class to localize, an index of logits; None takes the most probable.
-        threshold: of the box, in units of the map's maximum (0.2 in Zhou et al., CVPR 2016), or a
-            policy of `wsol.maps.automatic`.
         top: how many predictions to name.
-        method, layer: what makes the map, see `wsol.models.classifier.Classifier.localizer`.
 
     Raises:
         InputError: when the network cannot have the method or has no such class, or its map is
             not finite.
     """
-    localizer = classifier.localizer(method, layer)
+    options = options or LookOptions()
+    resize_mode = options.resize_mode
+    localizer = classifier.localizer(options.method, options.layer)
     if label is not None and not 0 <= label < classifier.num_classes:
         raise InputError(
             f"{classifier.name}: has no class {label}; its logits go from 0 to "
@@ -93,7 +92,7 @@ def look(
             cams, [photograph.size], preprocessing.size, resize_mode, GRID
         )[0, 0].cpu().numpy()  # fmt: skip
     names = class_names(classifier)
-    boxes = boxes_of_map(score_map, threshold)
+    boxes = boxes_of_map(score_map, options.threshold)
     return Shown(
         image=np.asarray(photograph),
         predictions=[

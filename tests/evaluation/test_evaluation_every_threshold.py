@@ -181,6 +181,8 @@ def test_everything_that_is_read_from_records(given_maps, tmp_path, convention):
             assert getattr(metrics, name) == value
     if convention != "sat":
         return
+    corrected = intervals(run.facts, Bootstrap(60))["gt_known_loc"].corrected
+    assert metrics.gt_known_loc - 10 < corrected < metrics.gt_known_loc
     assert info.candidates == (0.3, 0.35, 0.4, 0.45)
     place = info.candidates.index(metrics.loc_threshold)
     for row in rows:

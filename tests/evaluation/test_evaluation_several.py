@@ -85,6 +85,55 @@ def test_one_pass_a_distinct_view(classifier, data, monkeypatch, conventions, vi
     assert seen == [4] * 3 * views  # three batches of four
 
 
+class Hidden(Little):
+    """With a hidden layer after the average, so that gradients need a backward pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Sequential(nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, 8))
+
+
+GROUPS = {
+    Little: [["cam", "gradcam", "layercam", "eigencam", "smoothgradcam++"]],
+    Hidden: [["gradcam", "layercam", "smoothgradcam++"], ["eigencam"], ["torchcam:GradCAM"]],
+}
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+@pytest.mark.parametrize("conventions", [("choe2020",), ("exact", "psol")])
+def test_methods_of_one_pass_are_what_each_is_alone(kind, conventions, data, monkeypatch):
+    groups = GROUPS[kind]
+    seen, see = [], Localizer.see
+    monkeypatch.setattr(
+        Localizer, "see", lambda own, x: seen.append(own.method.name) or see(own, x)
+    )
+
+    def made(*methods):
+        classifier = Classifier("little", kind().eval(), None, Preprocessing(size=64))
+        protocol = {"convention": list(conventions), "threshold": 0.3, "threshold_step": 0.05}
+        seen.clear()
+        return evaluate_by_name(
+            classifier, data, method=methods, batch_size=4, workers=0, device="cpu", **protocol
+        )
+
+    methods = [method for group in groups for method in group][::-1]
+    records = made(*methods)
+    assert len(seen) == 3 * len(conventions) * len(groups)  # three batches of four a view
+    alone = []
+    for method in methods:
+        found = made(method)
+        alone += found if isinstance(found, list) else [found]
+    assert [told(record) for record in records] == [told(record) for record in alone]
+    assert [record.cam_method for record in records[:: len(conventions)]] == methods
+
+
+def test_methods_that_cannot_share_a_pass_are_not_put_together(data):
+    classifier = Classifier("little", Hidden().eval(), None, Preprocessing(size=64))
+    each = [options("exact", method=method) for method in ("gradcam", "eigencam")]
+    with pytest.raises(ValueError, match="gradcam, eigencam: cannot share a view"):
+        evaluate_each(classifier, data, each, places=[None, None])
+
+
 def test_the_mean_of_the_maps_of_several_classes(classifier, data, tmp_path):
     """Of all classes it is the map of their mean weights; of one, that of the top-1 class."""
 

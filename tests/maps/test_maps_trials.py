@@ -53,7 +53,7 @@ def bends_where_features_lie(network, rectified):
     return bool(counts[switches].max() > 0.05 * counts.max()) if switches.any() else False
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     channels=st.integers(2, 24),
@@ -74,7 +74,7 @@ def test_a_hidden_layer_is_never_taken_for_a_linear_one(
         # Of all classes alike, so that no unit cancels out.
         network.after.weight.copy_(torch.tensor([1.0, 0.5, -1.0]).outer(torch.rand(hidden) + 0.5))
         assume(bends_where_features_lie(network, rectified))
-    with pytest.raises(InputError, match=r"maps are not defined|no logit depends"):
+    with pytest.raises(InputError, match=r"^network: "):
         find_head(network, torch.rand(2, 3, 16, 16), "network")
 
 

@@ -130,10 +130,11 @@ def test_grids_choose_as_told(tmp_path):
     outcomes[5].ious[:] = np.nan
     path = write_run(tmp_path, "one", outcomes)
     tables = [read_outcomes(path.with_suffix(".outcomes.parquet"))]
-    assert _choose(tables, 0.2, GridOptions("best", 2)) == ["4.png", "0.png"]
-    assert _choose(tables, 0.6, GridOptions("worst", 2)) == ["4.png", "0.png"]
-    assert len(_choose(tables, 0.6, GridOptions("worst"))) == 5  # not the one without a true box
-    of_class = _choose(tables, 0.2, GridOptions("class"))
+    assert _choose(tables, 0.2, GridOptions(order="best", examples=2)) == ["4.png", "0.png"]
+    assert _choose(tables, 0.6, GridOptions(order="worst", examples=2)) == ["4.png", "0.png"]
+    everyone = _choose(tables, 0.6, GridOptions(order="worst"))
+    assert len(everyone) == 5  # not the one without a true box
+    of_class = _choose(tables, 0.2, GridOptions(order="class"))
     assert [int(name[0]) % 3 for name in of_class] == [2, 0, 1]  # bobcat, cat, dog
     assert set(_choose(tables, 0.2, GridOptions(class_name="dog"))) == {"1.png", "4.png"}
     with pytest.raises(InputError, match="--class ca: no image has this class; there is cat"):
@@ -143,7 +144,7 @@ def test_grids_choose_as_told(tmp_path):
 
 def test_a_grid_is_drawn(tmp_path):
     sources = run(tmp_path)
-    save_figure(grid_figure(sources, GridOptions("random", 4)), tmp_path / "grid.png")
+    save_figure(grid_figure(sources, GridOptions(examples=4)), tmp_path / "grid.png")
     with Image.open(tmp_path / "grid.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
     for colour in ((0x2E, 0xE6, 0xA6), (0xFF, 0x7A, 0x1A)):  # a true and a predicted box
@@ -162,7 +163,7 @@ def test_true_boxes_are_where_they_are_in_a_reduced_photograph(tmp_path):
         size=(160, 80), true_boxes=np.array([[80.0, 40, 159, 79]]),
     )  # fmt: skip
     write_run(tmp_path, "one", [made])
-    figure = grid_figure(read_sources([tmp_path]), GridOptions(count=1))
+    figure = grid_figure(read_sources([tmp_path]), GridOptions(examples=1))
     corner = figure.axes[0].patches[0]
     assert (corner.get_x(), corner.get_y()) == (79.5, 39.5)
     assert (corner.get_width(), corner.get_height()) == (80, 40)

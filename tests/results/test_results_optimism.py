@@ -1,12 +1,16 @@
 """Best thresholds of resamples, and the optimism taken away, against rows of a matrix."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from wsol.errors import InputError
+from wsol.results.image_facts import BOXED, LOCALIZED, TOP1_LOC, TOP5_LOC
 from wsol.results.optimism import (
     Bootstrap,
     corrected_accuracies,
+    corrected_candidates,
     resample_weights,
     resampled_best,
 )
@@ -46,6 +50,29 @@ def test_correction_by_hand(tmp_path):
         assert optimism > 0
         assert value == pytest.approx(np.mean(lucky) - 4 / 3 * optimism)
         assert value < own
+
+
+def test_the_best_of_a_few_thresholds_by_hand(tmp_path):
+    rng = np.random.default_rng(4)
+    right, top1 = rng.random((4, 40)) < 0.6, rng.random(40) < 0.7
+    both = right & top1
+    codes = (right << LOCALIZED | both << TOP1_LOC | right << TOP5_LOC).astype(np.uint8)
+    usual = int((right.sum(axis=1) + both.sum(axis=1)).argmax())
+    found = facts(generated(1, 40, 5, boxes=1.0)[0], 5, tmp_path)
+    assert corrected_candidates(found, Bootstrap(40)) == {}
+    found = replace(found, codes=codes[usual] | np.uint8(1 << BOXED), candidates=codes)
+    corrected = corrected_candidates(found, Bootstrap(80, seed=5))
+    for name, matrix in (("gt_known_loc", right), ("top1_loc", both), ("top5_loc", right)):
+        lucky, honest = [], []
+        for number in range(80):
+            drawn = np.repeat(np.arange(40), resample_weights(40, 5, number))
+            best = int((right[:, drawn].sum(axis=1) + both[:, drawn].sum(axis=1)).argmax())
+            own = matrix[usual].mean() - matrix[usual][drawn].mean()
+            lucky.append(own + matrix[best][drawn].mean())
+            honest.append(matrix[best].mean())
+        optimism = np.mean(lucky) - np.mean(honest)
+        assert corrected[name] == pytest.approx(np.mean(lucky) - 4 / 3 * optimism)
+        assert corrected[name] < matrix[usual].mean()
 
 
 def test_without_a_choice_there_is_no_optimism(tmp_path):

@@ -100,13 +100,19 @@ def _to_the_front(arguments: list[str]) -> list[str]:
 
 
 def _new_names(arguments: list[str]) -> list[str]:
-    """Let `--compat none|wsolevaluation`, as conventions were chosen at first, be written still."""
+    """Let options be written still as they were called at first, and say how they are called now.
+
+    `--compat none|wsolevaluation` chose the convention, and `--against` of `wsol plot` the axis.
+    """
     renamed: list[str] = []
     for argument in arguments:
         if renamed and renamed[-1] == "--compat":
             renamed[-1:] = ["--convention"]
             argument = "exact" if argument == "none" else argument
             tell(f"--compat: is called --convention now; taken as {_present(argument)}.")
+        elif renamed and renamed[-1] == "--against" and renamed[0] == "plot":
+            renamed[-1:] = ["--axis"]
+            tell("--against: is called --axis in `wsol plot` now; taken as that.")
         elif renamed and renamed[-1] == "--convention" and argument != _present(argument):
             tell(f"--convention {argument}: taken as {_present(argument)}.")
         renamed.append(argument)

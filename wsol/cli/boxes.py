@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from wsol.cli.app import app
-from wsol.cli.looking import DeviceOption, ResizeModeOption, WeightsOption, ready_to_look
-from wsol.cli.options import EmaOption, ThresholdText, threshold_of
+from wsol.cli.looking import ready_to_look
+from wsol.cli.options import takes
 from wsol.errors import InputError
+from wsol.evaluation.options import LookOptions
 from wsol.progress import tell
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _MAP_FILES = (".npy", ".npz", ".h5", ".hdf5")
 `wsol boxes scoremaps/ --box-pixels fractions --out boxes.csv`
 """
 )
+@takes(options=LookOptions)
 def boxes(
     sources: Annotated[
         list[Path],
@@ -44,34 +46,15 @@ def boxes(
             "`wsol score` takes.",
         ),
     ],
+    options: LookOptions,
     model: Annotated[
         str | None,
         typer.Option("--model", help="What looks at photographs; as `wsol evaluate` takes it."),
     ] = None,
-    weights: WeightsOption = "default",
-    ema: EmaOption = False,
-    class_name: Annotated[
-        str | None,
-        typer.Option(
-            "--class",
-            help="Localize this class: a name, a WordNet id or an index; default: of each "
-            "photograph the most probable.",
-        ),
-    ] = None,
-    threshold: ThresholdText = "0.2",
     contours: Annotated[
         Literal["largest", "all"],
         typer.Option("--contours", help="One box, of the largest component, or one of each."),
     ] = "largest",
-    method: Annotated[
-        str, typer.Option("--method", help="What makes the maps; `wsol methods` lists them.")
-    ] = "cam",
-    layer: Annotated[
-        str | None,
-        typer.Option("--layer", help="Layer whose output the maps are made of; default: found."),
-    ] = None,
-    resize_mode: ResizeModeOption = "squash",
-    device: DeviceOption = "auto",
     images: Annotated[
         Path | None,
         typer.Option(
@@ -116,7 +99,6 @@ def boxes(
         raise InputError("--format voc writes a file an image; name their folder with --out.")
     if out is not None:
         (require_writable_folder if file_format == "voc" else require_writable)(out)
-    chosen = threshold_of(threshold)
     if _are_maps(sources):
         if model is not None:
             raise InputError(f"{sources[0]}: has score maps, for which --model has nothing to do.")
@@ -124,7 +106,9 @@ def boxes(
             raise InputError(f"{sources[1]}: score maps are of one folder or file at a time.")
         from wsol.evaluation.found_boxes import boxes_of_maps
 
-        found = list(boxes_of_maps(sources[0], images, chosen, contours, at_least_grid=fractions))
+        found = list(
+            boxes_of_maps(sources[0], images, options.threshold, contours, at_least_grid=fractions)
+        )
     else:
         if images is not None:
             raise InputError("--images: goes with score maps; these are photographs themselves.")
@@ -134,20 +118,13 @@ def boxes(
                 "--model. (Score maps are .npy, .npz or .h5 files.)"
             )
         photographs = _photographs(sources)
-        classifier, label = ready_to_look(model, weights, class_name, ema=ema, device=device)
+        classifier, label = ready_to_look(model, options)
         from wsol.show import look
 
-        looking = partial(
-            look,
-            classifier,
-            label=label,
-            threshold=chosen,
-            top=1,
-            resize_mode=resize_mode,
-            method=method,
-            layer=layer,
+        looking = partial(look, classifier, options=options, label=label, top=1)
+        found = list(
+            _looked_at(photographs, classifier, looking, options.threshold, contours, skip_bad)
         )
-        found = list(_looked_at(photographs, classifier, looking, chosen, contours, skip_bad))
     _write(found, "fractions" if fractions else file_format, out)
 
 

@@ -44,29 +44,6 @@ EmaOption = Annotated[
         "--ema", help="Averaged weights, where a checkpoint has them beside the raw ones."
     ),
 ]
-ThresholdText = Annotated[
-    str,
-    typer.Option(
-        "--threshold",
-        metavar="NUMBER|POLICY",
-        help="Of the box, times the map's maximum; or otsu, li, yen, triangle, isodata or mean, by "
-        "which each map chooses its own.",
-    ),
-]
-
-
-def threshold_of(text: str) -> float | str:
-    """The number or policy that `--threshold` names.
-
-    Raises:
-        InputError: when it is neither.
-    """
-    from wsol.evaluation.protocol import parsed_threshold
-
-    try:
-        return parsed_threshold(text)
-    except ValueError as error:
-        raise InputError(f"--threshold: {error}.") from error
 
 
 def takes(**jobs: type[Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -131,9 +108,15 @@ def _flags(options: type[Options]) -> list[inspect.Parameter]:
     return found
 
 
+def _word(name: str, field: FieldInfo) -> str:
+    """The flag of a field: its name, but for one that Python keeps for itself (`class`)."""
+    extra = field.json_schema_extra
+    return str(extra["flag"]) if isinstance(extra, dict) else f"--{name.replace('_', '-')}"
+
+
 def _flag(name: str, field: FieldInfo) -> inspect.Parameter:
     kind = _kind(field.annotation)
-    words = f"--{name.replace('_', '-')}"
+    words = _word(name, field)
     if kind is bool and field.default is not False:
         words = f"{words}/--no-{words.removeprefix('--')}"
     settings: dict[str, Any] = {"help": field.description}
@@ -172,13 +155,14 @@ def _made(options: type[Options], given: dict[str, Any]) -> Options:
             if kind is tuple:
                 value = [part for text in value for part in text.replace(",", " ").split()]
             elif kind is dict:
-                value = key_values(f"--{name.replace('_', '-')}", value)
+                value = key_values(_word(name, field), value)
             values[name] = value
     try:
         return options.model_validate(values)
     except ValidationError as error:
         item: dict[str, Any] = dict(error.errors()[0])
-        flag = f"--{str(item['loc'][0]).replace('_', '-')}: " if item["loc"] else ""
+        name = str(item["loc"][0]) if item["loc"] else ""
+        flag = f"{_word(name, options.model_fields[name])}: " if name else ""
         raise InputError(f"{flag}{told(options, item)}.") from None
 
 

@@ -1,45 +1,17 @@
 """`wsol plot`."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wsol.cli.app import app
+from wsol.cli.options import takes
 from wsol.cli.output import show_written, tell
+from wsol.results.options import PlotOptions
 
 if TYPE_CHECKING:
     from wsol.results.sources import Source
-
-
-class PlotKind(StrEnum):
-    """What a plot shows."""
-
-    PARAMETERS = "parameters"
-    THRESHOLDS = "thresholds"
-    SIZES = "sizes"
-    IOU = "iou"
-    RELIABILITY = "reliability"
-    GRID = "grid"
-
-
-class AxisName(StrEnum):
-    """What localization is plotted against."""
-
-    PARAMETERS = "parameters"
-    FLOPS = "flops"
-    LATENCY = "latency"
-    MAP_SIZE = "map-size"
-
-
-class OrderName(StrEnum):
-    """Which examples a grid shows."""
-
-    BEST = "best"
-    WORST = "worst"
-    RANDOM = "random"
-    CLASS = "class"
 
 
 @app.command(
@@ -47,7 +19,7 @@ class OrderName(StrEnum):
 
 `wsol plot results/cub --kind parameters --metric max_box_acc_v2 --out parameters.pdf`
 
-`wsol plot results/cub --kind parameters --against flops --out flops.pdf`
+`wsol plot results/cub --kind parameters --axis flops --out flops.pdf`
 
 `wsol plot results/cub --kind sizes --out sizes.svg`
 
@@ -56,47 +28,14 @@ class OrderName(StrEnum):
 `wsol plot results/cub/resnet50.json --kind grid --order worst --examples 12 --out worst.png`
 """
 )
+@takes(options=PlotOptions)
 def plot(
     records: Annotated[
         list[Path],
         typer.Argument(metavar="RECORDS...", help="Record files, or folders of them."),
     ],
-    kind: Annotated[
-        PlotKind,
-        typer.Option(
-            "--kind",
-            help="Localization against parameters (or another cost, --against); accuracy against "
-            "thresholds; by object sizes; distribution of iou; reliability: localization where "
-            "the class is right, wrong, and by confidence; grid of examples.",
-        ),
-    ],
     out: Annotated[Path, typer.Option("--out", help="A .svg, .pdf or .png file.")],
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            "--metric",
-            help="parameters, sizes: which one; a wrong name lists them. Default: MaxBoxAccV2, "
-            "and of sizes the share localized at IoU 0.5.",
-        ),
-    ] = None,
-    against: Annotated[
-        AxisName,
-        typer.Option("--against", help="parameters: what is on the other axis."),
-    ] = AxisName.PARAMETERS,
-    order: Annotated[OrderName, typer.Option("--order", help="grid.")] = OrderName.RANDOM,
-    examples: Annotated[int, typer.Option("--examples", min=1, help="grid: how many.")] = 12,
-    class_name: Annotated[
-        str | None, typer.Option("--class", help="grid: only images of this class.")
-    ] = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option("--threshold", min=0, max=1, help="grid: of the boxes; default: the fixed."),
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option("--images", help="grid: where the photographs are, if they have moved."),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="grid: of random choices.")] = 0,
+    options: PlotOptions,
 ) -> None:
     """Draw records for a paper, in colours that any eye tells apart.
 
@@ -106,7 +45,7 @@ def plot(
     """
     from wsol.files import require_folder, require_writable
     from wsol.results import image_plots
-    from wsol.results.example_grid import GridOptions, grid_figure
+    from wsol.results.example_grid import grid_figure
     from wsol.results.figures import require_format, save_figure
     from wsol.results.plots import cost_figure
     from wsol.results.sources import read_sources
@@ -114,25 +53,24 @@ def plot(
 
     require_format(out)
     require_writable(out)
-    if images is not None:
-        require_folder(images, "the folder of the photographs")
+    if options.grid.images is not None:
+        require_folder(options.grid.images, "the folder of the photographs")
     sources = read_sources(records)
     found = [source.record for source in sources]
-    if kind not in (PlotKind.PARAMETERS, PlotKind.THRESHOLDS):
+    if options.kind not in ("parameters", "thresholds"):
         sources = _with_outcomes(sources, records)
-    if kind is PlotKind.PARAMETERS:
-        figure = cost_figure(found, metric, against.value)
-    elif kind is PlotKind.THRESHOLDS:
+    if options.kind == "parameters":
+        figure = cost_figure(found, options.metric, options.axis)
+    elif options.kind == "thresholds":
         figure = threshold_figure(found)
-    elif kind is PlotKind.SIZES:
-        figure = image_plots.size_figure(sources, metric)
-    elif kind is PlotKind.IOU:
+    elif options.kind == "sizes":
+        figure = image_plots.size_figure(sources, options.metric)
+    elif options.kind == "iou":
         figure = image_plots.iou_figure(sources)
-    elif kind is PlotKind.RELIABILITY:
+    elif options.kind == "reliability":
         figure = image_plots.reliability_figure(sources)
     else:
-        grid = GridOptions(order.value, examples, class_name, threshold, images, seed)
-        figure = grid_figure(sources, grid)
+        figure = grid_figure(sources, options.grid)
     save_figure(figure, out)
     show_written(out)
 

@@ -8,10 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from wsol.cli.app import app
-from wsol.cli.looking import DeviceOption, ResizeModeOption, WeightsOption, ready_to_look
-from wsol.cli.options import EmaOption, ThresholdText, threshold_of
+from wsol.cli.looking import ready_to_look
+from wsol.cli.options import takes
 from wsol.cli.output import OUTPUT, show_line, show_written
 from wsol.errors import InputError
+from wsol.evaluation.options import LookOptions
 from wsol.results.escaping import printable
 
 if TYPE_CHECKING:
@@ -32,31 +33,14 @@ _SUFFIXES = (".png", ".svg", ".pdf")
 `wsol show street.jpg --model resnet50 --class "traffic light" --threshold 0.3 --out light.pdf`
 """
 )
+@takes(options=LookOptions)
 def show(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photographs.")],
     model: Annotated[
         str, typer.Option("--model", help="A model as `wsol evaluate` takes it, no baseline.")
     ],
-    weights: WeightsOption = "default",
-    ema: EmaOption = False,
-    class_name: Annotated[
-        str | None,
-        typer.Option(
-            "--class",
-            help="Localize this class: a name, a WordNet id or an index; default: the best.",
-        ),
-    ] = None,
-    threshold: ThresholdText = "0.2",
+    options: LookOptions,
     top: Annotated[int, typer.Option("--top", min=1, help="How many predictions.")] = 5,
-    method: Annotated[
-        str, typer.Option("--method", help="What makes the map; `wsol methods` lists them.")
-    ] = "cam",
-    layer: Annotated[
-        str | None,
-        typer.Option("--layer", help="Layer whose output the map is made of; default: found."),
-    ] = None,
-    resize_mode: ResizeModeOption = "squash",
-    device: DeviceOption = "auto",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -67,26 +51,17 @@ def show(
     ] = None,
 ) -> None:
     """See what a network sees in your own photograph: classes, activation map and box."""
-    targets, chosen = _targets(images, out), threshold_of(threshold)
+    targets = _targets(images, out)
     from wsol.datasets.loading import open_image
     from wsol.results.overlay_picture import write_overlay
     from wsol.show import look
 
     photographs = [open_image(image, upright=True) for image in images]
-    classifier, label = ready_to_look(model, weights, class_name, ema=ema, device=device)
+    classifier, label = ready_to_look(model, options)
     for image, photograph, target in zip(images, photographs, targets, strict=True):
-        shown = look(
-            classifier,
-            photograph,
-            label=label,
-            threshold=chosen,
-            top=top,
-            resize_mode=resize_mode,
-            method=method,
-            layer=layer,
-        )
-        maps = "" if method == "cam" else f", {method}"
-        title = f"{shown.class_name}, {classifier.name}{maps}, threshold {threshold}"
+        shown = look(classifier, photograph, options=options, label=label, top=top)
+        maps = "" if options.method == "cam" else f", {options.method}"
+        title = f"{shown.class_name}, {classifier.name}{maps}, threshold {options.threshold}"
         write_overlay(
             target,
             shown.image,

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wsol.cli.app import app
+from wsol.cli.options import takes
 from wsol.errors import InputError
 from wsol.progress import tell
+from wsol.results.options import Layout
 
 if TYPE_CHECKING:
     from wsol.records.record import ResultRecord
-    from wsol.results.cells import Layout
 
 
 class TableFormat(StrEnum):
@@ -23,26 +24,6 @@ class TableFormat(StrEnum):
     LATEX = "latex"
     CSV = "csv"
     HTML = "html"
-
-
-class Best(StrEnum):
-    """How the best of a column is marked."""
-
-    BOLD = "bold"
-    NONE = "none"
-
-
-class Preset(StrEnum):
-    """Which columns a table has."""
-
-    PAPER = "paper"
-    ALL = "all"
-
-
-class Against(StrEnum):
-    """What numbers are set beside."""
-
-    PUBLISHED = "published"
 
 
 _SUFFIXES = {
@@ -69,51 +50,16 @@ _SUFFIXES = {
 `wsol table results/cub --with-published --preset paper --out table.tex --bib table.bib`
 """
 )
+@takes(layout=Layout)
 def table(
     records: Annotated[
         list[Path],
         typer.Argument(metavar="RECORDS...", help="JSON files of records, or folders of them."),
     ],
+    layout: Layout,
     table_format: Annotated[
         TableFormat | None,
         typer.Option("--format", help="Default: as the suffix of --out says, else terminal."),
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            "--columns",
-            help="Names separated by commas, instead of a preset; a wrong one lists them all.",
-        ),
-    ] = None,
-    preset: Annotated[
-        Preset | None,
-        typer.Option(
-            "--preset",
-            help="paper: model, method, parameters, Top-1 Loc, GT-known Loc, MaxBoxAcc and "
-            "MaxBoxAccV2, which fits one column of a two-column article; all: every column with "
-            "a value. Default: paper for latex, else all.",
-        ),
-    ] = None,
-    sort: Annotated[
-        str | None,
-        typer.Option("--sort", metavar="COLUMN[:asc|desc]", help="Default direction: best first."),
-    ] = None,
-    group_by: Annotated[
-        str | None,
-        typer.Option(
-            "--group-by",
-            help="dataset, convention, images, or several separated by commas: a section each.",
-        ),
-    ] = None,
-    best: Annotated[
-        Best, typer.Option("--best", help="bold: best bold, second best underlined.")
-    ] = Best.BOLD,
-    digits: Annotated[
-        int, typer.Option("--digits", min=0, max=6, help="After the point of percentages.")
-    ] = 2,
-    against: Annotated[
-        Against | None,
-        typer.Option("--against", help="Add a column of differences to published numbers."),
     ] = None,
     with_published: Annotated[
         bool,
@@ -127,15 +73,6 @@ def table(
         Path | None,
         typer.Option("--bib", help="Write the sources of --with-published as BibTeX to this file."),
     ] = None,
-    intervals: Annotated[
-        bool,
-        typer.Option(
-            "--intervals",
-            help="Half of the 95 % interval behind each number, of records that have them "
-            "(`wsol stats --update`); a footnote says how far its middle is from the number, and "
-            "CSV has both ends.",
-        ),
-    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write instead of printing.")
     ] = None,
@@ -151,7 +88,6 @@ def table(
     from wsol.cli.output import OUTPUT
     from wsol.files import write_text
     from wsol.results import table as tables
-    from wsol.results.cells import Layout
     from wsol.results.published_file import bibliography
     from wsol.results.published_rows import cited_sources
     from wsol.results.sources import find_sources
@@ -165,16 +101,6 @@ def table(
                     "add --format."
                 )
             table_format = _SUFFIXES[out.suffix]
-    layout = Layout(
-        columns=None if columns is None else _names(columns),
-        preset=None if preset is None else preset.value,
-        sort=sort,
-        group_by=() if group_by is None else _names(group_by),
-        best=best.value,
-        digits=digits,
-        against=None if against is None else "published",
-        intervals=intervals,
-    )
     found = [source.record for source in find_sources(records)]
     if with_published:
         found += _published(found, layout)
@@ -204,7 +130,7 @@ def table(
         write_text(out, text)
 
 
-def _published(records: "list[ResultRecord]", layout: "Layout") -> "list[ResultRecord]":
+def _published(records: "list[ResultRecord]", layout: Layout) -> "list[ResultRecord]":
     """The published rows of the images of some records; says what is left out."""
     from wsol.results.published_rows import published_rows
 
@@ -220,7 +146,3 @@ def _published(records: "list[ResultRecord]", layout: "Layout") -> "list[ResultR
         return rows.records
     tell(told)
     return rows.records
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())

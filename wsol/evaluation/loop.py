@@ -100,19 +100,22 @@ def evaluate_each(
     advance: Callable[[int], None] = ignore_progress,
     processes: Processes = ALONE,
 ) -> list[ResultRecord]:
-    """Evaluate a model under several conventions at once, see `evaluate`.
+    """Evaluate a model under several conventions and methods at once, see `evaluate`.
 
     A photograph goes through the network once for every distinct view of it. The records are those
-    of an evaluation under each convention alone, but for the time that they took.
+    of an evaluation under each convention and by each method alone, but for the time that they
+    took.
 
     Args:
-        each: options with one convention each, and otherwise the same.
+        each: options with one convention and method each, and otherwise the same; of the methods,
+            one view of a photograph has to be enough, see
+            `wsol.maps.methods.localizer.Localizer.view_key`.
         places: where to keep the record of each.
     """
     require_images(dataset)
     options = each[0]
     if options.save_scoremaps is not None and len(each) > 1:
-        raise InputError("--save-scoremaps takes one convention at a time.")
+        raise InputError("--save-scoremaps takes one convention and method at a time.")
     network = model if isinstance(model, str) else model.backbone
     evaluators = [Evaluator(dataset, own.protocol, network) for own in each]
     require_usable(each)
@@ -133,14 +136,16 @@ def evaluate_each(
     def prepared() -> Judging:
         if isinstance(model, str):
             return _BaselineJudging(model, evaluators, options)
-        return NetworkJudging(model, evaluators, options)
+        return NetworkJudging(model, evaluators, each)
 
     skipped = add_all(runs, processes.together(prepared), advance)
 
     def finished() -> list[ResultRecord]:
-        records, cost = [], model_cost(model, options)
+        records = []
+        costs = {own.method: own for own in each}
+        cost = {method: model_cost(model, own) for method, own in costs.items()}
         for run, own, settings in zip(runs, each, all_settings, strict=True):
-            records.append(_record(model, run, own, settings, skipped, cost))
+            records.append(_record(model, run, own, settings, skipped, cost[own.method]))
             run.finish(records[-1])
         return records
 

@@ -1,7 +1,7 @@
 """Several models on one data set, with finished ones kept across interruptions."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -155,7 +155,9 @@ def evaluate_models(
     tell: Callable[[str], None] = lambda text: None,
     processes: Processes = ALONE,
 ) -> list[ResultRecord]:
-    """Evaluate each model in turn, with the method of its request, under each convention at once.
+    """Evaluate each model in turn, with the methods of its requests, under each convention at once.
+
+    Methods that can share a pass of the network do.
 
     Args:
         requests: of `by_method`, where the options name methods.
@@ -176,13 +178,14 @@ def evaluate_models(
             for note in model.notes:
                 tell(f"{model.name}: {note}")
         if len(runs) > 1:
-            for request, _ in runs:
-                tell(_passes(model, request, dataset, options))
+            for line in _passes(model, [request.method for request, _ in runs], dataset, options):
+                tell(line)
+        each, places = [], []
         for request, name in runs:
-            own = options.replaced(method=(request.method,))
-            places = places_of(folder, name, own.protocol.convention, resume=resume)
-            weights = weights_name(request)
-            records += _evaluated(model, weights, dataset, own.each(), places, track, processes)
+            each += options.replaced(method=(request.method,)).each()
+            places += places_of(folder, name, options.protocol.convention, resume=resume)
+        weights = weights_name(alike)
+        records += _evaluated(model, weights, dataset, each, places, track, processes)
     if folder is not None and processes.is_first:
         write_order([folder / f"{name}.json" for name in record_names(requests, options)])
     return records
@@ -243,38 +246,53 @@ def _loaded(request: ModelRequest, dataset: Dataset, processes: Processes) -> Cl
 def expected_passes(
     requests: list[ModelRequest], dataset: Dataset, options: EvaluationOptions
 ) -> Iterator[str]:
-    """A line for each request that says how many forward passes its maps need."""
+    """A line for each model, and for its methods that share a pass, that says how many forward
+    passes their maps need."""
     for alike, group in groupby(requests, lambda request: replace(request, method="cam")):
         model = load_model(alike, dataset)
-        for request in group:
-            yield _passes(model, request, dataset, options)
+        yield from _passes(model, [request.method for request in group], dataset, options)
 
 
 def _passes(
-    model: Classifier | str, request: ModelRequest, dataset: Dataset, options: EvaluationOptions
-) -> str:
+    model: Classifier | str, methods: Sequence[str], dataset: Dataset, options: EvaluationOptions
+) -> Iterator[str]:
     if isinstance(model, str):
-        return f"{model}: no forward pass"
-    options = options.replaced(method=(request.method,))
-    return f"{model.name}, {request.method}: {passes_of(model, dataset, options)}"
+        yield f"{model}: no forward pass"
+        return
+    each = [options.replaced(method=(method,)) for method in methods]
+    for together in of_one_pass(model, each):
+        told = ", ".join(each[number].map_method for number in together)
+        conventions = [own for number in together for own in each[number].each()]
+        yield f"{model.name}, {told}: {passes_of(model, dataset, conventions)}"
 
 
-def passes_of(model: Classifier, dataset: Dataset, options: EvaluationOptions) -> str:
-    """How many forward passes the maps of a run need, in words."""
-    frames: dict[View, int] = {}
-    views = set()
-    for own in options.each():
+def of_one_pass(model: Classifier | str, each: Sequence[EvaluationOptions]) -> list[list[int]]:
+    """The numbers of those of `each` whose maps are made of the same passes, together."""
+    groups: dict[Hashable, list[int]] = {}
+    for number, own in enumerate(each):
+        key = None if isinstance(model, str) else localizer(model, own).view_key
+        groups.setdefault(key, []).append(number)
+    return list(groups.values())
+
+
+def passes_of(model: Classifier, dataset: Dataset, each: Sequence[EvaluationOptions]) -> str:
+    """How many forward passes the maps of a run need, in words.
+
+    Args:
+        each: options with one convention and method each, of which one pass is enough.
+    """
+    more: dict[tuple[View, str], int] = {}
+    for own in each:
         count = localizer(model, own).passes
         if count is None:
             return "as many forward passes as the method makes"
-        frame = own.protocol.frame_view
-        frames[frame] = max(count, frames.get(frame, 0))
-        views.add(own.protocol.view_for(dataset.name))
-    passes = sum(frames.values()) + sum(
-        10 if view == "ten-crop" else 1 for view in views - frames.keys()
-    )
-    each = "1 forward pass" if passes == 1 else f"{passes:,} forward passes"
-    return f"{each} an image, {passes * len(dataset):,} in all"
+        more[own.protocol.frame_view, own.map_method] = count - 1
+    frames = {frame for frame, _ in more}
+    views = {own.protocol.view_for(dataset.name) for own in each}
+    passes = len(frames) + sum(more.values())
+    passes += sum(10 if view == "ten-crop" else 1 for view in views - frames)
+    told = "1 forward pass" if passes == 1 else f"{passes:,} forward passes"
+    return f"{told} an image, {passes * len(dataset):,} in all"
 
 
 def evaluate_model(
@@ -287,17 +305,27 @@ def evaluate_model(
     track: Track,
     processes: Processes = ALONE,
 ) -> list[ResultRecord]:
-    """Evaluate one model, with its progress shown; see `evaluate_each`, `evaluate_models`."""
-    with track(model if isinstance(model, str) else model.name, len(dataset)) as advance:
-        return evaluate_each(
-            model,
-            dataset,
-            each,
-            weights=weights,
-            places=places,
-            advance=advance,
-            processes=processes,
-        )
+    """Evaluate one model, with its progress shown; see `evaluate_each`, `evaluate_models`.
+
+    Args:
+        each: options with one convention and method each.
+    """
+    groups = of_one_pass(model, each)
+    records: dict[int, ResultRecord] = {}
+    name = model if isinstance(model, str) else model.name
+    with track(name, len(groups) * len(dataset)) as advance:
+        for group in groups:
+            made = evaluate_each(
+                model,
+                dataset,
+                [each[number] for number in group],
+                weights=weights,
+                places=[places[number] for number in group],
+                advance=advance,
+                processes=processes,
+            )
+            records |= zip(group, made, strict=True)
+    return [records[number] for number in range(len(each))]
 
 
 def load_model(request: ModelRequest, dataset: Dataset) -> Classifier | str:

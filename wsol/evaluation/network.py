@@ -39,17 +39,24 @@ _PREDICTED = 5
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What one convention needs of the network.
+    """What one convention and method need of the network.
 
     Attributes:
         frame: the view that its maps lie on; `view`: what is classified.
+        method: what makes the maps.
         coco: whether COCO AP/AR is measured.
     """
 
     evaluator: Evaluator
     frame: View
     view: View
+    method: str
     coco: bool
+
+    @property
+    def source(self) -> tuple[View, str]:
+        """What tells its maps from those of other plans."""
+        return self.frame, self.method
 
 
 class NetworkJudging:
@@ -60,14 +67,19 @@ class NetworkJudging:
     """
 
     def __init__(
-        self, classifier: Classifier, evaluators: Sequence[Evaluator], options: EvaluationOptions
+        self,
+        classifier: Classifier,
+        evaluators: Sequence[Evaluator],
+        each: Sequence[EvaluationOptions],
     ) -> None:
         """
         Args:
-            evaluators: of one data set, a convention each; a photograph goes through the network
-                once a distinct view, however many conventions look at it.
-            options: whose protocol does not count, but the evaluators'.
+            evaluators: of one data set, a convention and method each; a photograph goes through the
+                network once a distinct view, however many conventions and methods look at it.
+            each: the options of each, which differ in nothing else; the methods' localizers have
+                one `view_key`.
         """
+        options = each[0]
         dataset = evaluators[0].dataset
         without = next((s.image_id for s in dataset.samples if s.path is None), None)
         if without is not None:
@@ -83,19 +95,22 @@ class NetworkJudging:
         self._threads = options.threads or usable_cores()
         self._network = classifier.to(self._device)
         self._size = input_size(classifier, options)
-        self._localizer = localizer(classifier, options)
-        if self._localizer.method.needs != "network":  # which a user's own method looks at
+        # A user's own method looks at the network itself.
+        if localizer(classifier, options).method.needs != "network":
             layers = [] if options.layer is None else options.layer.split(",")
             self._network = sped_up(classifier, self._size, [name.strip() for name in layers])
-            self._localizer = localizer(self._network, options)
+        self._localizers = {own.map_method: localizer(self._network, own) for own in each}
+        if len({own.view_key for own in self._localizers.values()}) > 1:
+            raise ValueError(f"{', '.join(self._localizers)}: cannot share a view")
         self._plans = [
             _Plan(
                 evaluator,
                 frame=evaluator.protocol.frame_view,
                 view=evaluator.protocol.view_for(dataset.name),
-                coco=with_coco(options.replaced(protocol=evaluator.protocol)),
+                method=own.map_method,
+                coco=with_coco(own),
             )
-            for evaluator in evaluators
+            for evaluator, own in zip(evaluators, each, strict=True)
         ]
         self._subset = match_classes(
             classifier.classes,
@@ -189,32 +204,35 @@ class NetworkJudging:
                 best = logits.topk(self._predicted, dim=1)
                 found["classes", view] = best.indices
                 found["scores", view] = probabilities.gather(1, best.indices)
-            maps = {frame: self._own_maps(seen, own_labels) for frame, seen in frames.items()}
-            for frame, cams in maps.items():
-                found["finite", frame] = torch.isfinite(cams).flatten(1).all(1)
+            maps = {
+                plan.source: self._own_maps(plan.method, frames[plan.frame], own_labels)
+                for plan in {plan.source: plan for plan in self._plans}.values()
+            }
+            for source, cams in maps.items():
+                found["finite", source] = torch.isfinite(cams).flatten(1).all(1)
             for number, plan in enumerate(self._plans):
-                cams, protocol = maps[plan.frame], plan.evaluator.protocol
+                cams, protocol = maps[plan.source], plan.evaluator.protocol
                 if plan.evaluator.box_judge is None:
                     upsampling = protocol.rules.upsampling
                     place = (self._size, options.resize_mode, protocol.map_grid, upsampling)
                     found["maps", number] = maps_on_grid(cams, batch.sizes, *place)[:, 0]
                 else:  # which brings maps to its own grid
-                    found["cams", plan.frame] = cams[:, 0]
+                    found["cams", plan.source] = cams[:, 0]
         return _MapsOnTheWay(batch, found, device)
 
-    def _own_maps(self, seen: MethodView, labels: Tensor) -> Tensor:
+    def _own_maps(self, method: str, seen: MethodView, labels: Tensor) -> Tensor:
         """(B, 1, h, w) each image's map: of its label, or the mean of those of its best classes.
 
         Args:
             labels: (B,) on the CPU.
         """
-        count = self._options.mean_classes
+        maps, count = self._localizers[method].maps, self._options.mean_classes
         if count is None:
-            return self._localizer.maps(seen, self._subset[labels][:, None])
+            return maps(seen, self._subset[labels][:, None])
         known = min(count, int((self._subset >= 0).sum()))
         best = self._own_logits(seen.logits).topk(known, dim=1).indices
         classes = self._subset.to(best.device)[best]
-        return self._localizer.maps(seen, classes).mean(1, keepdim=True)
+        return maps(seen, classes).mean(1, keepdim=True)
 
     def _classified(self, pixels: Tensor, seen: MethodView | None) -> tuple[Tensor, Tensor]:
         """What ranks the data set's classes, and their probabilities, (B, C) both.
@@ -234,7 +252,7 @@ class NetworkJudging:
     def _see(self, pixels: Tensor) -> MethodView:
         images = self._network.normalize(pixels.to(self._device, non_blocking=True))
         with autocast(self._device, self._options.precision):
-            return self._localizer.see(images)
+            return next(iter(self._localizers.values())).see(images)
 
     def _own_logits(self, logits: Tensor) -> Tensor:
         """Those of the data set's classes; a class that the network has not is never predicted."""
@@ -244,7 +262,7 @@ class NetworkJudging:
     def judge(self, arrived: "_MapsOnTheWay", index: int) -> Judged:
         """The outcomes of one image of a batch; runs on a worker thread."""
         sample, options = arrived.batch.samples[index], self._options
-        if not all(arrived.arrays["finite", plan.frame][index] for plan in self._plans):
+        if not all(arrived.arrays["finite", plan.source][index] for plan in self._plans):
             reason = (
                 f"{sample.path}: the network's class map has NaN or infinite values; "
                 "check the weights, or use --precision fp32."
@@ -269,7 +287,7 @@ class NetworkJudging:
         judging, protocol = plan.evaluator.box_judge, plan.evaluator.protocol
         if judging is not None:
             known = size_of(sample, size)
-            cams, rows = arrays["cams", plan.frame][index], options.per_image
+            cams, rows = arrays["cams", plan.source][index], options.per_image
             found = judging.prepare(cams, known, with_row=rows)
             return judged_by(judging, found, sample, known, answer, self._dataset if rows else None)
         score_map = arrays["maps", number][index]

@@ -1,4 +1,4 @@
-"""How to evaluate: the options of `wsol evaluate` and `wsol score`."""
+"""How to evaluate: the options of `wsol evaluate`, `wsol score`, `wsol show` and `wsol boxes`."""
 
 from typing import Annotated, Any, Self
 
@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from wsol.errors import InputError
 from wsol.evaluation.box_corners import BoxCorners, BoxPixels
-from wsol.evaluation.protocol import Protocol
+from wsol.evaluation.protocol import Protocol, parsed_threshold
 from wsol.maps.methods.catalog import check_name
 from wsol.options import Options, Place, Precision, ResizeMode
 
@@ -21,6 +21,11 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
         if names.count(name) > 1:
             raise ValueError(f"names {name} twice")
     return names
+
+
+def _known_one(name: str) -> str:
+    check_name(name)
+    return name
 
 
 MethodNames = Annotated[
@@ -186,3 +191,36 @@ class ScoreOptions(Options):
     def each(self) -> list[Self]:
         """The same under each of the protocol's conventions."""
         return [self.replaced(protocol=protocol) for protocol in self.protocol.each()]
+
+
+class LookOptions(Options):
+    """How a network looks at photographs of one's own: of `wsol show` and `wsol boxes`."""
+
+    weights: str = Field(default="default", description="`default`, `none` or a checkpoint.")
+    ema: bool = Field(
+        default=False,
+        description="Averaged weights, where a checkpoint has them beside the raw ones.",
+    )
+    class_name: str | None = Field(
+        default=None,
+        description="Localize this class: a name, a WordNet id or an index; default: of each "
+        "photograph the most probable.",
+        json_schema_extra={"flag": "--class"},
+    )
+    threshold: Annotated[float | str, BeforeValidator(parsed_threshold)] = Field(
+        default=0.2,
+        description="Of the box, times the map's maximum; or otsu, li, yen, triangle, isodata or "
+        "mean, by which each map chooses its own.",
+    )
+    method: Annotated[str, AfterValidator(_known_one)] = Field(
+        default="cam", description="What makes the maps; `wsol methods` lists them."
+    )
+    layer: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Layer whose output the maps are made of; default: found.",
+    )
+    resize_mode: ResizeMode = Field(
+        default="squash", description="How a photograph becomes the network's square input."
+    )
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, ...")

@@ -20,6 +20,7 @@ from wsol.evaluation.models import (
     evaluate_model,
     load_model,
     no_progress,
+    of_one_pass,
     passes_of,
     weights_name,
 )
@@ -213,10 +214,10 @@ def _failed(task: Task, error: Exception) -> Result:
 
 
 def _at_once(tasks: list[Task]) -> Iterator[list[Task]]:
-    """Tasks that differ in nothing but the convention, which one pass over the images makes."""
+    """Tasks that differ in nothing but convention and method, of one model that is loaded once."""
 
     def apart(task: Task) -> tuple[object, ...]:
-        plain = task.options.replaced(protocol=Protocol())
+        plain = task.options.replaced(protocol=Protocol(), method=("cam",))
         return id(task.model), id(task.dataset), id(task.training), plain
 
     for _, group in groupby(tasks, apart):
@@ -281,7 +282,7 @@ def _results(
     track: Track,
     processes: Processes,
 ) -> Iterator[Result]:
-    """The results of tasks that differ in their convention alone, in their order."""
+    """The results of tasks that differ in convention and method alone, in their order."""
     part, dataset = tasks[0].model, tasks[0].dataset
     request = ModelRequest(part.model, part.weights, part.arguments, ema=part.ema)
     model = processes.together(partial(load_model, request, dataset))
@@ -300,20 +301,23 @@ def _results(
         if entry is not None and _is_complete(task, entry):
             results[number] = Result(task, "stored", entry)
         elif dry_run:
-            passes = None if isinstance(model, str) else passes_of(model, dataset, task.options)
+            passes = None if isinstance(model, str) else passes_of(model, dataset, [task.options])
             results[number] = Result(task, "missing", reason=passes)
         else:
             left[number] = key, entry
-    wanted, known = [tasks[number] for number in left], list(left.values())
-    try:
-        made = _evaluated(model, weights, wanted, known, store, track, processes) if left else []
-    except ProcessEndedError:
-        raise
-    except Exception as error:  # of a user's own network it may be anything
-        if fail_fast:
+    numbers = list(left)
+    for places in of_one_pass(model, [tasks[number].options for number in numbers]):
+        group = [numbers[place] for place in places]
+        wanted, known = [tasks[number] for number in group], [left[number] for number in group]
+        try:
+            made = _evaluated(model, weights, wanted, known, store, track, processes)
+        except ProcessEndedError:
             raise
-        made = [_failed(task, error) for task in wanted]
-    results |= zip(left, made, strict=True)
+        except Exception as error:  # of a user's own network it may be anything
+            if fail_fast:
+                raise
+            made = [_failed(task, error) for task in wanted]
+        results |= zip(group, made, strict=True)
     yield from (results[number] for number in range(len(tasks)))
 
 

@@ -1,6 +1,6 @@
 """Maps of a network with ACoL's two branches, which no single head makes."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
@@ -31,6 +31,11 @@ class AcolLocalizer(Localizer):
         self.__dict__.update(cam.__dict__)
         self._acol = head
         self._given: WeakKeyDictionary[View, Tensor] = WeakKeyDictionary()
+
+    @property
+    def view_key(self) -> Hashable:
+        """Its views keep what the branches get, which no other method's do."""
+        return id(self)
 
     def see(self, images: Tensor) -> View:
         """One pass over normalized images (B, 3, H, W), in the caller's precision."""

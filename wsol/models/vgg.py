@@ -25,18 +25,20 @@ class Vgg16(nn.Module):
         units = scaled(_UNITS, width)
         self.features = make_layers(plan, batch_norm)
         self.avgpool = nn.AdaptiveAvgPool2d(_POOLED)
+        first = nn.Linear(scaled(_CHANNELS, width) * _POOLED**2, units)
+        second = nn.Linear(units, units)
         self.classifier = nn.Sequential(
-            nn.Linear(scaled(_CHANNELS, width) * _POOLED**2, units),
+            first,
             nn.ReLU(inplace=True),
             nn.Dropout(dropout),
-            nn.Linear(units, units),
+            second,
             nn.ReLU(inplace=True),
             nn.Dropout(dropout),
             nn.Linear(units, num_classes),
         )
         initialize(self)
-        for number in (0, 3):  # N(0, 0.01) would let the signal of few units die out
-            nn.init.kaiming_normal_(self.classifier[number].weight, nonlinearity="relu")
+        for dense in (first, second):  # N(0, 0.01) would let the signal of few units die out
+            nn.init.kaiming_normal_(dense.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) images to (B, num_classes) logits."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Literal
+from typing import Any
 
 from wsol.errors import InputError
 from wsol.records.record import ResultRecord
@@ -15,6 +15,7 @@ from wsol.results.columns import (
     frame,
     require_columns,
 )
+from wsol.results.options import Layout
 from wsol.results.published import Comparison, compare
 from wsol.results.published_rows import published_notes
 from wsol.results.repeats import Run, runs_of
@@ -29,37 +30,6 @@ _CENTRE = (
     "The interval's middle is not the number itself: it lies towards 50 (Wilson), and lower where "
     "the best threshold was chosen on the same images."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How a table is laid out.
-
-    Attributes:
-        columns: names in their order; None leaves it to `preset`.
-        preset: a name of `wsol.results.columns.PRESETS`; columns of it that no record has a value
-            for are left out. None has every column that any record has a value for.
-        sort: a column's name, `:asc` or `:desc` behind it; without, the best come first (text:
-            the alphabet, parameters: the smallest). None keeps the records' order.
-        group_by: names of `GROUPS`, a section for each of their values.
-        best: whether the best of a column is marked, and the second best.
-        digits: after the point of percentages.
-        against: adds beside each number its difference to the published one.
-        intervals: adds behind each number half of its 95 % interval.
-    """
-
-    columns: tuple[str, ...] | None = None
-    preset: str | None = None
-    sort: str | None = None
-    group_by: tuple[str, ...] = ()
-    best: Literal["bold", "none"] = "bold"
-    digits: int = 2
-    against: Literal["published"] | None = None
-    intervals: bool = False
-
-    def __post_init__(self) -> None:
-        if self.preset is not None and self.preset not in PRESETS:
-            raise InputError(f"There is no preset {self.preset!r}, only {', '.join(PRESETS)}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,7 @@
 """Figures of examples, as papers print them: photograph, maps, true and predicted boxes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 import matplotlib
 import matplotlib.patheffects as effects
@@ -31,33 +29,11 @@ from wsol.results.examples import (
 )
 from wsol.results.figures import STYLE, new_figure, plain
 from wsol.results.image_plots import ious_at
+from wsol.results.options import GridOptions
 from wsol.results.sources import Source
-
-Order = Literal["best", "worst", "random", "class"]
 
 TRUE_COLOUR, PREDICTED_COLOUR = "#2EE6A6", "#FF7A1A"
 _PICTURES_A_ROW = 8
-
-
-@dataclass(frozen=True, slots=True)
-class GridOptions:
-    """Which examples a figure shows.
-
-    Attributes:
-        order: `best` and `worst` by the first model's IoU at the threshold, `random`, or an image
-            of each `class` by name.
-        class_name: of this class alone.
-        threshold: of the boxes; None takes the fixed one of the record.
-        images: where the photographs are now, if not where they were evaluated.
-        seed: of the random choices.
-    """
-
-    order: Order = "random"
-    count: int = 12
-    class_name: str | None = None
-    threshold: float | None = None
-    images: Path | None = None
-    seed: int = 0
 
 
 def grid_figure(sources: Sequence[Source], options: GridOptions) -> Figure:
@@ -169,7 +145,7 @@ def _choose(
         places = np.random.default_rng(options.seed).permutation(len(ids)).tolist()
     if not places:
         raise InputError("The records share no image that could be shown.")
-    return [ids[place] for place in places[: options.count]]
+    return [ids[place] for place in places[: options.examples]]
 
 
 def _rows(table: pa.Table, info: OutcomeInfo, chosen: Sequence[str]) -> list[OutcomeRow]:

@@ -57,6 +57,8 @@ class ImageFacts:
         values: (N,) float64 a further metric, NaN where an image has none.
         one_hit: whether GT-known and Top-k Loc ask for the same IoU, so that what is right at any
             threshold is right for both.
+        candidates: (C, N) the bits `LOCALIZED`, `TOP1_LOC` and `TOP5_LOC` at each of the thresholds
+            of which a convention takes the best; C = 0 where it takes none of several.
     """
 
     image_ids: NDArray[np.object_]
@@ -71,6 +73,7 @@ class ImageFacts:
     chosen: NDArray[np.int64]
     values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     one_hit: bool = True
+    candidates: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -89,6 +92,7 @@ def read_facts(path: Path) -> tuple[pa.Table, OutcomeInfo]:
     _, info = read_outcomes(path, ["image_id"])
     columns = [*_COLUMNS, *(f"switches {key}" for key in _keys(info))]
     columns += [f"value {name}" for name in info.values]
+    columns += ["candidates"] if info.candidates else []
     table, info = read_outcomes(path, columns)
     if len(table) == 0:
         raise InputError(f"{path}: holds no image.")
@@ -130,7 +134,20 @@ def facts_of(
         chosen=_chosen(keys, info, chosen or {}),
         values={name: _numbers(table, f"value {name}") for name in info.values},
         one_hit=info.above[0] == info.above[1],
+        candidates=_candidates(table, info, top1, top5),
     )
+
+
+def _candidates(
+    table: pa.Table, info: OutcomeInfo, top1: NDArray[np.bool_], top5: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    if not info.candidates:
+        return np.zeros((0, len(table)), np.uint8)
+    _, values = _lists(table, "candidates")
+    ious = values.astype(np.float64).reshape(len(table), len(info.candidates), 5)[..., 4].T
+    localized, top_k = right_boxes(ious, info)
+    codes = localized << LOCALIZED | (top_k & top1) << TOP1_LOC | (top_k & top5) << TOP5_LOC
+    return codes.astype(np.uint8)
 
 
 def right_boxes(

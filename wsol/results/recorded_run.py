@@ -24,7 +24,7 @@ LATER = ("top1_loc_chosen", "top5_loc_chosen")
 """Metrics that records of before lack, though their outcomes make them."""
 
 _NOTE = "Intervals: "
-_CHOICES = ("fixed_threshold", "threshold_step", "size", "resize_mode")
+_CHOICES = ("fixed_threshold", "thresholds", "threshold_step", "size", "resize_mode", "views")
 
 
 @dataclass(frozen=True, slots=True)

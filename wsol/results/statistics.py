@@ -24,7 +24,7 @@ from wsol.results.image_facts import (
     contributions,
     level_metric,
 )
-from wsol.results.optimism import Bootstrap, corrected_accuracies
+from wsol.results.optimism import Bootstrap, corrected_accuracies, corrected_candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ def _corrected(facts: ImageFacts, bootstrap: Bootstrap, threads: int | None) -> 
     every = [v for key, v in zip(facts.keys, levels, strict=True) if key.startswith("all@")]
     known["max_box_acc"] = known.get(level_metric("largest@0.5"), np.nan)
     known["max_box_acc_v2"] = float(np.mean(every)) if every else np.nan
+    known |= {name: 100 * value for name, value in corrected_candidates(facts, bootstrap).items()}
     return {name: known.get(name, value) for name, value in values.items()}
 
 

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -39,7 +39,7 @@ def data_frame(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> pd.D
     One row a model, repeated trainings as their mean; what does not apply is missing. With a
     grouping, the columns that it groups by stand in front.
     """
-    layout = replace(layout, best="none", columns=layout.columns or PRESETS[layout.preset or "all"])
+    layout = layout.replaced(best="none", columns=layout.columns or PRESETS[layout.preset or "all"])
     runs = [run for group in rows_of(records, layout) for run in group]
     data = frame([run.record for run in runs])
     columns = columns_of(data)
@@ -130,7 +130,7 @@ def to_latex(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> str:
     article.
     """
     if layout.columns is None and layout.preset is None:
-        layout = replace(layout, preset="paper")
+        layout = layout.replaced(preset="paper")
     parts = []
     for section in sections(records, layout):
         lines = latex_section(section)

@@ -1,6 +1,6 @@
 """A network and a map method, joined: from images to logits and maps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -117,6 +117,17 @@ class Localizer:
             view = self.see(self._probe[:1])
             height, width = self.maps(view, torch.zeros_like(view.logits[:, :1]).long()).shape[2:]
         return width, height
+
+    @property
+    def view_key(self) -> Hashable:
+        """What localizers of a network have in common whose methods can share a view."""
+        needs = self.method.needs
+        if needs == "attention":
+            return needs, self.method.name == "legrad"
+        if needs in ("head", "features", "gradients"):
+            headless = self._subject.head is None
+            return "features", self.layer, headless, headless and needs == "gradients"
+        return id(self)
 
     @property
     def passes(self) -> int | None:
