@@ -197,9 +197,9 @@ def test_without_a_search(given_maps, tmp_path, convention):
     assert record.metrics.max_box_acc is None and record.metrics.box_acc is None
     assert record.curves is None and "threshold_step" not in record.settings
     found = verify(tmp_path / "run.json")
-    assert found.ious and set(found.recomputed) == {
-        "top1_cls", "top5_cls", "top1_loc", "top5_loc", "gt_known_loc"
-    }  # fmt: skip
+    localized = ("top1_loc", "top5_loc", "gt_known_loc")
+    means = [f"{name}_class_mean" for name in localized]
+    assert found.ious and {*found.recomputed} == {"top1_cls", "top5_cls", *localized, *means}
     table, info = read_outcomes(tmp_path / "run.outcomes.parquet")
     assert info.kinds == () and max(map(len, table["box_starts"].to_pylist())) > 2
 

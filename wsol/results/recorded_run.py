@@ -12,7 +12,13 @@ from wsol.files import exists
 from wsol.records.outcomes import OUTCOMES_SUFFIX, OutcomeInfo
 from wsol.records.record import ResultRecord, read_records
 from wsol.results.columns import column_values, frame
-from wsol.results.image_facts import ImageFacts, contributions, facts_of, read_facts
+from wsol.results.image_facts import (
+    ImageFacts,
+    class_means,
+    contributions,
+    facts_of,
+    read_facts,
+)
 from wsol.results.optimism import Bootstrap
 from wsol.results.statistics import Estimate, shared_images
 
@@ -20,7 +26,13 @@ RECORD_LEVEL = 0.95
 """The confidence level of the intervals in a record."""
 WITHOUT_INTERVAL = ("pxap", "coco_ap", "coco_ap50", "coco_ar")
 """Metrics of all pixels or all detections together: outcomes of images do not add up to them."""
-LATER = ("top1_loc_chosen", "top5_loc_chosen")
+LATER = (
+    "top1_loc_chosen",
+    "top5_loc_chosen",
+    "top1_loc_class_mean",
+    "top5_loc_class_mean",
+    "gt_known_loc_class_mean",
+)
 """Metrics that records of before lack, though their outcomes make them."""
 
 _NOTE = "Intervals: "
@@ -67,9 +79,10 @@ def read_run(path: Path) -> RecordedRun:
             "evaluate again with --per-image."
         )
     run = RecordedRun(path, records[0], *read_facts(outcomes))
-    found = contributions(run.facts)
+    known = contributions(run.facts)
+    found = {name: part.percent for name, part in known.items()} | class_means(run.facts, known)
     recorded = recorded_values(run.record, found)
-    for name, value in ((name, part.percent) for name, part in found.items()):
+    for name, value in found.items():
         if name in LATER and name not in recorded:
             continue
         if not math.isclose(recorded.get(name, math.nan), value, abs_tol=1e-9):
