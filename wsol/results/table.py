@@ -39,8 +39,7 @@ def data_frame(records: Sequence[ResultRecord], layout: Layout = _PLAIN) -> pd.D
     One row a model, repeated trainings as their mean; what does not apply is missing. With a
     grouping, the columns that it groups by stand in front.
     """
-    columns = layout.columns or PRESETS[layout.preset or "all"]
-    layout = layout.replaced(best="none", columns=columns)
+    layout = layout.replaced(best="none", columns=layout.columns or PRESETS[layout.preset or "all"])
     runs = [run for group in rows_of(records, layout) for run in group]
     data = frame([run.record for run in runs])
     columns = columns_of(data)
