@@ -103,7 +103,7 @@ def test_show_takes_a_method(place):
         ((*NETWORK, "--method", "torchcam:Zebra"), "torchcam has no such method"),
         ((*NETWORK, "--method", "networks:missing"), "no callable 'missing'"),
         ((*NETWORK, "--method", "networks:tiny"), "networks:tiny: failed (TypeError"),
-        (("show", "red.png", "--model", "networks:tiny", "--method", "no"), "--method no"),
+        (("show", "red.png", "--model", "networks:tiny", "--method", "no"), "--method: should"),
         (("train", "resnet18", *SHAPES, "--out", "o", "--method", "has"), "--wsol-method"),
     ],
 )
