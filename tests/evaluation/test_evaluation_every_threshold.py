@@ -401,6 +401,9 @@ def test_a_baseline_and_merged_shards(given_maps, tmp_path):
     again.load_state(shards[1].state())
     shards[0].merge(again)
     assert shards[0].compute() == whole.compute()
+    earlier = {key: value for key, value in whole.state().items() if "best_top1_loc" not in key}
+    with pytest.raises(InputError, match="of another version; repeat"):
+        again.load_state(earlier)
 
 
 def test_thresholds_of_some_conventions(given_maps):
