@@ -37,7 +37,8 @@ class StatsFormat(StrEnum):
 @app.command(
     epilog="""Examples:
 
-`wsol evaluate resnet50 center --data cub --root CUB_200_2011 --per-image --out cub`
+`wsol evaluate resnet50 center --weights cub.pt --name resnet50 --data cub --root CUB_200_2011
+--per-image --out cub`
 
 `wsol stats cub/resnet50.json --update`
 
