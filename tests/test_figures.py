@@ -59,6 +59,10 @@ def test_tables_in_results_are_those_of_their_records(folder):
     assert (folder / "table.md").read_text(encoding="utf-8") == to_markdown(records, layout)
 
 
+def test_results_stay_small():
+    assert sum(path.stat().st_size for path in (ROOT / "results").rglob("*")) < 20e6
+
+
 TABLE = """
 <!-- table results/center-baseline | CUB -->
 
