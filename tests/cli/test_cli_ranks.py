@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from wsol.datasets.registry import open_dataset
 from wsol.datasets.shapes import generate_shapes
 from wsol.datasets.weak import open_training_set
+from wsol.models.checkpoint import read_checkpoint
 from wsol.records.store import Store
 
 from support.command import wsol
@@ -110,6 +112,7 @@ def require_compared_together(place, name, processes):
     assert not list((place / f"store-{name}" / ".running").glob("*"))
 
 
+@pytest.mark.slow
 def test_the_tasks_of_a_step_compare_as_one(place, compared):
     told = compare(place, "step", lambda *arguments: slurm_step(place, 2, *arguments))
     assert "Tiny" in told[0][0] and told[1][0] == ""  # the first one prints
@@ -211,6 +214,24 @@ def test_who_waits_for_the_others_hears_a_signal(place):
     first.send_signal(signal.SIGTERM)
     ((code, _, err),) = ended([first], timeout=10)
     assert code == 143 and "ended by SIGTERM" in err
+
+
+@pytest.mark.slow
+def test_a_training_that_a_scheduler_ends_goes_on_with_as_many_tasks(place):
+    longer = [*TRAIN, "--epochs", "30", "--seed", "3"]
+    step = begin_step(place, 2, *longer, "--out", "ended")
+    require_soon((place / "ended" / "last.pt").exists)
+    for task in step:
+        task.send_signal(signal.SIGTERM)
+    found = ended(step)
+    assert [code for code, _, _ in found] == [143, 143], found
+    assert not (place / "ended" / "final.pt").exists()
+    wsol(place, *longer, "--out", "ended", "--resume", code=2)  # alone it would be another training
+    slurm_step(place, 2, *longer, "--out", "ended", "--resume")
+    slurm_step(place, 2, *longer, "--out", "unended")
+    one, other = (read_checkpoint(place / name / "final.pt")[0] for name in ("ended", "unended"))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
 @pytest.mark.slow

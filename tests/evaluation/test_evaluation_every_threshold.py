@@ -255,6 +255,9 @@ def test_the_candidate_that_is_the_best_is_verified(given_maps, tmp_path):
     ("convention", "photograph", "true", "right"),
     [
         ("psol", (256, 256), [16, 16, 128, 240], (False, False)),
+        ("bas", (256, 256), [16, 16, 127, 239], (False, False)),
+        ("sat", (256, 256), [16, 16, 127, 239], (True, True)),
+        ("exact", (224, 224), [0, 0, 111, 223], (True, True)),
         ("danet", (224, 224), [0, 0, 111, 223], (False, False)),
         ("zhou2016", (224, 224), [0, 0, 111, 223], (True, True)),
         ("ts-cam", (224, 224), [0, 0, 111, 223], (True, False)),

@@ -9,7 +9,7 @@ import typer
 
 from wsol.cli.app import app
 from wsol.cli.options import ShownJsonOption
-from wsol.cli.output import OUTPUT, require_targets, show_line, write_json
+from wsol.cli.output import OUTPUT, require_targets, show_line, tell_left_out, write_json
 from wsol.errors import InputError
 from wsol.files import is_folder
 from wsol.progress import tell
@@ -37,7 +37,8 @@ class StatsFormat(StrEnum):
 @app.command(
     epilog="""Examples:
 
-`wsol evaluate resnet50 center --data cub --root CUB_200_2011 --per-image --out cub`
+`wsol evaluate resnet50 center --weights cub.pt --name resnet50 --data cub --root CUB_200_2011
+--per-image --out cub`
 
 `wsol stats cub/resnet50.json --update`
 
@@ -120,8 +121,7 @@ def stats(
     bootstrap = Bootstrap(resamples, seed, level)
     reference = None if against is None else read_run(against)
     runs, left_out = read_runs(records, without=against)
-    for path in left_out:
-        tell(f"{path}: has no per-image outcomes and is left out.")
+    tell_left_out(left_out)
     several = len(runs) > 1 or any(is_folder(path) for path in records)
     first = runs[0]
     if by is not None and several:

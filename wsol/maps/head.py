@@ -177,10 +177,11 @@ def watched_pass(network: nn.Module, probe: Tensor, name: str) -> Watched:
                 "--size."
             ) from error
         told = (str(error).strip().splitlines() or [""])[0]
+        other = ", or wrap it in a module that takes red, green and blue"
         raise InputError(
             f"{name}: cannot take {channels} channels of {width}x{height} pixels "
-            f"({type(error).__name__}{': ' if told else ''}{told}); use a size that it takes, or "
-            "wrap it in a module that takes red, green and blue."
+            f"({type(error).__name__}{': ' if told else ''}{told}); use a size that it takes"
+            f"{other if 'channels' in told else ''}."
         ) from error
 
 
