@@ -92,8 +92,7 @@ def unmarked_tables(text: str) -> list[str]:
     return [
         found[0].split("\n", 1)[0]
         for found in _ANY_TABLE.finditer(text)
-        if found.start() not in marked
-        and _RESULTS & set(_cells(found[0].split("\n", 1)[0]))
+        if found.start() not in marked and _RESULTS & set(_cells(found[0].split("\n", 1)[0]))
     ]
 
 
