@@ -1,9 +1,9 @@
 """What maps cost beside a bare forward pass, and beside torchcam's own loops.
 
 Everything that a line compares is measured in the same run, in turns, and the best round of each
-counts: other work on the machine only ever adds to one. wsol's side is the network as an evaluation
-runs it (see `wsol.models.fast`), torchcam's is the network as torchvision makes it. For every
-network:
+counts: other work on the machine only ever adds to one. On a CPU ratios are also of processor time,
+which other work changes less. wsol's side is the network as an evaluation runs it (see
+`wsol.models.fast`), torchcam's is the network as torchvision makes it. For every network:
 
 - the bare eager forward pass in inference mode, and the network as wsol runs it;
 - Grad-CAM of one class an image: wsol's, torchcam's extractor on the same batch, and the loop that
@@ -124,10 +124,15 @@ def _measure(name: str, device: str, images: Tensor, classes: Tensor, rounds: in
         f"{len(_BOTH)} methods": "gradcam",
         "torchcam's, a pass each": f"{len(_BOTH)} methods",
     }
-    for run, value in seconds.items():
+    for run, (value, used) in seconds.items():
         told = f"  {run:<27} {1000 * value:8.1f} ms"
         other = beside.get(run)
-        print(told + (f"  {value / seconds[other]:5.2f}x {other}" if other else ""))
+        if other is not None:
+            told += f"  {value / seconds[other][0]:5.2f}x {other}"
+            told += (
+                f", {used / seconds[other][1]:.2f}x by processor time" if device == "cpu" else ""
+            )
+        print(told)
     if _has_head(classifier):
         _beside_cam(fast, images, classes, rounds, device)
 
@@ -145,8 +150,11 @@ def _beside_cam(
         return run
 
     seconds = _best({name: made_by(name) for name in ("cam", *_CLOSED)}, rounds, device)
-    told = ", ".join(f"{name} {seconds[name] / seconds['cam']:.2f}x" for name in _CLOSED)
-    print(f"  {'cam':<27} {1000 * seconds['cam']:8.1f} ms; {told}")
+    cam, used = seconds["cam"]
+    told = ", ".join(
+        f"{name} {seconds[name][0] / cam:.2f}x ({seconds[name][1] / used:.2f}x)" for name in _CLOSED
+    )
+    print(f"  {'cam':<27} {1000 * cam:8.1f} ms; {told}")
 
 
 def _has_head(classifier: Classifier) -> bool:
@@ -161,18 +169,20 @@ def _loaded(name: str, device: str) -> Classifier:
     return classifier
 
 
-def _best(runs: Runs, rounds: int, device: str) -> dict[str, float]:
-    """The fewest seconds of each, taking turns, after a round to warm up."""
+def _best(runs: Runs, rounds: int, device: str) -> dict[str, tuple[float, float]]:
+    """The fewest seconds of each, and of processor time, taking turns, after a round to warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
+    used: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():
-            start = time.perf_counter()
+            start, before = time.perf_counter(), time.process_time()
             run()
             if device.startswith("cuda"):
                 torch.cuda.synchronize()
             if number:
                 seconds[name].append(time.perf_counter() - start)
-    return {name: min(times) for name, times in seconds.items()}
+                used[name].append(time.process_time() - before)
+    return {name: (min(seconds[name]), min(used[name])) for name in runs}
 
 
 if __name__ == "__main__":
