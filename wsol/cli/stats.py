@@ -1,9 +1,8 @@
 """`wsol stats`."""
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,19 +18,7 @@ if TYPE_CHECKING:
     from wsol.results.statistics_table import View
 
 
-class GroupName(StrEnum):
-    """What images are grouped by."""
-
-    CLASS = "class"
-    SIZE = "size"
-
-
-class StatsFormat(StrEnum):
-    """What the numbers are printed as."""
-
-    TERMINAL = "terminal"
-    MARKDOWN = "markdown"
-    CSV = "csv"
+StatsFormat = Literal["terminal", "markdown", "csv"]
 
 
 @app.command(
@@ -62,7 +49,7 @@ def stats(
         typer.Option("--against", help="A reference: compare each record with it, image by image."),
     ] = None,
     by: Annotated[
-        GroupName | None,
+        Literal["class", "size"] | None,
         typer.Option("--by", help="Accuracies of each class, or of each object size, instead."),
     ] = None,
     metric: Annotated[
@@ -82,7 +69,7 @@ def stats(
     ] = False,
     output_format: Annotated[
         StatsFormat, typer.Option("--format", help="CSV has all numbers at full precision.")
-    ] = StatsFormat.TERMINAL,
+    ] = "terminal",
     json_file: ShownJsonOption = None,
 ) -> None:
     """How sure are records' numbers: intervals, comparisons with a reference, breakdowns.
@@ -136,8 +123,8 @@ def stats(
             tell(f"{run.record.model} and {other.record.model} differ: {difference}.")
 
     if by is not None:
-        rows = tables.group_rows(break_down(first.facts, by.value))
-        view = tables.group_view(first.record, rows, by.value)
+        rows = tables.group_rows(break_down(first.facts, by))
+        view = tables.group_view(first.record, rows, by)
     elif reference is None:
         rows = []
         for name, run in zip(names_of(runs), runs, strict=True):
@@ -191,9 +178,9 @@ def _print(rows: list[dict[str, Any]], view: "View", form: StatsFormat, title: s
     from wsol.results import escaping
     from wsol.results import statistics_table as tables
 
-    if form is StatsFormat.TERMINAL:
+    if form == "terminal":
         show_line(escaping.printable(title), "bold")
         OUTPUT.print(tables.to_terminal(rows, view))
     else:
-        markdown = form is StatsFormat.MARKDOWN
+        markdown = form == "markdown"
         typer.echo(tables.to_markdown(rows, view) if markdown else tables.to_csv(rows), nl=False)
