@@ -1,10 +1,18 @@
 #!/bin/sh
-# Pages of what lies in results/, one an experiment in its folder `report`, and with `pages.sh SITE` a
-# leaderboard of all in the folder SITE (13 MB, which is not kept). No photograph is in them.
+# Tables and pages of what lies in results/, made again from the records: a table and a page, `report`,
+# an experiment, and with `pages.sh SITE` a leaderboard of all in the folder SITE (13 MB, which is not
+# kept). No photograph is in them.
 set -eu
 cd "$(dirname "$0")/../results"
 for records in */records; do
     experiment=${records%/records}
+    case $experiment in
+    *conventions) groups=dataset,convention,images ;;
+    *) groups=dataset ;;
+    esac
+    for suffix in md csv; do
+        wsol table "$records" --group-by $groups --out "$experiment/table.$suffix"
+    done
     case $experiment in
     center-baseline | conventions) # two data sets, a page each
         for data in ILSVRC CUB; do

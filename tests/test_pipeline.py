@@ -1,5 +1,7 @@
 """Order, bound and error behaviour of the thread pipeline."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -62,3 +64,15 @@ def test_busy_counts_processor_time():
         list(pipeline.submit(burn))
         list(pipeline.drain())
     assert 0.1 <= pipeline.busy < 0.5
+
+
+def test_a_worker_does_not_tell_that_its_parent_has_gone():
+    script = (
+        "import sys\n"
+        "from wsol.pipeline import begin_worker\n"
+        "begin_worker()\n"
+        "for error in (ConnectionResetError('gone'), ValueError('told')):\n"
+        "    sys.excepthook(type(error), error, None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stderr.strip() == "ValueError: told"

@@ -1,13 +1,17 @@
 """Several processes at one run."""
 
 import json
+import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
+from wsol import launchers
+from wsol.errors import InputError
 from wsol.launchers import _attempt, _first_node, joined, of_slurm, of_torchrun
 from wsol.processes import ALONE
 
@@ -164,3 +168,16 @@ def test_a_restart_is_not_mistaken_for_what_was_before():
             assert len(found) == 1
             names += found
     assert len(set(names)) == 3
+
+
+def test_processes_that_do_not_come_are_told(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    variables = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    for name, value in (variables | {"OMP_NUM_THREADS": "1"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(launchers, "_ARRIVAL", timedelta(seconds=1))
+    told = f"The 2 processes of this run have not met at localhost:{port}"
+    with pytest.raises(InputError, match=told), joined("cpu"):
+        pass

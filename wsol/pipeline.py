@@ -2,12 +2,13 @@
 
 import os
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
 
@@ -39,6 +40,14 @@ def begin_worker(number: int = 0) -> None:
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda number, frame: os._exit(0))
+    told = sys.excepthook
+
+    def tell(kind: Any, error: Any, traceback: Any) -> None:
+        # A parent that ended while a batch was on its way to it, as multiprocessing notices.
+        if not issubclass(kind, ConnectionError):
+            told(kind, error, traceback)
+
+    sys.excepthook = tell
 
 
 class Pipeline(Generic[Result]):

@@ -52,7 +52,7 @@ def test_several_methods_make_a_run_each(place):
                      "networks-tiny-smoothgradcam++.json"}  # fmt: skip
     smooth = json.loads((place / "several" / "networks-tiny-smoothgradcam++.json").read_text())
     assert smooth["settings"]["method_parameters"] == {"samples": 4, "deviation": 0.3, "seed": 0}
-    assert out.count("networks:tiny") >= 3 and "smoothgradcam++" in out
+    assert out.count("networks:tiny") >= 3 and "Grad-CAM++" in out
     _, err = wsol(
         place, "evaluate", "networks:tiny", "center", *SHAPES,
         "--method", "cam,gradcam,smoothgradcam++", "--out", "several", "--resume",

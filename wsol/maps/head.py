@@ -85,7 +85,8 @@ def examine(network: nn.Module, probe: Tensor, name: str, wanted: str | None = N
             module as `wanted`.
     """
     if probe.is_meta:
-        network, probe = give_numbers(copy.deepcopy(network)), torch.rand(probe.shape)
+        numbers = torch.rand(probe.shape, generator=torch.Generator().manual_seed(0))
+        network, probe = give_numbers(copy.deepcopy(network)), numbers
     elif any(p.dtype in _HALF for p in network.parameters()):
         exact = _in_float32(network, probe, name, wanted)
         if exact is not None:
