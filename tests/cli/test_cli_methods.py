@@ -43,7 +43,7 @@ def test_exact_cam_is_recorded_as_ever(place):
 def test_several_methods_make_a_run_each(place):
     out, err = wsol(
         place, "evaluate", "networks:tiny", "center", *SHAPES,
-        "--method", "cam,gradcam,smoothgradcam++", "--out", "several",
+        "--method", "cam,gradcam,smoothgradcam++", "--out", "several", "--store", "st",
     )  # fmt: skip
     told = "networks:tiny, cam, gradcam, smoothgradcam++: 1 forward pass an image, 12 in all"
     assert told in err
@@ -58,6 +58,10 @@ def test_several_methods_make_a_run_each(place):
         "--method", "cam,gradcam,smoothgradcam++", "--out", "several", "--resume",
     )  # fmt: skip
     assert "12/12" not in err  # all of them had finished
+    listed, _ = wsol(place, "results", "list", "--store", "st")
+    assert all(f" {name} " in listed for name in ("Method", "cam", "gradcam", "smoothgradcam++"))
+    out, _ = wsol(place, "results", "list", "--store", "st", "--json", "-")
+    assert {row["method"] for row in json.loads(out)} >= {"cam", "gradcam", "smoothgradcam++"}
 
 
 def test_a_dry_run_only_counts_passes(place):

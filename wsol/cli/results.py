@@ -186,6 +186,7 @@ def _described(entry: "Entry") -> dict[str, Any]:
         "run_key": entry.run_key,
         "date": record.environment.date,
         "model": record.model,
+        "method": record.cam_method,
         "parameters": record.parameters,
         "dataset": record.dataset,
         "split": record.split,
@@ -200,7 +201,8 @@ def _table(entries: "list[Entry]", metric: str | None) -> Table:
     names = (metric,) if metric else ("gt_known_loc", "max_box_acc_v2")
     shown = {name: heading(name) for name in names}
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for about in ("ID", "Made (UTC)", "Model", "Data set"):
+    several = len({entry.record.cam_method for entry in entries}) > 1
+    for about in ("ID", "Made (UTC)", "Model", *(["Method"] if several else []), "Data set"):
         table.add_column(about, overflow="fold" if about == "Model" else "ellipsis")
     for number in ("Images", *shown.values()):
         table.add_column(number, justify="right")
@@ -212,6 +214,7 @@ def _table(entries: "list[Entry]", metric: str | None) -> Table:
             entry.short_id,
             f"{entry.date.astimezone(UTC):%Y-%m-%d %H:%M}",
             escape(record.model),
+            *([escape(record.cam_method)] if several else []),
             escape(f"{record.dataset} {record.split}"),
             f"{record.num_images:,}",
             *("–" if value is None else f"{value:.2f}" for value in values),

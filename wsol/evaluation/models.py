@@ -261,7 +261,7 @@ def _passes(
         return
     each = [options.replaced(method=(method,)) for method in methods]
     for together in of_one_pass(model, each):
-        told = ", ".join(each[number].map_method for number in together)
+        told = ", ".join(dict.fromkeys(each[number].map_method for number in together))
         conventions = [own for number in together for own in each[number].each()]
         yield f"{model.name}, {told}: {passes_of(model, dataset, conventions)}"
 
