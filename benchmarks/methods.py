@@ -1,8 +1,9 @@
 """What maps cost beside a bare forward pass, and beside torchcam's own loops.
 
-Everything that a line compares is measured in the same run, in turns, so that a busy machine slows
-all alike; medians are compared. wsol's side is the network as an evaluation runs it (see
-`wsol.models.fast`), torchcam's is the network as torchvision makes it. For every network:
+Everything that a line compares is measured in the same run, in turns, and the best round of each
+counts: other work on the machine only ever adds to one. wsol's side is the network as an evaluation
+runs it (see `wsol.models.fast`), torchcam's is the network as torchvision makes it. For every
+network:
 
 - the bare eager forward pass in inference mode, and the network as wsol runs it;
 - Grad-CAM of one class an image: wsol's, torchcam's extractor on the same batch, and the loop that
@@ -17,7 +18,6 @@ from the bare network's and maps from torchcam's is printed besides.
     python benchmarks/methods.py --device cuda --batch-size 64 --rounds 20
 """
 
-import statistics
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -54,7 +54,7 @@ def main(
         str, typer.Option(help="Separated by commas.")
     ] = "vgg16,vit_b_16,resnet50,efficientnet_b0",
 ) -> None:
-    """Print medians and ratios."""
+    """Print milliseconds and ratios."""
     torch.manual_seed(0)
     images = torch.randn(batch_size, 3, _SIZE, _SIZE, device=device)
     classes = torch.randint(0, 1000, (batch_size, 1), device=device)
@@ -108,7 +108,7 @@ def _measure(name: str, device: str, images: Tensor, classes: Tensor, rounds: in
         f"{len(_BOTH)} methods": lambda: ours(localizers),
         "torchcam's, a pass each": lambda: theirs(*_BOTH.values()),
     }
-    seconds = _medians(runs, rounds, device)
+    seconds = _best(runs, rounds, device)
     expected = bare(network, images)
     error = (bare(fast.network, arranged) - expected).abs().max() / expected.abs().max()
     apart = normalize(ours(gradcam)[0][:, 0]) - normalize(theirs("GradCAM")[0])
@@ -144,7 +144,7 @@ def _beside_cam(
 
         return run
 
-    seconds = _medians({name: made_by(name) for name in ("cam", *_CLOSED)}, rounds, device)
+    seconds = _best({name: made_by(name) for name in ("cam", *_CLOSED)}, rounds, device)
     told = ", ".join(f"{name} {seconds[name] / seconds['cam']:.2f}x" for name in _CLOSED)
     print(f"  {'cam':<27} {1000 * seconds['cam']:8.1f} ms; {told}")
 
@@ -161,8 +161,8 @@ def _loaded(name: str, device: str) -> Classifier:
     return classifier
 
 
-def _medians(runs: Runs, rounds: int, device: str) -> dict[str, float]:
-    """Median seconds of each, taking turns, after a round to warm up."""
+def _best(runs: Runs, rounds: int, device: str) -> dict[str, float]:
+    """The fewest seconds of each, taking turns, after a round to warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():
@@ -172,7 +172,7 @@ def _medians(runs: Runs, rounds: int, device: str) -> dict[str, float]:
                 torch.cuda.synchronize()
             if number:
                 seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in seconds.items()}
+    return {name: min(times) for name, times in seconds.items()}
 
 
 if __name__ == "__main__":

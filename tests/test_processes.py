@@ -70,11 +70,13 @@ def told(tmp_path_factory):
     return [json.loads((place / f"{rank}.json").read_text()) for rank in (0, 1)]
 
 
+@pytest.mark.slow
 def test_what_the_first_makes_is_everyones(told):
     assert [found["gathered"] for found in told] == [[0, 1]] * 2
     assert [found["of_first"] for found in told] == ["by 0"] * 2
 
 
+@pytest.mark.slow
 def test_an_error_of_one_ends_all_and_is_told_once(told):
     assert told[0]["first_fails"] == "here: rank 0 fails"
     assert told[1]["first_fails"] == "elsewhere: rank 0 fails"
@@ -82,12 +84,14 @@ def test_an_error_of_one_ends_all_and_is_told_once(told):
     assert told[1]["second_fails"] == "here: rank 1 fails"
 
 
+@pytest.mark.slow
 def test_processes_that_disagree_are_refused(told):
     assert told[0]["agree"] is None and told[1]["agree"] is None
     assert "0 and 1 of this run do not agree: size is 224 and 225." in told[0]["differ"]
     assert told[1]["differ"].startswith("elsewhere")
 
 
+@pytest.mark.slow
 def test_a_folder_that_one_does_not_see_is_noticed(told):
     assert told[0]["shared"] is None and told[0]["left"] == []
     assert "apart-0: is not the same folder for all" in told[0]["apart"]

@@ -1,5 +1,6 @@
 """The public face: what `import wsol` hands out, and what it costs."""
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,24 @@ def test_a_network_of_ones_own_and_an_open_data_set(shapes, tmp_path):
     frame = wsol.table([record, *kept])
     assert isinstance(frame, pd.DataFrame) and len(frame) == 2
     assert "max_box_acc_v2" in frame and "max_box_acc_chosen" not in frame
+
+
+def test_nobodys_random_numbers_are_touched(shapes):
+    """What a notebook draws next is what it would have drawn without us."""
+    torch.manual_seed(5)
+    np.random.seed(5)
+    random.seed(5)
+    expected = torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()
+    torch.manual_seed(5)
+    np.random.seed(5)
+    random.seed(5)
+    network = wsol.load_model("resnet18", "none", num_classes=8, width=0.0625)
+    wsol.evaluate(
+        network, "shapes", shapes, method="smoothgradcam++", size=48, threshold_step=0.1,
+        device="cpu", workers=0, limit=2,
+    )  # fmt: skip
+    found = torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()
+    assert found == expected
 
 
 @pytest.mark.parametrize(

@@ -232,14 +232,15 @@ def _train(
     advance: Callable[[int], None],
 ) -> None:
     """Train one network and write its checkpoint."""
-    torch.manual_seed(seed)
-    classifier = build_classifier(
-        recipe.spec,
-        num_classes=len(data.classes),
-        classes=data.classes,
-        arguments=recipe.arguments,
-        preprocessing=Preprocessing(size=_TRAINING_SIDE),
-    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        classifier = build_classifier(
+            recipe.spec,
+            num_classes=len(data.classes),
+            classes=data.classes,
+            arguments=recipe.arguments,
+            preprocessing=Preprocessing(size=_TRAINING_SIDE),
+        )
     options = TrainingOptions(
         epochs=recipe.epochs,
         batch_size=_BATCH,

@@ -52,7 +52,7 @@ def test_several_methods_make_a_run_each(place):
                      "networks-tiny-smoothgradcam++.json"}  # fmt: skip
     smooth = json.loads((place / "several" / "networks-tiny-smoothgradcam++.json").read_text())
     assert smooth["settings"]["method_parameters"] == {"samples": 4, "deviation": 0.3, "seed": 0}
-    assert out.count("networks:tiny") >= 3 and "smoothgradcam++" in out
+    assert out.count("networks:tiny") >= 3 and "Grad-CAM++" in out
     _, err = wsol(
         place, "evaluate", "networks:tiny", "center", *SHAPES,
         "--method", "cam,gradcam,smoothgradcam++", "--out", "several", "--resume",
@@ -103,7 +103,7 @@ def test_show_takes_a_method(place):
         ((*NETWORK, "--method", "torchcam:Zebra"), "torchcam has no such method"),
         ((*NETWORK, "--method", "networks:missing"), "no callable 'missing'"),
         ((*NETWORK, "--method", "networks:tiny"), "networks:tiny: failed (TypeError"),
-        (("show", "red.png", "--model", "networks:tiny", "--method", "no"), "--method no"),
+        (("show", "red.png", "--model", "networks:tiny", "--method", "no"), "--method: should"),
         (("train", "resnet18", *SHAPES, "--out", "o", "--method", "has"), "--wsol-method"),
     ],
 )

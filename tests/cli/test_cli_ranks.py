@@ -112,6 +112,7 @@ def require_compared_together(place, name, processes):
     assert not list((place / f"store-{name}" / ".running").glob("*"))
 
 
+@pytest.mark.slow
 def test_the_tasks_of_a_step_compare_as_one(place, compared):
     told = compare(place, "step", lambda *arguments: slurm_step(place, 2, *arguments))
     assert "Tiny" in told[0][0] and told[1][0] == ""  # the first one prints

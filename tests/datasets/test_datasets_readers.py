@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from wsol.datasets.check import check_dataset
 from wsol.datasets.classes import imagenet_classes
 from wsol.datasets.loading import image_size, open_image
+from wsol.datasets.protocol import read_protocol_labels
 from wsol.datasets.registry import open_dataset
 from wsol.errors import InputError
 
@@ -85,6 +87,18 @@ def test_protocol_empty_or_absent(protocol):
     (protocol / "image_ids.txt").unlink()
     with pytest.raises(InputError, match=r"image_ids\.txt: does not exist"):
         open_dataset("protocol", protocol)
+
+
+def test_a_folder_of_splits_is_told_from_a_split(protocol, tmp_path):
+    for name in ("CUB/test", "CUB/train-weaksup", "other"):
+        shutil.copytree(protocol, tmp_path / "metadata" / name)
+    cub = tmp_path / "metadata" / "CUB"
+    with pytest.raises(InputError, match=f"is no split .* mean {cub}/test, {cub}/train-weaksup"):
+        open_dataset("protocol", cub)
+    with pytest.raises(InputError, match=f"did you mean .*/metadata/other, .*{cub}/test"):
+        open_dataset("protocol", cub.parent)
+    with pytest.raises(InputError, match="CUB: is no split"):
+        read_protocol_labels(cub, protocol)
 
 
 def test_real_protocol_metadata(shared_data):

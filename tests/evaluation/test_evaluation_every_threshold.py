@@ -21,7 +21,7 @@ from wsol.evaluation.every_threshold import every_box, largest_over_thresholds
 from wsol.evaluation.judging import Classification
 from wsol.evaluation.lifecycle import Place
 from wsol.evaluation.loop import evaluate
-from wsol.evaluation.one_box import BoxJudge, foreground_at
+from wsol.evaluation.one_box import BoxJudge, foreground_at, threshold_of
 from wsol.evaluation.options import EvaluationOptions, ScoreOptions
 from wsol.evaluation.precomputed import score
 from wsol.evaluation.protocol import Protocol
@@ -255,6 +255,9 @@ def test_the_candidate_that_is_the_best_is_verified(given_maps, tmp_path):
     ("convention", "photograph", "true", "right"),
     [
         ("psol", (256, 256), [16, 16, 128, 240], (False, False)),
+        ("bas", (256, 256), [16, 16, 127, 239], (False, False)),
+        ("sat", (256, 256), [16, 16, 127, 239], (True, True)),
+        ("exact", (224, 224), [0, 0, 111, 223], (True, True)),
         ("danet", (224, 224), [0, 0, 111, 223], (False, False)),
         ("zhou2016", (224, 224), [0, 0, 111, 223], (True, True)),
         ("ts-cam", (224, 224), [0, 0, 111, 223], (True, False)),
@@ -353,6 +356,32 @@ def test_top_k_at_a_threshold_of_another_set(given_maps, convention):
     assert there.top1_loc < there.top5_loc <= there.gt_known_loc
 
 
+@pytest.mark.parametrize("rules", VARIANTS[:7], ids=lambda rules: rules.name)
+def test_every_component_at_the_threshold_that_a_map_chooses(rules):
+    size, truth = (40, 32), np.array([[2.0, 3, 20, 18]])
+    sample = Sample("a.png", None, 0, truth, size)
+    parts = {"component": rules.component} if rules.name.startswith("danet (") else {}
+    protocol = Protocol(
+        convention=rules.name.partition(" ")[0], threshold=0.3, search=True, threshold_step=0.25,
+        also_at=("otsu",), **parts,
+    )  # fmt: skip
+    score_map = bumps(3, 7, "noise")
+    data = Dataset("ILSVRC", "test", [sample], ("a",), ("a",))
+    evaluator = Evaluator(data, protocol)
+    evaluator.update(score_map, "a.png")
+    assert evaluator.box_judge is not None
+    judge = evaluator.box_judge
+    grid = judge.grid_of(size)
+    values = on_grid(score_map, grid, rules.upsampling, rules.normalization)
+    foreground = foreground_at(values, rules, threshold_of(values, rules, "otsu"))
+    tight = with_corners(every_component(foreground, rules.component), rules.corners, grid)
+    placed = judge.truth(sample, size)
+    best = iou_of_corners(tight, placed, plus_one=rules.overlap == "plus-one").max()
+    hits = [best > level if rules.hit == "above" else best >= level for level in protocol.iou]
+    found = evaluator.compute().loc_at["otsu"]["max_box_acc_v2"]
+    assert found == pytest.approx(100 * np.mean(hits))
+
+
 def test_masks_are_seen_where_the_convention_looks(tmp_path):
     """PxAP of a perfect map is 100, on the whole photograph as on its crop."""
     mask = np.zeros((256, 256), np.uint8)
@@ -398,6 +427,9 @@ def test_a_baseline_and_merged_shards(given_maps, tmp_path):
     again.load_state(shards[1].state())
     shards[0].merge(again)
     assert shards[0].compute() == whole.compute()
+    earlier = {key: value for key, value in whole.state().items() if "best_top1_loc" not in key}
+    with pytest.raises(InputError, match="of another version; repeat"):
+        again.load_state(earlier)
 
 
 def test_thresholds_of_some_conventions(given_maps):

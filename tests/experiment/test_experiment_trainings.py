@@ -307,7 +307,8 @@ def test_every_network_of_the_real_thing_without_training(real_layouts, tmp_path
         return build(spec, None, arguments)
 
     monkeypatch.setattr("wsol.models.registry.build_trained", untrained)
-    tasks = plan(read_experiment(EXPERIMENTS / "ilsvrc-val.yaml"))
+    experiment = read_experiment(EXPERIMENTS / "ilsvrc-val.yaml").with_options(size=96)
+    tasks = plan(experiment)
     results = list(run_tasks(tasks, Store(tmp_path / "store"), dry_run=True, fail_fast=True))
     assert states(results) == ["missing"] * (6 * 4 + 2)
 

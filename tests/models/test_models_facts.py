@@ -44,7 +44,13 @@ def test_the_facts_of_all_but_the_largest_are_those_of_the_network(name):
     assert look_at(name) == known_models()[name]
 
 
-@pytest.mark.parametrize("name", list(known_models()))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in SAMPLE else [pytest.mark.slow])
+        for name in known_models()
+    ],
+)
 def test_parameters_by_part_add_up_to_those_of_a_classifier(name):
     model, network = known_models()[name], skeleton(name, None, {})
     auxiliary = ("aux1.", "aux2.", "AuxLogits.")

@@ -9,7 +9,14 @@ import pytest
 from pydantic import ValidationError
 
 from wsol.errors import InputError
-from wsol.records.record import Cost, find_records, read_records, write_record
+from wsol.records.record import (
+    Cost,
+    find_records,
+    read_records,
+    record_files,
+    write_order,
+    write_record,
+)
 from wsol.records.training import Epoch
 
 from support.records import make
@@ -101,3 +108,13 @@ def test_numbers_that_none_can_be_are_refused(tmp_path, old, new, message):
 def test_an_epoch_has_numbers_that_can_be(change):
     with pytest.raises(ValidationError):
         Epoch(**({"epoch": 1, "loss": 0.5, "accuracy": 20, "seconds": 1} | change))
+
+
+def test_the_order_of_a_folder_among_files_that_a_shell_named_is_no_record(tmp_path):
+    write_record(make("a", 1), tmp_path / "a.json")
+    write_order([tmp_path / "a.json"])
+    named = sorted(tmp_path.glob("*.json"))
+    assert [path.name for path in named] == ["a.json", "order.json"]
+    assert [path.name for path in record_files(named)] == ["a.json"]
+    with pytest.raises(InputError, match=r"order\.json: record 0 has the schema None"):
+        find_records([tmp_path / "order.json"])

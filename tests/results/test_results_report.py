@@ -93,7 +93,7 @@ def test_records_alone_have_table_and_plots(tmp_path):
         file.unlink()
     told = []
     text = write_report(read_sources([tmp_path]), tmp_path / "out", warn=told.append).read_text()
-    assert told == ["No examples of big, small: no per-image outcomes beside the record."]
+    assert told == ["No examples of big; small: no per-image outcomes beside the record."]
     assert "gallery-section" not in text.split("<script")[0] and 'class="results' in text
 
 

@@ -17,6 +17,7 @@ from wsol.results.breakdown import break_down
 from wsol.results.image_facts import contributions, facts_of, read_facts
 from wsol.results.optimism import Bootstrap
 from wsol.results.recorded_run import (
+    LATER,
     differing_choices,
     paired_facts,
     read_run,
@@ -99,7 +100,7 @@ def test_records_of_before_may_lack_what_was_not_measured_then(tmp_path, monkeyp
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"make max_box_acc .* the record says nan"):
         read_run(path)
-    monkeypatch.setattr("wsol.results.recorded_run.LATER", ("max_box_acc",))
+    monkeypatch.setattr("wsol.results.recorded_run.LATER", (*LATER, "max_box_acc"))
     assert read_run(path).record.metrics.max_box_acc is None
     content["metrics"]["max_box_acc"] = 12.5  # a wrong number is refused all the same
     path.write_text(json.dumps(content))

@@ -33,7 +33,7 @@ from pathlib import Path
 
 from wsol.records.record import ResultRecord
 from wsol.results.cells import Layout, rounded
-from wsol.results.columns import column_values, columns_of, frame
+from wsol.results.columns import COLUMNS, column_values, columns_of, frame
 from wsol.results.repeats import Run, runs_of
 from wsol.results.sources import find_sources
 from wsol.results.table import to_markdown
@@ -47,7 +47,7 @@ _TABLE = re.compile(
 _ANY_TABLE = re.compile(r"^\|[^\n]*\n\| ?[:-][^\n]*\n(?:\|[^\n]*\n)*", re.MULTILINE)
 _SHEET = re.compile(r"<!-- figures (?P<place>\S+)\n(?P<lines>.*?)-->", re.DOTALL)
 _FIGURE = re.compile(r"(?<![\w.])[+\-−]?\d+\.\d+(?![\w.]*\.?\d)")
-_RESULTS = ("Loc", "Cls", "MaxBoxAcc", "PxAP", "COCO A", "Params (M)")
+_RESULTS = {column.heading for column in COLUMNS if column.is_metric}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,7 @@ def unmarked_tables(text: str) -> list[str]:
     return [
         found[0].split("\n", 1)[0]
         for found in _ANY_TABLE.finditer(text)
-        if found.start() not in marked
-        and any(name in found[0].split("\n", 1)[0] for name in _RESULTS)
+        if found.start() not in marked and _RESULTS & set(_cells(found[0].split("\n", 1)[0]))
     ]
 
 

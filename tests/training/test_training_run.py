@@ -153,6 +153,7 @@ def test_a_failure_between_saves_goes_back_to_the_last_one(tmp_path, data, whole
     assert_equal(tensors(whole / "final.pt"), tensors(tmp_path / "final.pt"))
 
 
+@pytest.mark.slow
 def test_a_killed_process_goes_on(tmp_path, root):
     def arguments(name, *more):
         return [

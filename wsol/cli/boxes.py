@@ -29,7 +29,8 @@ _MAP_FILES = (".npy", ".npz", ".h5", ".hdf5")
 
 `wsol boxes photographs/ --model resnet50 --out boxes.csv`
 
-`wsol boxes cat.jpg dog.jpg --model timm:convnext_tiny --threshold otsu --format voc --out boxes`
+`wsol boxes cat.jpg dog.jpg --model timm:convnext_tiny --method gradcam --threshold otsu
+--format voc --out boxes`
 
 `wsol boxes scoremaps/ --images photographs/ --threshold 0.35 --format coco --out boxes.json`
 

@@ -39,13 +39,14 @@ from wsol.progress import logged, track
 
 `wsol evaluate vgg16 vit_b_16 --method gradcam,layercam --data ilsvrc --root /data/imagenet`
 
-`wsol evaluate resnet50 --convention choe2020,psol,sat --data ilsvrc --root /data/imagenet`
+`wsol evaluate resnet50 --convention choe2020,psol,sat --threshold 0.3 --data ilsvrc
+--root /data/imagenet`
 
 `wsol evaluate resnet50 --weights run/best.pt --data cub --root CUB_200_2011
 --threshold-from run/train.json`
 
 `wsol evaluate resnet50 --weights cub.pt --data cub --root CUB_200_2011 --also-at otsu,best
---select-data protocol --select-root pseudo/CUB/val --pseudo-boxes`
+--select-data protocol --select-root pseudo/CUB/val --select-images CUBV2 --pseudo-boxes`
 
 `wsol evaluate resnet50 --weights run/epoch-*.pt --data cub --root CUB_200_2011 --out epochs`
 """

@@ -1,33 +1,13 @@
 """`wsol import-weights`."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from wsol.cli.app import app
 from wsol.cli.output import show_line
 from wsol.errors import InputError
-
-
-class ImportedName(StrEnum):
-    """The networks that published weights are read as."""
-
-    VGG16_GAP = "vgg16_gap"
-    RESNET50 = "resnet50"
-    INCEPTION_V3 = "inception_v3"
-
-
-class TrainedWith(StrEnum):
-    """The methods of the published checkpoints."""
-
-    CAM = "cam"
-    HAS = "has"
-    ACOL = "acol"
-    SPG = "spg"
-    ADL = "adl"
-    CUTMIX = "cutmix"
 
 
 @app.command(
@@ -50,11 +30,15 @@ def import_weights(
             "checkpoint of the wsolevaluation repository.",
         ),
     ],
-    network: Annotated[ImportedName, typer.Option("--as", help="The network that FILE holds.")],
+    network: Annotated[
+        Literal["vgg16_gap", "resnet50", "inception_v3"],
+        typer.Option("--as", help="The network that FILE holds."),
+    ],
     out: Annotated[Path, typer.Option("--out", help="The wsol checkpoint to write.")],
     method: Annotated[
-        TrainedWith, typer.Option("--wsol-method", help="What the network was trained with.")
-    ] = TrainedWith.CAM,
+        Literal["cam", "has", "acol", "spg", "adl", "cutmix"],
+        typer.Option("--wsol-method", help="What the network was trained with."),
+    ] = "cam",
     map_size: Annotated[
         int | None,
         typer.Option(
@@ -94,8 +78,8 @@ def import_weights(
     classifier = convert(
         file,
         out,
-        spec=network.value,
-        method=method.value,
+        spec=network,
+        method=method,
         map_size=map_size,  # type: ignore[arg-type]
         classes=None if classes is None else _class_keys(classes),
         acol_threshold=acol_threshold,

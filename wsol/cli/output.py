@@ -148,6 +148,15 @@ def tell_emulated(device: str, *precisions: "Precision") -> None:
             tell(f"--precision {precision}: {sentence}")
 
 
+def tell_left_out(records: list[Path]) -> None:
+    """Name records that cannot be used because no per-image outcomes lie beside them."""
+    if len(records) == 1:
+        tell(f"{records[0]}: has no per-image outcomes and is left out.")
+    elif records:
+        told = ", ".join(path.name for path in records[:3]) + (", ..." if len(records) > 3 else "")
+        tell(f"{len(records)} records have no per-image outcomes and are left out: {told}")
+
+
 def clear(folder: Path) -> None:
     """Remove a progress folder: its records have been written where the user wants them."""
     import shutil

@@ -7,7 +7,7 @@ import typer
 
 from wsol.cli.app import app
 from wsol.cli.options import takes
-from wsol.cli.output import show_written, tell
+from wsol.cli.output import show_written, tell_left_out
 from wsol.results.options import PlotOptions
 
 if TYPE_CHECKING:
@@ -80,7 +80,5 @@ def _with_outcomes(sources: "list[Source]", named: list[Path]) -> "list[Source]"
     kept = [source for source in sources if source.outcomes is not None or source.path in named]
     if not kept:
         return sources
-    for source in sources:
-        if source not in kept:
-            tell(f"{source.path}: has no per-image outcomes and is left out.")
+    tell_left_out([source.path for source in sources if source not in kept])
     return kept

@@ -26,7 +26,7 @@ _SUFFIXES = (".png", ".svg", ".pdf")
 
 `wsol show cat.jpg --model resnet50`
 
-`wsol show cat.jpg dog.jpg --model timm:convnext_tiny --out pictures`
+`wsol show cat.jpg dog.jpg --model timm:convnext_tiny --method gradcam --out pictures`
 
 `wsol show dog.jpg --model vit_b_16 --method gradcam`
 

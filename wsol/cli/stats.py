@@ -1,15 +1,14 @@
 """`wsol stats`."""
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from wsol.cli.app import app
 from wsol.cli.options import ShownJsonOption
-from wsol.cli.output import OUTPUT, require_targets, show_line, write_json
+from wsol.cli.output import OUTPUT, require_targets, show_line, tell_left_out, write_json
 from wsol.errors import InputError
 from wsol.files import is_folder
 from wsol.progress import tell
@@ -19,25 +18,14 @@ if TYPE_CHECKING:
     from wsol.results.statistics_table import View
 
 
-class GroupName(StrEnum):
-    """What images are grouped by."""
-
-    CLASS = "class"
-    SIZE = "size"
-
-
-class StatsFormat(StrEnum):
-    """What the numbers are printed as."""
-
-    TERMINAL = "terminal"
-    MARKDOWN = "markdown"
-    CSV = "csv"
+StatsFormat = Literal["terminal", "markdown", "csv"]
 
 
 @app.command(
     epilog="""Examples:
 
-`wsol evaluate resnet50 center --data cub --root CUB_200_2011 --per-image --out cub`
+`wsol evaluate resnet50 center --weights cub.pt --name resnet50 --data cub --root CUB_200_2011
+--per-image --out cub`
 
 `wsol stats cub/resnet50.json --update`
 
@@ -61,7 +49,7 @@ def stats(
         typer.Option("--against", help="A reference: compare each record with it, image by image."),
     ] = None,
     by: Annotated[
-        GroupName | None,
+        Literal["class", "size"] | None,
         typer.Option("--by", help="Accuracies of each class, or of each object size, instead."),
     ] = None,
     metric: Annotated[
@@ -81,7 +69,7 @@ def stats(
     ] = False,
     output_format: Annotated[
         StatsFormat, typer.Option("--format", help="CSV has all numbers at full precision.")
-    ] = StatsFormat.TERMINAL,
+    ] = "terminal",
     json_file: ShownJsonOption = None,
 ) -> None:
     """How sure are records' numbers: intervals, comparisons with a reference, breakdowns.
@@ -120,8 +108,7 @@ def stats(
     bootstrap = Bootstrap(resamples, seed, level)
     reference = None if against is None else read_run(against)
     runs, left_out = read_runs(records, without=against)
-    for path in left_out:
-        tell(f"{path}: has no per-image outcomes and is left out.")
+    tell_left_out(left_out)
     several = len(runs) > 1 or any(is_folder(path) for path in records)
     first = runs[0]
     if by is not None and several:
@@ -136,8 +123,8 @@ def stats(
             tell(f"{run.record.model} and {other.record.model} differ: {difference}.")
 
     if by is not None:
-        rows = tables.group_rows(break_down(first.facts, by.value))
-        view = tables.group_view(first.record, rows, by.value)
+        rows = tables.group_rows(break_down(first.facts, by))
+        view = tables.group_view(first.record, rows, by)
     elif reference is None:
         rows = []
         for name, run in zip(names_of(runs), runs, strict=True):
@@ -191,9 +178,9 @@ def _print(rows: list[dict[str, Any]], view: "View", form: StatsFormat, title: s
     from wsol.results import escaping
     from wsol.results import statistics_table as tables
 
-    if form is StatsFormat.TERMINAL:
+    if form == "terminal":
         show_line(escaping.printable(title), "bold")
         OUTPUT.print(tables.to_terminal(rows, view))
     else:
-        markdown = form is StatsFormat.MARKDOWN
+        markdown = form == "markdown"
         typer.echo(tables.to_markdown(rows, view) if markdown else tables.to_csv(rows), nl=False)

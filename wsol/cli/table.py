@@ -1,8 +1,7 @@
 """`wsol table`."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,21 +15,13 @@ if TYPE_CHECKING:
     from wsol.records.record import ResultRecord
 
 
-class TableFormat(StrEnum):
-    """What a table is written as."""
+TableFormat = Literal["terminal", "markdown", "latex", "csv", "html"]
 
-    TERMINAL = "terminal"
-    MARKDOWN = "markdown"
-    LATEX = "latex"
-    CSV = "csv"
-    HTML = "html"
-
-
-_SUFFIXES = {
-    ".md": TableFormat.MARKDOWN,
-    ".tex": TableFormat.LATEX,
-    ".csv": TableFormat.CSV,
-    ".html": TableFormat.HTML,
+_SUFFIXES: dict[str, TableFormat] = {
+    ".md": "markdown",
+    ".tex": "latex",
+    ".csv": "csv",
+    ".html": "html",
 }
 
 
@@ -93,7 +84,7 @@ def table(
     from wsol.results.sources import find_sources
 
     if table_format is None:
-        table_format = TableFormat.TERMINAL
+        table_format = "terminal"
         if out is not None:
             if out.suffix not in _SUFFIXES:
                 raise InputError(
@@ -108,7 +99,7 @@ def table(
         if not with_published:
             raise InputError("--bib: add --with-published, whose sources it writes.")
         write_text(bib, bibliography(cited_sources(found)))
-    if table_format is TableFormat.TERMINAL:
+    if table_format == "terminal":
         shown = tables.terminal_table(found, layout)
         if out is None:
             OUTPUT.print(shown)
@@ -118,10 +109,10 @@ def table(
         text = capture.get()
     else:
         write = {
-            TableFormat.MARKDOWN: tables.to_markdown,
-            TableFormat.LATEX: tables.to_latex,
-            TableFormat.CSV: tables.to_csv,
-            TableFormat.HTML: tables.to_html,
+            "markdown": tables.to_markdown,
+            "latex": tables.to_latex,
+            "csv": tables.to_csv,
+            "html": tables.to_html,
         }[table_format]
         text = write(found, layout)
     if out is None:

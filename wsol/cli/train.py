@@ -39,8 +39,13 @@ if TYPE_CHECKING:
 Afterwards: `wsol evaluate resnet50 --weights cub-resnet50/final.pt --data cub --root CUB_200_2011`
 
 After a training with --select-data: `wsol evaluate resnet50 --weights openimages-resnet50/best.pt
---threshold-from openimages-resnet50/train.json --data protocol --root metadata/OpenImages/test
---images OpenImages`
+--data protocol --root metadata/OpenImages/test --images OpenImages`
+
+Where these data have boxes, their thresholds can be had too: `wsol train resnet50 --pretrained
+--data cub --root CUB_200_2011 --select-data protocol --select-root metadata/CUB/val
+--select-images CUBV2 --out cub-selected`, then `wsol evaluate resnet50
+--weights cub-selected/best.pt --threshold-from cub-selected/train.json --data cub
+--root CUB_200_2011`
 """
 )
 @takes(data=TrainingDataOptions, recipe=Recipe, select=SelectionOptions)

@@ -42,9 +42,12 @@ from wsol.datasets.parsing import (
     whole_number,
 )
 from wsol.errors import InputError
-from wsol.files import require_folder
+from wsol.files import exists, is_folder, require_folder
 from wsol.reading import decoded, numbered_lines, quoted, read_bytes, read_text
 
+_IDS = "image_ids.txt"
+_LOOKED_AT = 50
+"""How many folders are looked into for splits."""
 _WHAT = "one of the protocol's four annotation files"
 _ODD = ("\n/", "..", "\\", "\r", "\0")
 """In a list of images: what has to be looked at line by line."""
@@ -70,6 +73,7 @@ def read_protocol(
     """
     problems = problems or Problems(strict=True)
     root = require_folder(root, "a folder with image_ids.txt, class_labels.txt, ...")
+    _require_split(root)
     source = None if images is None else image_source(images, "the image root")
     mask_root = masks or images
     if masks is not None:
@@ -82,7 +86,7 @@ def read_protocol(
     paths: Iterable[ImageFile | None] = repeat(None)
     if source is not None:
         source.expect(lines.ids)
-        paths = map(source.find, lines.ids, repeat(str(root / "image_ids.txt")))
+        paths = map(source.find, lines.ids, repeat(str(root / _IDS)))
     rows = (lines.ids, paths, labels.tolist(), found.boxes, size_of)
     if lines.refused or found.objects or not all(map(len, found.boxes)):
         samples = list(_usable(zip(*rows, strict=False), lines, found, problems))
@@ -90,10 +94,25 @@ def read_protocol(
         samples = list(map(Sample, *rows))
     if not samples and not problems.found:
         raise InputError(
-            f"{root / 'image_ids.txt'}: the data set is empty; expected an image path on every "
-            "line."
+            f"{root / _IDS}: the data set is empty; expected an image path on every line."
         )
     return as_dataset(root, samples)
+
+
+def _require_split(root: Path) -> None:
+    """Refuse a folder that only holds those of splits, and name them.
+
+    Raises:
+        InputError: where the split itself is a folder or two further down.
+    """
+    if exists(root / _IDS):
+        return
+    below = sorted(path for path in root.iterdir() if is_folder(path))[:_LOOKED_AT]
+    further = [path / split for path in below for split in (*_SPLITS, *_SPLITS.values())]
+    found = [path for path in dict.fromkeys((*below, *further)) if exists(path / _IDS)]
+    if found:
+        told = ", ".join(map(str, found[:6])) + (", ..." if len(found) > 6 else "")
+        raise InputError(f"{root}: is no split and has no {_IDS}; did you mean {told}?")
 
 
 def _usable(
@@ -115,6 +134,7 @@ def read_protocol_labels(root: Path, images: Path | None = None) -> Dataset:
     """A training set: images and labels alone, of which `image_ids.txt` and `class_labels.txt` are
     enough; neither boxes nor sizes are opened."""
     root = require_folder(root, "a training split: a folder with image_ids.txt, class_labels.txt")
+    _require_split(root)
     if images is None:
         raise InputError(f"{root}: holds no photographs; name the image root with --images.")
     source = image_source(images, "the image root")
@@ -188,7 +208,7 @@ class _Lines:
 
     def _read_ids(self) -> dict[str, int]:
         """The images and their places in the file's order."""
-        file = self.root / "image_ids.txt"
+        file = self.root / _IDS
         text = read_text(file, _WHAT).removesuffix("\n")
         lines = text.split("\n")
         place_of = dict(zip(lines, range(len(lines)), strict=True))

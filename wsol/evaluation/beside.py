@@ -31,11 +31,10 @@ class AlsoAt:
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
         one = np.zeros(1)
-        searched = not protocol.asks_for_one_box
         self._every = {
-            name: BoxAccuracy(one, protocol.iou)
+            name: BoxAccuracy(one, protocol.iou, above=protocol.rules.hit == "above")
             for name in protocol.policies
-            if searched and "all" in protocol.contour_kinds
+            if "all" in protocol.searched_kinds
         }
         # Right for GT-known, Top-1 and Top-5 Loc at each of all thresholds.
         rules, self._best = protocol.rules, list[BoxAccuracy]()

@@ -10,6 +10,9 @@ Sources: `choe2020` Choe et al., CVPR 2020 (github.com/clovaai/wsolevaluation); 
 al., CVPR 2016, section 3.2; `ts-cam` Gao et al., ICCV 2021; `psol` Zhang et al., CVPR 2020; `bas`
 Wu et al., CVPR 2022; `sat` Wu et al., ICCV 2023; `danet` Xue et al., ICCV 2019, whose evaluation
 descends from ACoL (Zhang et al., CVPR 2018) and SPG (ECCV 2018).
+
+A convention takes the map of the label. BAS's release does so on ILSVRC; on CUB it takes the mean
+of those of the 200 classes with the highest logits (VGG: 80): `EvaluationOptions.mean_classes`.
 """
 
 import re

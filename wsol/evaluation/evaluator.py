@@ -281,9 +281,12 @@ class Evaluator:
         self._dim = state.get("dim", np.zeros_like(self._seen)).copy()
         for name, metric in self._parts():
             prefix = f"{name}."
-            metric.load_state(
-                {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            )
+            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            if not own:
+                raise InputError(
+                    "The saved progress is of another version; repeat the command without --resume."
+                )
+            metric.load_state(own)
 
     def _parts(self) -> Iterable[tuple[str, Any]]:
         yield from ((f"boxes_{kind}", metric) for kind, metric in self._boxes.items())

@@ -122,7 +122,12 @@ def standing_boxes(
     nothing = np.full(4, np.nan)
     every = EveryBox({"largest": always(best), "all": always(boxes)}, places, nothing)
     fixed = best if len(best) else nothing[None]
-    return PreparedBoxes(np.repeat(fixed, len(judge.thresholds), axis=0), filled, every)
+    return PreparedBoxes(
+        np.repeat(fixed, len(judge.thresholds), axis=0),
+        filled,
+        every,
+        (every,) * len(judge.protocol.policies),
+    )
 
 
 def row_of_box(outcome: Outcome, sample: Sample, evaluator: Evaluator) -> OutcomeRow:

@@ -143,6 +143,7 @@ class NetworkJudging:
             pin_memory=self._device.type == "cuda",
             persistent_workers=False,
             worker_init_fn=begin_worker,
+            generator=torch.Generator(),  # else it draws from the caller's random numbers
         )
         batches = map(own, loader, (share.done[batch] for batch in shared))
         with Pipeline[Judged](self._threads, 2 * options.batch_size) as pipeline:

@@ -76,11 +76,13 @@ class PreparedBoxes:
         boxes: (T, 4) at each threshold of the judge, in the convention's corners; NaN for none.
         values: (H, W) the map on the grid as the convention normalizes it; None for the frame.
         every: the boxes at all thresholds, where anything needs them.
+        policies: of each policy of the protocol, those of all components, where all are looked at.
     """
 
     boxes: NDArray[np.float64]
     values: NDArray[Any] | None
     every: EveryBox | None = None
+    policies: tuple[EveryBox, ...] = ()
 
     def score_map(self, grid: tuple[int, int]) -> NDArray[Any]:
         """(H, W) the map within [0, 1], min-max normalized where the convention does not."""
@@ -155,22 +157,28 @@ class BoxJudge:
         kinds = self.protocol.searched_kinds
         if with_row and "largest" not in kinds:
             kinds = ("largest", *kinds)
-        every, values = None, None
+        every, values, chosen = None, None, dict[str, float]()
         found = np.tile(frame_box(convention, grid), (len(self.thresholds), 1))
         if score_map is not None:
             values = on_grid(score_map, grid, convention.upsampling, convention.normalization)
             if values.dtype == np.uint8 and convention.foreground != "levels":
                 values = values.astype(np.float32) / 255
             for row, threshold in zip(found, self.thresholds, strict=True):
-                chosen = threshold_of(values, convention, threshold)
-                box = tight_box(foreground_at(values, convention, chosen), convention.component)
+                at = threshold_of(values, convention, threshold)
+                if isinstance(threshold, str):
+                    chosen[threshold] = at
+                box = tight_box(foreground_at(values, convention, at), convention.component)
                 if len(box):
                     row[:] = with_corners(box, convention.corners, grid)[0]
                 else:
                     row[:] = box_nowhere(convention, grid)
         if kinds:
             every = every_box(values, convention, grid, self.protocol.thresholds, kinds)
-        return PreparedBoxes(found, values, every)
+        policies = tuple(
+            every_box(values, convention, grid, np.array([chosen.get(name, 0.0)]), ("all",))
+            for name in (self.protocol.policies if "all" in self.protocol.searched_kinds else ())
+        )
+        return PreparedBoxes(found, values, every, policies)
 
     def judge(
         self,
@@ -231,6 +239,10 @@ class BoxJudge:
             size=size,
             classification=classification,
             decisions=decisions,
+            policy_iou=tuple(
+                float(found.best_ious("all", truth, convention)[0])
+                for found in (prepared.policies if len(truth) else ())
+            ),
             candidates=candidates,
         )
         return self._with_pixels(outcome, prepared, sample, size)

@@ -85,7 +85,8 @@ def examine(network: nn.Module, probe: Tensor, name: str, wanted: str | None = N
             module as `wanted`.
     """
     if probe.is_meta:
-        network, probe = give_numbers(copy.deepcopy(network)), torch.rand(probe.shape)
+        numbers = torch.rand(probe.shape, generator=torch.Generator().manual_seed(0))
+        network, probe = give_numbers(copy.deepcopy(network)), numbers
     elif any(p.dtype in _HALF for p in network.parameters()):
         exact = _in_float32(network, probe, name, wanted)
         if exact is not None:
@@ -177,10 +178,11 @@ def watched_pass(network: nn.Module, probe: Tensor, name: str) -> Watched:
                 "--size."
             ) from error
         told = (str(error).strip().splitlines() or [""])[0]
+        other = ", or wrap it in a module that takes red, green and blue"
         raise InputError(
             f"{name}: cannot take {channels} channels of {width}x{height} pixels "
-            f"({type(error).__name__}{': ' if told else ''}{told}); use a size that it takes, or "
-            "wrap it in a module that takes red, green and blue."
+            f"({type(error).__name__}{': ' if told else ''}{told}); use a size that it takes"
+            f"{other if 'channels' in told else ''}."
         ) from error
 
 

@@ -63,19 +63,20 @@ def load_classifier(
         raise InputError(f"{spec}: --ema chooses among the weights of a checkpoint file.")
     if is_callable(spec):
         return _from_callable(spec)
-    torch.manual_seed(0)  # random weights are the same in every run
     pretrained = weights == "default"
     if pretrained and spec == "vgg16_gap":
         raise InputError(
             "vgg16_gap: there are no pretrained weights in torchvision; give a checkpoint with "
             "--weights, or --weights none for random ones."
         )
-    classes = None
-    if pretrained:
-        network, preprocessing = build_trained(spec, arguments or {})
-        classes = _wnids()
-    else:
-        network, preprocessing = build(spec, num_classes, arguments or {})
+    classes = _wnids() if pretrained else None
+    # Random weights are the same in every run, and the caller's own random numbers go on as before.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if pretrained:
+            network, preprocessing = build_trained(spec, arguments or {})
+        else:
+            network, preprocessing = build(spec, num_classes, arguments or {})
     return Classifier(_name(spec, arguments or {}), network, classes, preprocessing)
 
 

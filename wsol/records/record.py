@@ -277,9 +277,12 @@ def record_files(paths: Iterable[Path]) -> list[Path]:
         InputError: for a file that cannot be read, or a folder without any record.
     """
     files: dict[Path, Path] = {}  # by where they really are, so that none is read twice
-    for path in map(Path, paths):
+    named = list(map(Path, paths))
+    for path in named:
         found = [path]
-        if is_folder(path):
+        if path.name == ORDER and len(named) > 1:
+            found = []  # a shell's `*.json` names it too
+        elif is_folder(path):
             found = [file for file in _json_files(path) if _holds_records(file)]
             if not found:
                 raise InputError(f"{path}: has no record in it; expected JSON files of wsol.")

@@ -20,6 +20,7 @@ class Name:
 
     label: str
     variant: str
+    is_numbered: bool = False
 
 
 def names_among(records: Sequence[ResultRecord]) -> list[Name]:
@@ -45,12 +46,13 @@ def names_among(records: Sequence[ResultRecord]) -> list[Name]:
                 if len(groups[label]) > 1:
                     labels[place] = f"{label}, {value}"
     count, seen = Counter(labels), Counter[str]()
-    for place, label in enumerate(labels):
-        if count[label] > 1:
+    names = []
+    for label, own, record in zip(labels, parts, records, strict=True):
+        is_numbered = count[label] > 1
+        if is_numbered:
             seen[label] += 1
-            labels[place] = f"{label} #{seen[label]}"
-            parts[place].append(f"#{seen[label]}")
-    return [
-        Name(label, "" if record.parameters == 0 else ", ".join(own))
-        for label, own, record in zip(labels, parts, records, strict=True)
-    ]
+            number = f"#{seen[label]}"
+            label, own = f"{label} {number}", [*own, number]
+        variant = "" if record.parameters == 0 else ", ".join(own)
+        names.append(Name(label, variant, is_numbered))
+    return names

@@ -14,7 +14,7 @@ _NOWHERE = Environment(
 )
 _NO_TIME = Timing(data=0, forward=0, localization=0, total=0)
 
-_RowKey = tuple[ImageSet, str, str, str]
+_RowKey = tuple[ImageSet, str, str, str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,10 @@ def published_rows(
         anchors.setdefault((record.dataset, record.split, convention_of(record)), record)
     marks: dict[str, int] = {}
     made, left_out = [], 0
-    for (images, _, _, source), numbers in _lines().items():
+    for (images, _, _, source, convention), numbers in _lines().items():
         about = [record for record in anchors.values() if images.holds(record)]
         if not about:
             continue
-        convention = numbers[0].convention
         same = [record for record in about if convention_of(record) == convention is not None]
         if not same and not every_convention:
             left_out += 1
@@ -55,19 +54,23 @@ def published_rows(
 
 
 def _lines() -> dict[_RowKey, list[Published]]:
-    """The numbers of each row, localizations first; what no box has a part in makes no row."""
+    """The numbers of each row, localizations first; what no box has a part in makes no row.
+
+    One network's numbers under several conventions, or under none that is known, are rows each.
+    """
     lines: dict[_RowKey, list[Published]] = {}
     known = [n for n in published_numbers() if _field(n) in Metrics.model_fields]
     for number in (n for n in known if not n.is_classification):
         lines.setdefault(_key(number), []).append(number)
     for number in (n for n in known if n.is_classification):
-        if _key(number) in lines:
-            lines[_key(number)].append(number)
+        for key in lines:
+            if key[:-1] == _key(number)[:-1]:
+                lines[key].append(number)
     return lines
 
 
 def _key(number: Published) -> _RowKey:
-    return number.images, number.model, number.method, number.source.key
+    return number.images, number.model, number.method, number.source.key, number.convention
 
 
 def published_notes(records: Sequence[ResultRecord]) -> list[str]:

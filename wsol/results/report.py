@@ -101,7 +101,10 @@ def write_report(
         warn(first if count == 1 else f"{first} {count - 1} more are missing.")
     without = [source.label for source in sources if source.outcomes is None]
     if without and options.examples:
-        warn(f"No examples of {', '.join(without)}: no per-image outcomes beside the record.")
+        told = "; ".join(without[:5]) + (
+            f"; and {len(without) - 5} more" if len(without) > 5 else ""
+        )
+        warn(f"No examples of {told}: no per-image outcomes beside the record.")
     record = sources[0].record
     records = [source.record for source in sources]
     tables, runs = _tables(sources)

@@ -7,6 +7,7 @@ from pathlib import Path
 from wsol.errors import InputError
 from wsol.files import exists, is_folder
 from wsol.records.record import record_files
+from wsol.results.names import names_among
 from wsol.results.optimism import Bootstrap
 from wsol.results.recorded_run import RecordedRun, outcomes_of, paired_facts, read_run
 from wsol.results.statistics import Difference, compare_runs, holm
@@ -60,10 +61,11 @@ def read_runs(
 
 
 def names_of(runs: Sequence[RecordedRun]) -> list[str]:
-    """What tells the runs apart: the models' names, or the files' where those repeat."""
-    names = [run.record.model for run in runs]
+    """What tells the runs apart: the models, with their method, weights, seed or convention where
+    those differ; or else the files."""
+    names = names_among([run.record for run in runs])
     return [
-        name if names.count(name) == 1 else run.path.stem
+        run.path.stem if name.is_numbered else name.label
         for run, name in zip(runs, names, strict=True)
     ]
 

@@ -7,7 +7,7 @@ function ticks(low, high, count) {
   return found;
 }
 function logTicks(low, high) {
-  const steps = high / low > 30 ? [1] : high / low > 5 ? [1, 2, 5] : null;
+  const steps = high / low > 300 ? [1] : high / low > 5 ? [1, 2, 5] : null;
   if (!steps) return ticks(low, high, 4);
   const found = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
