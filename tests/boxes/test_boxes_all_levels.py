@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 from skimage.measure import label, regionprops
 
 from wsol.boxes.all_levels import both_box_runs, box_runs
+from wsol.boxes.components import FIRST, HOLES, LAST, SIZE, level_map, outer_components
 from wsol.boxes.levels import exact_levels, threshold_grid
 
 SHAPES = st.tuples(st.integers(1, 14), st.integers(1, 14))
@@ -145,3 +146,16 @@ def test_a_hole_has_a_box_in_the_protocol_only():
     every = box_runs(levels, "all", "choe2020").at(0).tolist()
     assert sorted(every) == [[2, 2, 9, 9], [3, 3, 8, 8]]
     assert box_runs(levels, "all", "exact").at(0).tolist() == [[2, 2, 8, 8]]
+
+
+@settings(max_examples=200, deadline=None)
+@given(levels_maps())
+@example((np.maximum(*np.abs(np.indices((9, 9)) - 4)) % 2 * 3).astype(np.uint8))
+@example(np.pad(np.zeros((3, 9), np.uint8), 1, constant_values=2) | np.eye(5, 11, dtype=np.uint8))
+def test_components_know_their_pixels_and_how_many_holes_they_have(levels):
+    found = outer_components(level_map(levels), "exact")
+    for level in range(int(levels.max())):
+        there = found[(found[:, FIRST] <= level) & (level <= found[:, LAST])]
+        regions = regionprops(label(levels > level, connectivity=2))
+        expected = [(int(region.area), 1 - region.euler_number) for region in regions]
+        assert sorted(map(tuple, there[:, [SIZE, HOLES]].tolist())) == sorted(expected)

@@ -238,7 +238,7 @@ def run(place, text):
     words += SMALL.get(words[0], "").split()
     if words[0] == "evaluate" and "vit" not in text:
         words += ["--size", "64"]
-    if "scoremaps/" in words and words[0] == "score":
+    if "scoremaps/" in words:
         score_maps(place / "scoremaps", OPEN if "OpenImages" in text else BIRDS)
     variables = {name: str(place / folder) for name, folder in VARIABLES.items()}
     return wsol(place, *words, environment=variables)[0]
