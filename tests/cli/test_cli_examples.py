@@ -24,6 +24,8 @@ from support.caffe import write_caffe
 from support.command import wsol
 from support.data_files import lines, picture
 
+pytestmark = pytest.mark.slow  # that each is parsed is a quick test of the guides
+
 ROOT = Path(__file__).parents[2]
 WNIDS = [wnid for wnid, _ in imagenet_classes()]
 BIRDS = ("001.Black_footed_Albatross/a.jpg", "002.Laysan_Albatross/b.jpg")
@@ -46,7 +48,6 @@ DRY = {
 }  # fmt: skip
 """Examples that are not run to the end, and why: their mistakes are told without."""
 STORED = "wsol evaluate center --data cub --root CUB_200_2011 --store=wsol-results"
-SLOW = ("train", "import-weights", "evaluate", "compare", "methods")
 
 
 def examples():
@@ -256,10 +257,7 @@ def test_there_are_examples():
     assert {text for texts in EXAMPLES.values() for text in texts} >= set(DRY)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in EXAMPLES],
-)
+@pytest.mark.parametrize("command", EXAMPLES)
 def test_the_examples_of_a_command_run(place, no_download, trained, recorded, command):
     for text in EXAMPLES[command]:
         run(place, f"{text} --dry-run" if text in DRY else text)
