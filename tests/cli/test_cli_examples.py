@@ -24,10 +24,14 @@ from support.caffe import write_caffe
 from support.command import wsol
 from support.data_files import lines, picture
 
+pytestmark = pytest.mark.slow  # that each is parsed is a quick test of the guides
+
 ROOT = Path(__file__).parents[2]
 WNIDS = [wnid for wnid, _ in imagenet_classes()]
 BIRDS = ("001.Black_footed_Albatross/a.jpg", "002.Laysan_Albatross/b.jpg")
-TRAINED = ("001.Black_footed_Albatross/c.jpg", "002.Laysan_Albatross/d.jpg")
+TRAINED = [f"{folder}/{number}.jpg" for number in range(16) for folder in (
+    "001.Black_footed_Albatross", "002.Laysan_Albatross")]  # fmt: skip
+"""As many as a batch of the experiments'."""
 PSEUDO = ("001.Black_footed_Albatross/e.jpg", "002.Laysan_Albatross/f.jpg")
 OPEN = ("test/0abc/1.jpg", "test/1xyz/2.jpg")
 PHOTOGRAPHS = [f"ILSVRC2012_val_{number:08}.JPEG" for number in (1, 2)]
@@ -35,7 +39,7 @@ PHOTOGRAPHS = [f"ILSVRC2012_val_{number:08}.JPEG" for number in (1, 2)]
 SMALL = {
     "evaluate": "--workers 0 --device cpu --threshold-step 0.1",
     "score": "--threshold-step 0.1",
-    "train": "--epochs 1 --size 64 --batch-size 2 --workers 0 --device cpu",
+    "train": "--epochs 1 --limit 2 --size 64 --batch-size 2 --workers 0 --device cpu",
 }
 """What is added to an example, by command, so that it takes a second."""
 DRY = {
@@ -46,7 +50,6 @@ DRY = {
 }  # fmt: skip
 """Examples that are not run to the end, and why: their mistakes are told without."""
 STORED = "wsol evaluate center --data cub --root CUB_200_2011 --store=wsol-results"
-SLOW = ("train", "import-weights", "evaluate", "compare", "methods")
 
 
 def examples():
@@ -256,10 +259,7 @@ def test_there_are_examples():
     assert {text for texts in EXAMPLES.values() for text in texts} >= set(DRY)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in EXAMPLES],
-)
+@pytest.mark.parametrize("command", EXAMPLES)
 def test_the_examples_of_a_command_run(place, no_download, trained, recorded, command):
     for text in EXAMPLES[command]:
         run(place, f"{text} --dry-run" if text in DRY else text)
