@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# Test processes share the cores: each, and each that it starts, has one thread. Before torch loads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import cv2
 import hypothesis
 import pytest
