@@ -139,7 +139,7 @@ def test_threshold_curves(tmp_path):
 
 def test_labels_do_not_cover_each_other():
     crowd = [
-        make(f"net{i} (width 0.25)", 1_000_000 + 9_000 * i, max_box_acc_v2=50 + 0.2 * i)
+        make(f"net{i} (width 0.25)", 1_000_000 + 150_000 * i, max_box_acc_v2=50 + 1.3 * (i % 3))
         for i in range(7)
     ]
     crowd += [make(n, 0, max_box_acc_v2=40 + i / 50) for i, n in enumerate(("center", "full"))]
@@ -147,6 +147,23 @@ def test_labels_do_not_cover_each_other():
     assert len(labels) == 9
     require_apart(labels)
     require_apart(ticks)
+
+
+def test_a_label_stands_nearer_to_its_own_point_than_to_another():
+    """ "ResNet-18 ADL" stood beside the point of another method of training."""
+    values = {"ResNet-18": 57.3, "ResNet-18 HaS": 52.1, "ResNet-18 ADL": 55.4, "CutMix": 56.4}
+    made = [make(name, 11_280_000, max_box_acc_v2=value) for name, value in values.items()]
+    made += [make("ResNet-50", 23_920_000, max_box_acc_v2=63.6), make("center", 0)]
+    made[-1].metrics.max_box_acc_v2 = 56.5
+    for records in (made, zoo()):
+        figure = cost_figure(records)
+        axes = figure.axes[0]
+        notes = [note for note in axes.texts if note.xycoords == "data"]
+        places = np.array([axes.transData.transform(note.xy) for note in notes])
+        for number, note in enumerate(notes):
+            box = note.get_window_extent()
+            beyond = np.maximum(np.maximum(box.min - places, places - box.max), 0)
+            assert np.hypot(*beyond.T).argmin() == number, note.get_text()
 
 
 @settings(max_examples=25)

@@ -218,8 +218,9 @@ def write_labels(
 ) -> bool:
     """Write each (text, x, y) beside its point and each (text, y) at the end of its line.
 
-    Labels stay within the axes, and clear of each other, of points, lines and `obstacles` (in
-    pixels) while there is room. A text too wide for the axes loses its middle.
+    Labels stay within the axes, clear of each other, of points, lines and `obstacles` (in pixels),
+    and nearer to their own point than to another, while there is room. A text too wide for the axes
+    loses its middle.
 
     Returns:
         Whether there was room for all of the points.
@@ -236,9 +237,10 @@ def write_labels(
         places = [((share, y), *place) for share, place in _ON_LINE]
         _write(axes, text, ("axes fraction", "data"), places, taken, crossed, "0.35")
     covered = 0
-    for text, x, y in points:
+    for number, (text, x, y) in enumerate(points):
         beside = [((x, y), *place) for place in _BESIDE_POINT]
-        covered += _write(axes, text, "data", beside, taken, crossed, "black")
+        whose = (centres[number], np.delete(centres, number, axis=0))
+        covered += _write(axes, text, "data", beside, taken, crossed, "black", whose)
     return covered == 0
 
 
@@ -250,9 +252,14 @@ def _write(
     taken: list[Bbox],
     crossed: Sequence[Bbox],
     colour: str,
+    whose: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> int:
     """Write a text at the first of `places` that is free, else where it covers the least; returns
-    how many things it covers."""
+    how many things it covers, or stands nearer to than to its own point.
+
+    Args:
+        whose: (2,) its point and (n, 2) the others, in pixels.
+    """
     tried = []
     for at, offset, horizontal, vertical in places:
         note = axes.annotate(
@@ -262,6 +269,9 @@ def _write(
         box = note.get_window_extent()
         outside = not (axes.bbox.contains(*box.min) and axes.bbox.contains(*box.max))
         covered = sum(box.overlaps(other) for other in (*taken, *crossed))
+        if whose is not None and len(whose[1]):
+            own, others = (_distance(box, np.atleast_2d(at)) for at in whose)
+            covered += int((others <= own).sum())
         # Outside of the axes a label may be cut off, which is worse than touching something.
         tried.append((covered + 100 * outside, note, box))
         if tried[-1][0] == 0:
@@ -273,6 +283,12 @@ def _write(
             note.remove()
     _keep_inside(axes, best)
     return least
+
+
+def _distance(box: Bbox, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) how far (n, 2) points lie from a box; 0 inside."""
+    beyond = np.maximum(np.maximum(box.min - points, points - box.max), 0)
+    return np.asarray(np.hypot(beyond[:, 0], beyond[:, 1]))
 
 
 def _keep_inside(axes: Axes, note: Any) -> None:
