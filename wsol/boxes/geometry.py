@@ -49,6 +49,12 @@ def exact_ground_truth(boxes: Boxes, size: tuple[int, int], grid: tuple[float, f
     return (boxes + far) * scale - far
 
 
+def crop_margins(grid: tuple[int, int]) -> tuple[int, int]:
+    """Pixels left and right, above and below, of a central crop (224 of 256) with `grid` pixels."""
+    across, down = (round(side * 16 / 224) for side in grid)
+    return across, down
+
+
 Truth = Literal["truncated", "divided-first", "real", "edges", "original", "original-cub"]
 """How a true box comes onto a grid, see `true_boxes_on`."""
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from wsol.cli.app import app
 from wsol.cli.options import ShownJsonOption
-from wsol.cli.output import OUTPUT, show_line, write_json
+from wsol.cli.output import OUTPUT, show_line, show_written, write_json
 from wsol.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def models(
     several = len(names or ()) > 1
     search = names[0] if names and not several else None
     exact = search is not None and (":" in search or (search in known and not filtered))
-    if (several or (exact and search and ":" in search)) and filtered:
+    if (several or exact) and filtered:
         raise InputError("The filters choose among names; leave them out to see networks by name.")
     if exact or several:
         found = [_known_or_built(name) for name in dict.fromkeys(names or ())]
@@ -206,7 +206,7 @@ def _write_parts(found: "Sequence[ModelFacts]", path: Path) -> None:
         write_text(path, write(_parts(found)))
     else:
         save_figure(parts_figure(_parts(found)), path)
-    OUTPUT.print(f"Written to {escape(str(path))}", soft_wrap=True)
+    show_written(path)
 
 
 def _show(model: "ModelFacts") -> None:

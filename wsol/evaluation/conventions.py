@@ -36,8 +36,6 @@ Hit = Literal["reaching", "above"]
 View = Literal["frame", "squash", "center", "ten-crop"]
 
 ORIGINAL: Literal["original"] = "original"
-CROP_MARGIN = 256 / 224
-"""How much larger than the crop the squashed photograph is that it is cut from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wsol.boxes.geometry import true_boxes_on
+from wsol.boxes.geometry import crop_margins, true_boxes_on
 from wsol.boxes.levels import protocol_levels
 from wsol.boxes.rules import tight_box, with_corners
 from wsol.boxes.runs import Contours
 from wsol.datasets.base import MaskFiles, Sample
 from wsol.errors import InputError
-from wsol.evaluation.conventions import CROP_MARGIN, Convention
+from wsol.evaluation.conventions import Convention
 from wsol.evaluation.every_threshold import (
     EveryBox,
     box_nowhere,
@@ -96,11 +96,12 @@ class PreparedBoxes:
     def shown_map(self, size: tuple[int, int] | None, judge: "BoxJudge") -> NDArray[Any]:
         """The map over the whole photograph: 0 beyond a crop."""
         assert size is not None
-        score_map = self.score_map(judge.grid_of(size))
+        grid = judge.grid_of(size)
+        score_map = self.score_map(grid)
         if judge.convention.frame != "crop":
             return score_map
-        margins = [round(side * (CROP_MARGIN - 1) / 2) for side in score_map.shape]
-        return np.pad(score_map, [(margin, margin) for margin in margins])
+        across, down = crop_margins(grid)
+        return np.pad(score_map, [(down, down), (across, across)])
 
 
 @dataclass(frozen=True)
@@ -276,8 +277,7 @@ class BoxJudge:
         """The pixel annotation on the grid, of which a crop sees a part."""
         if self.convention.frame != "crop":
             return load_mask(files, grid)
-        margins = [round(side * (CROP_MARGIN - 1) / 2) for side in grid]
-        (across, down), (width, height) = margins, grid
+        (across, down), (width, height) = crop_margins(grid), grid
         whole = load_mask(files, (width + 2 * across, height + 2 * down))
         return whole[down : down + height, across : across + width]
 

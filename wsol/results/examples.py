@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
+from wsol.boxes.geometry import crop_margins
 from wsol.datasets.base import ImageFile, Packed
 from wsol.datasets.loading import open_image
 from wsol.datasets.shards import recorded_image
@@ -19,8 +20,6 @@ from wsol.records.record import ResultRecord
 
 _MOST_PIXELS = 50_000_000
 """Of a photograph that is brought to its annotated size."""
-_CROP_MARGIN = 16 / 224
-"""What lies on each side of a crop, in sides of the crop."""
 COLOUR_MAP = "inferno"
 """Of score maps: equal steps look equal, also in grey and with any colour vision."""
 OVERLAY_STRENGTH = 0.7
@@ -132,7 +131,7 @@ def boxes_as_shown(
     if info.rules.get("corners") == "exclusive":
         shown[:, 2:] -= 1
     if info.is_cropped:
-        across, down = (round(side * _CROP_MARGIN) for side in grid)
+        across, down = crop_margins(grid)
         shown += (across, down, across, down)
         grid = grid[0] + 2 * across, grid[1] + 2 * down
     shown[none] = 0

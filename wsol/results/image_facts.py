@@ -5,7 +5,6 @@ stored as the positions where it switches, how many images are right at every th
 addition a switch and one running sum over the thresholds, not images times thresholds.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -237,16 +236,18 @@ def contributions(facts: ImageFacts) -> dict[str, Contribution]:
     return {name: known[name] for name in metric_names(facts)}
 
 
-def class_means(facts: ImageFacts, known: Mapping[str, Contribution]) -> dict[str, float]:
-    """Means over classes of those of `known` that records have such means of, by their names."""
-    means = {}
+def metric_values(facts: ImageFacts) -> dict[str, float]:
+    """All that a record's metrics say and its images make, in percent: see `contributions`, and
+    the means over classes of the accuracies at a fixed threshold."""
+    known = contributions(facts)
+    values = {name: found.percent for name, found in known.items()}
     for name in ("top1_loc", "top5_loc", "gt_known_loc"):
         if name in known:
             labels, right = facts.labels[known[name].counts], known[name].right[known[name].counts]
             images = np.bincount(labels)
             share = np.bincount(labels, right)[images > 0] / images[images > 0]
-            means[f"{name}_class_mean"] = 100 * float(share.mean())
-    return means
+            values[f"{name}_class_mean"] = 100 * float(share.mean())
+    return values
 
 
 def right_counts(facts: ImageFacts, weights: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -12,13 +12,7 @@ from wsol.files import exists
 from wsol.records.outcomes import OUTCOMES_SUFFIX, OutcomeInfo
 from wsol.records.record import ResultRecord, read_records
 from wsol.results.columns import column_values, frame
-from wsol.results.image_facts import (
-    ImageFacts,
-    class_means,
-    contributions,
-    facts_of,
-    read_facts,
-)
+from wsol.results.image_facts import ImageFacts, facts_of, metric_values, read_facts
 from wsol.results.optimism import Bootstrap
 from wsol.results.statistics import Estimate, shared_images
 
@@ -79,8 +73,7 @@ def read_run(path: Path) -> RecordedRun:
             "evaluate again with --per-image."
         )
     run = RecordedRun(path, records[0], *read_facts(outcomes))
-    known = contributions(run.facts)
-    found = {name: part.percent for name, part in known.items()} | class_means(run.facts, known)
+    found = metric_values(run.facts)
     recorded = recorded_values(run.record, found)
     for name, value in found.items():
         if name in LATER and name not in recorded:

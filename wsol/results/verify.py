@@ -18,7 +18,7 @@ from wsol.metrics.iou import iou_matrix, iou_of_corners
 from wsol.records.outcomes import OutcomeInfo, read_outcomes
 from wsol.records.record import ResultRecord
 from wsol.results.columns import metric_columns
-from wsol.results.image_facts import class_means, contributions, right_boxes
+from wsol.results.image_facts import metric_values, right_boxes
 from wsol.results.recorded_run import outcomes_of, read_run
 
 _RULES = {
@@ -69,8 +69,7 @@ def verify(path: Path) -> Verified:
         notes.append(f"IoUs of the convention {info.convention} are taken as they are.")
     _check_rows(table, info, _rules(info, run.record), outcomes)
     _check_candidates(table, run.record, info, outcomes)
-    known = contributions(run.facts)
-    recomputed = (*known, *class_means(run.facts, known))
+    recomputed = tuple(metric_values(run.facts))
     unknown = [n for n in run.record.metrics.model_extra or {} if n not in IMAGE_METRICS]
     notes += [f"{n}: a metric that this version does not know; not checked." for n in unknown]
     stated = [*metric_columns([run.record]), *_numbers(run.record)]
