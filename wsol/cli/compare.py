@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 `wsol compare experiments/center-baseline.yaml --dry-run`
 
-`wsol compare experiments/tiny-imagenet-lite.yaml --limit 100 --out first-look`
+`wsol compare experiments/ilsvrc-val.yaml --limit 100 --out first-look`
 
 `wsol compare experiments/cub-methods.yaml --only "ResNet-50*"`: trains six networks of it
 """
