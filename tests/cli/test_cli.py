@@ -202,7 +202,13 @@ def to_be_killed(tmp_path_factory, write_annotations):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills with a POSIX signal")
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "kill",
+    [
+        signal.SIGKILL,
+        *(pytest.param(s, marks=pytest.mark.slow) for s in (signal.SIGINT, signal.SIGTERM)),
+    ],
+)
 def test_a_killed_run_resumes_to_the_identical_record(to_be_killed, kill):
     name = f"{kill.name}.json"
     process = subprocess.Popen(

@@ -162,6 +162,7 @@ def result(place, name):
     return record, pq.read_table(place / f"{name}.outcomes.parquet").to_pylist()
 
 
+@pytest.mark.slow
 def test_the_tasks_of_a_step_score_as_one(place, maps):
     wsol(place, *maps, "--json", "s1.json")
     told = slurm_step(place, 2, *maps, "--json", "s2.json")

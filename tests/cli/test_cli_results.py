@@ -150,7 +150,9 @@ def test_a_store_without_a_name(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills with a POSIX signal")
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "kill", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_killed_run_goes_on_to_the_identical_outcomes(tmp_path, kill, write_annotations):
     count = 200
     ids = [f"{number}.jpg" for number in range(count)]

@@ -224,7 +224,9 @@ def several_maps(folder, data, classes_of):
         np.save(path, stack)
 
 
-@pytest.mark.parametrize("convention", ["choe2020", "exact", "psol"])
+@pytest.mark.parametrize(
+    "convention", ["choe2020", pytest.param("exact", marks=pytest.mark.slow), "psol"]
+)
 def test_maps_of_the_predicted_classes_give_the_strict_top_5(tmp_path, convention):
     data = annotated(7)
     rng = np.random.default_rng(4)

@@ -313,6 +313,7 @@ def test_every_network_of_the_real_thing_without_training(real_layouts, tmp_path
     assert states(results) == ["missing"] * (6 * 4 + 2)
 
 
+@pytest.mark.slow
 def test_the_protocols_schedule_and_fast_layers(real_layouts, no_download):
     """As the released code counts: ILSVRC is at 1, 0.1, 0.01, 0.001 from epochs 1, 3, 6, 9."""
     experiment = read_experiment(EXPERIMENTS / "ilsvrc-methods.yaml")

@@ -166,6 +166,7 @@ def test_a_label_stands_nearer_to_its_own_point_than_to_another():
             assert np.hypot(*beyond.T).argmin() == number, note.get_text()
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     st.lists(st.tuples(st.integers(1_000, 200_000_000), st.floats(0, 100)), min_size=1, max_size=6),
