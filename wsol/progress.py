@@ -39,7 +39,7 @@ def _columns() -> "tuple[ProgressColumn, ...]":
 
         def render(self, task: progress.Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:,.1f}/s", style="dim")
+            return Text(_pace(speed) if speed else "", style="dim")
 
     return (
         progress.TextColumn("{task.description}"),
@@ -153,7 +153,12 @@ class _Lines:
         left = (self._total - self._done) / speed if speed else 0.0
         told = f", {_clock(left)} left" if left else f" in {_clock(seconds)}"
         note = f"  {self._note}" if self._note else ""
-        tell(f"{self._name}: {self._done:,}/{self._total:,}{share}, {speed:,.1f}/s{told}{note}")
+        tell(f"{self._name}: {self._done:,}/{self._total:,}{share}, {_pace(speed)}{told}{note}")
+
+
+def _pace(speed: float) -> str:
+    """Images a second, or of slow work the seconds of each."""
+    return f"{1 / speed:,.1f} s each" if 0 < speed < 1 else f"{speed:,.1f}/s"
 
 
 def _clock(seconds: float) -> str:

@@ -57,6 +57,14 @@ def test_short_work_leaves_none(log):
     assert stream.getvalue() == ""
 
 
+def test_of_slow_work_it_tells_how_long_each_takes(log):
+    stream, clock = log
+    with progress.track("resnet50", 100) as advance:
+        clock.now += 150
+        advance(4)
+        assert stream.getvalue() == "resnet50: 4/100 (4 %), 37.5 s each, 1:00:00 left\n"
+
+
 def test_a_training_that_goes_on_tells_its_own_speed(log):
     stream, clock = log
     with progress.track_training("resnet18", 7200, 3600) as advance:

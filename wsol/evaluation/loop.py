@@ -205,7 +205,8 @@ def model_cost(model: Classifier | str, options: EvaluationOptions) -> Cost | No
         dtype = AUTOCAST.get(options.precision)
         cost.latency_ms = round(median_latency(model, size, device, dtype), 3)
         where = environment(device)
-        threads = f", {where.threads} threads" if where.device == "cpu" else ""
+        plural = "" if where.threads == 1 else "s"
+        threads = f", {where.threads} thread{plural}" if where.device == "cpu" else ""
         cost.latency_device = f"{where.device}{threads}, {options.precision}"
     return cost
 
