@@ -95,6 +95,7 @@ def build_trained(spec: str, arguments: dict[str, Any]) -> tuple[nn.Module, Prep
 
 def skeleton(spec: str, num_classes: int | None, arguments: dict[str, Any]) -> nn.Module:
     """A network on the meta device: names and shapes without numbers, in little time."""
+    _torchvision_models()  # imported within, some versions compute with what then has no numbers
     with _EmptyWeights():
         network, _ = build(spec, num_classes, arguments)
     return network.to("meta")
