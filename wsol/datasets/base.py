@@ -180,7 +180,12 @@ def limited(dataset: Dataset, limit: int | None) -> Dataset:
     Every class gets the same number as far as it has so many. With fewer images than classes,
     the classes that get one are spread over the list of classes; within a class, its images over
     the data set's order, which stays as it is.
+
+    Raises:
+        InputError: when the limit is no whole number above 0.
     """
+    if limit is not None and (not _is_integer(type(limit)) or limit < 1):
+        raise InputError(f"limit: should be a whole number above 0, not {limit!r:.40}.")
     if limit is None or limit >= len(dataset):
         return dataset
     labels = np.array([sample.label for sample in dataset.samples])

@@ -18,7 +18,7 @@ from wsol.evaluation.conventions import (
     thresholds_told,
 )
 from wsol.maps.policies import POLICIES
-from wsol.options import Options, one_of
+from wsol.options import Options, listed, one_of
 from wsol.reading import number
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ chooses its own; or one for each of some conventions, by their names."""
 
 
 def _listed(value: Any) -> Any:
-    names = value.replace(",", " ").split() if isinstance(value, str) else value
+    names = listed(value)
     if not isinstance(names, list | tuple):
         return names
     return [FORMER_NAMES.get(name, name) if isinstance(name, str) else name for name in names]
@@ -169,7 +169,7 @@ class Protocol(Options):
     contours: ContourChoice = Field(
         default="both", description="Components that the MaxBoxAcc family looks at."
     )
-    metric: tuple[str, ...] = Field(
+    metric: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(
         default=(),
         description="Further metrics: pointing_game, energy_pointing_game, rank_accuracy, or "
         "package.module:callable; separated by commas.",

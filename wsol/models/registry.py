@@ -110,6 +110,9 @@ def _short(value: Any) -> str:
 
 def _from_callable(spec: str) -> Classifier:
     made = call_builder(spec)
+    network = made.network if isinstance(made, Classifier) else made
+    if any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
+        raise InputError(f"{spec}: returned a network on the meta device; expected its weights.")
     if isinstance(made, Classifier):
         return made
     return Classifier(
