@@ -128,11 +128,19 @@ def test_scores_of_maps(shapes, tmp_path):
         ({"model": "center", "data": "shapes"}, "name its folder"),
         ({"model": "center", "data": "shape", "root": "."}, "did you mean shapes"),
         ({"model": [], "data": "shapes", "root": "ROOT"}, "no model"),
+        ({"model": torch.nn.Linear(3, 3), "data": "OPEN"}, "not the type Linear; .*Classifier"),
+        ({"model": ["center", None], "data": "OPEN"}, "should be a name .*, not the type NoneTy"),
+        ({"model": "center", "data": ["shapes"]}, "should be a layout's name .* not the type list"),
+        ({"model": "center", "data": "OPEN", "limit": 0}, "limit: .* whole number above 0, not 0"),
+        ({"model": "center", "data": "OPEN", "limit": 1.5}, "limit: .* above 0, not 1.5"),
+        ({"model": "center", "data": "OPEN", "limit": "3"}, "limit: .* above 0, not '3'"),
+        ({"model": "center", "data": "OPEN", "metric": "pointing"}, "pointing: not a metric"),
         ({"model": "center", "data": "shapes", "root": "ROOT", "batchsize": 3}, "batchsize: no"),
         ({"model": "center", "data": "shapes", "root": "ROOT", "iou": (2,)}, "iou: should be"),
     ],
 )
 def test_what_is_wrong_is_said(shapes, given, message):
-    given = {name: shapes if value == "ROOT" else value for name, value in given.items()}
+    special = {"ROOT": shapes, "OPEN": wsol.open_dataset("shapes", shapes)}
+    given = {n: special.get(v, v) if isinstance(v, str) else v for n, v in given.items()}
     with pytest.raises(wsol.InputError, match=message):
         wsol.evaluate(**given)

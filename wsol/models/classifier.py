@@ -89,7 +89,8 @@ class Classifier:
         if not isinstance(name, str) or not name:
             raise InputError(f"The name of a network is a text, not {name!r:.40}.")
         if not isinstance(network, nn.Module):
-            raise InputError(f"{name}: is a {type(network).__name__} instead of an nn.Module.")
+            kind = type(network).__name__
+            raise InputError(f"{name}: is of the type {kind} instead of an nn.Module.")
         for auxiliary in _AUXILIARY:
             if getattr(network, auxiliary, None) is not None:
                 setattr(network, auxiliary, None)
@@ -144,6 +145,12 @@ class Classifier:
         if self.classes is not None and len(self.classes) != anatomy.classes:
             raise InputError(
                 f"{self.name}: {len(self.classes)} class names for {anatomy.classes} logits."
+            )
+        (first, _), before = next(iter(self._seen.items()))
+        if before.classes != anatomy.classes:
+            raise InputError(
+                f"{self.name}: gives {anatomy.classes} logits for {key[0]} pixels and "
+                f"{before.classes} for {first}; expected the same number."
             )
         return anatomy
 
