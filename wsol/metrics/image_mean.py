@@ -97,8 +97,9 @@ class ImageMetric:
             value = value.item()
         if value is None:
             return None
-        if not isinstance(value, Real) or not 0 <= value <= 1:
-            told = value if isinstance(value, Real) else f"the type {type(value).__name__}"
+        is_number = isinstance(value, Real)
+        if not is_number or not 0 <= value <= 1:
+            told = value if is_number else f"the type {type(value).__name__}"
             raise InputError(
                 f"{self.name}: gave {told} for {image_id}; a metric returns a number from 0 to 1, "
                 "or None where it is not defined."
