@@ -1,5 +1,6 @@
 """The public face: what `import wsol` hands out, and what it costs."""
 
+import pydoc
 import random
 import subprocess
 import sys
@@ -34,6 +35,21 @@ def test_every_name_is_there_with_a_docstring():
     typed = (Path(wsol.__file__)).read_text().split("if TYPE_CHECKING:")[1].split("_HOMES")[0]
     for name in wsol._HOMES:
         assert name in typed, f"{name} is unknown to type checkers"
+
+
+def test_help_shows_names_types_and_docstrings():
+    told = pydoc.render_doc(wsol, renderer=pydoc.plaintext)
+    for name in wsol._HOMES:
+        found = getattr(wsol, name)
+        assert f"{'class ' if isinstance(found, type) else '    '}{name}(" in told
+        assert found.__doc__.splitlines()[0] in told
+    for part in (
+        "**options: Any",
+        "-> 'pd.DataFrame'",
+        "num_classes: int | None = None",
+        "label: int",
+    ):
+        assert part in told
 
 
 def test_importing_brings_nothing_heavy():
