@@ -110,6 +110,18 @@ def test_one_line_names_it_and_says_what_was_expected(here, arguments, told):
     assert line.startswith("wsol: ") and told in line
 
 
+def test_other_commands_say_the_same(here):
+    shown = ("show", "shapes/images/test/000000.png", "--model", "failing:good")
+    _, err = wsol(here, *shown, "--method", "failing:nan_maps", code=2)
+    assert "the failing:nan_maps map of failing:good has NaN" in err and "check the method" in err
+    trained = ("train", "failing:good", "--weights", "none", "--data", "shapes", "--root", "shapes")
+    _, err = wsol(here, *trained, "--out", "trained", code=2)
+    assert "failing:good: is of your own, which is evaluated as it is" in err
+    trained = ("train", "resnet18", "--weights", "none", "--data", "failing:empty", "--root", ".")
+    _, err = wsol(here, *trained, "--out", "trained", code=2)
+    assert "own, split test: its samples are the type NoneType" in err
+
+
 def test_a_metric_changes_nothing_but_its_own_number(here):
     out, _ = wsol(here, "evaluate", *metric("spoils"), "--json", "-")
     plain, _ = wsol(here, "evaluate", "center", *SHAPES, "--json", "-")

@@ -32,7 +32,6 @@ from wsol.models.device import usable_device
 from wsol.models.fast import sped_up
 from wsol.models.precision import autocast
 from wsol.pipeline import Pipeline, begin_worker, loader_processes, usable_cores
-from wsol.plugin import is_plugin
 from wsol.records.record import SkippedImage
 
 _PREDICTED = 5
@@ -267,10 +266,7 @@ class NetworkJudging:
         for plan in self._plans:
             if arrived.arrays["finite", plan.source][index]:
                 continue
-            reason = (
-                f"{sample.path}: the {plan.method} map of {self._network.name} has NaN or infinite "
-                f"values; expected finite ones: check the {_made_by(plan.method)}."
-            )
+            reason = f"{sample.path}: {self._localizers[plan.method].not_finite}"
             if options.skip_bad_images:
                 return SkippedImage(image_id=sample.image_id, reason=reason)
             raise InputError(reason)
@@ -307,11 +303,6 @@ class NetworkJudging:
         if not options.per_image:
             return outcome
         return replace(outcome, row=outcome_row(prepared, outcome, sample, self._dataset, protocol))
-
-
-def _made_by(method: str) -> str:
-    """What to look at where a map is none."""
-    return "method" if is_plugin(method) else "weights, or use --precision fp32"
 
 
 def _job(run: NetworkJudging, arrived: "_MapsOnTheWay", index: int) -> Callable[[], Judged]:

@@ -57,8 +57,13 @@ def build(
     """A network with random weights; a library's own preprocessing where it states one.
 
     Raises:
-        InputError: for an unknown name or arguments that the builder does not take.
+        InputError: for an unknown name, a callable of one's own, or arguments that the builder does
+            not take.
     """
+    if is_callable(spec):
+        raise InputError(
+            f"{spec}: is of your own, which is evaluated as it is; train one of `wsol models`."
+        )
     if spec.startswith("timm:"):
         return _timm(spec.removeprefix("timm:"), num_classes, False, arguments)
     return _plain(spec, num_classes, arguments), Preprocessing()

@@ -16,7 +16,7 @@ from wsol.maps.methods.attention import AttentionView, Tokens, tokens_of
 from wsol.maps.methods.catalog import METHODS, find_method
 from wsol.maps.methods.method import MapMethod
 from wsol.maps.methods.view import FeatureView, Subject, View
-from wsol.plugin import failing
+from wsol.plugin import failing, is_plugin
 
 
 class Localizer:
@@ -118,6 +118,16 @@ class Localizer:
             view = self.see(self._probe[:1])
             height, width = self.maps(view, torch.zeros_like(view.logits[:, :1]).long()).shape[2:]
         return width, height
+
+    @property
+    def not_finite(self) -> str:
+        """What to say of a map that has NaN or infinite values."""
+        name = self.method.name
+        look = "method" if is_plugin(name) else "weights, or use --precision fp32"
+        return (
+            f"the {name} map of {self._subject.name} has NaN or infinite values; expected finite "
+            f"ones: check the {look}."
+        )
 
     @property
     def view_key(self) -> Hashable:
