@@ -1,5 +1,6 @@
 """The public face: what `import wsol` hands out, and what it costs."""
 
+import pydoc
 import random
 import subprocess
 import sys
@@ -34,6 +35,21 @@ def test_every_name_is_there_with_a_docstring():
     typed = (Path(wsol.__file__)).read_text().split("if TYPE_CHECKING:")[1].split("_HOMES")[0]
     for name in wsol._HOMES:
         assert name in typed, f"{name} is unknown to type checkers"
+
+
+def test_help_shows_names_types_and_docstrings():
+    told = pydoc.render_doc(wsol, renderer=pydoc.plaintext)
+    for name in wsol._HOMES:
+        found = getattr(wsol, name)
+        assert f"{'class ' if isinstance(found, type) else '    '}{name}(" in told
+        assert found.__doc__.splitlines()[0] in told
+    for part in (
+        "**options: Any",
+        "-> 'pd.DataFrame'",
+        "num_classes: int | None = None",
+        "label: int",
+    ):
+        assert part in told
 
 
 def test_importing_brings_nothing_heavy():
@@ -74,8 +90,8 @@ def test_a_network_of_ones_own_and_an_open_data_set(shapes, tmp_path):
     assert "max_box_acc_v2" in frame and "max_box_acc_chosen" not in frame
 
 
-def test_nobodys_random_numbers_are_touched(shapes):
-    """What a notebook draws next is what it would have drawn without us."""
+def test_nobodys_random_numbers_are_touched(shapes, monkeypatch):
+    """What a notebook draws next is what it would have drawn without us, on whatever device."""
     torch.manual_seed(5)
     np.random.seed(5)
     random.seed(5)
@@ -83,6 +99,7 @@ def test_nobodys_random_numbers_are_touched(shapes):
     torch.manual_seed(5)
     np.random.seed(5)
     random.seed(5)
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: pytest.fail("all devices are seeded"))
     network = wsol.load_model("resnet18", "none", num_classes=8, width=0.0625)
     wsol.evaluate(
         network, "shapes", shapes, method="smoothgradcam++", size=48, threshold_step=0.1,
@@ -128,11 +145,19 @@ def test_scores_of_maps(shapes, tmp_path):
         ({"model": "center", "data": "shapes"}, "name its folder"),
         ({"model": "center", "data": "shape", "root": "."}, "did you mean shapes"),
         ({"model": [], "data": "shapes", "root": "ROOT"}, "no model"),
+        ({"model": torch.nn.Linear(3, 3), "data": "OPEN"}, "not the type Linear; .*Classifier"),
+        ({"model": ["center", None], "data": "OPEN"}, "should be a name .*, not the type NoneTy"),
+        ({"model": "center", "data": ["shapes"]}, "should be a layout's name .* not the type list"),
+        ({"model": "center", "data": "OPEN", "limit": 0}, "limit: .* whole number above 0, not 0"),
+        ({"model": "center", "data": "OPEN", "limit": 1.5}, "limit: .* above 0, not 1.5"),
+        ({"model": "center", "data": "OPEN", "limit": "3"}, "limit: .* above 0, not '3'"),
+        ({"model": "center", "data": "OPEN", "metric": "pointing"}, "pointing: not a metric"),
         ({"model": "center", "data": "shapes", "root": "ROOT", "batchsize": 3}, "batchsize: no"),
         ({"model": "center", "data": "shapes", "root": "ROOT", "iou": (2,)}, "iou: should be"),
     ],
 )
 def test_what_is_wrong_is_said(shapes, given, message):
-    given = {name: shapes if value == "ROOT" else value for name, value in given.items()}
+    special = {"ROOT": shapes, "OPEN": wsol.open_dataset("shapes", shapes)}
+    given = {n: special.get(v, v) if isinstance(v, str) else v for n, v in given.items()}
     with pytest.raises(wsol.InputError, match=message):
         wsol.evaluate(**given)

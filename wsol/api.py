@@ -1,6 +1,7 @@
 """What a notebook needs: each function is one command, with the command's options as arguments."""
 
 from collections.abc import Iterable, Sequence
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -40,7 +41,7 @@ def evaluate(
     data: "str | Dataset",
     root: "str | Path | None" = None,
     *,
-    weights: str | Sequence[str] = "default",
+    weights: "str | Path | Sequence[str | Path]" = "default",
     out: "str | Path | None" = None,
     resume: bool = False,
     **options: Any,
@@ -88,8 +89,10 @@ def evaluate(
     models: list[Any] = list(model) if isinstance(model, list | tuple) else [model]
     if not models:
         raise InputError("There is no model to evaluate.")
+    for item in models:
+        _require_model(item)
     named = [item for item in models if isinstance(item, str)]
-    given = [weights] if isinstance(weights, str) else list(weights)
+    given = [weights] if isinstance(weights, str | PathLike) else list(weights)
     paired = pair_weights(named, [str(name) for name in given])
 
     def run(evaluated: Dataset, made: EvaluationOptions, folder: Path | None) -> list[ResultRecord]:
@@ -193,6 +196,19 @@ def table(records: Iterable[ResultRecord]) -> "pd.DataFrame":
     return frame(records).dropna(axis="columns", how="all")
 
 
+def _require_model(model: Any) -> None:
+    if isinstance(model, str):
+        return
+    from wsol.models.classifier import Classifier
+
+    if not isinstance(model, Classifier):
+        kind = type(model).__name__
+        raise InputError(
+            f"model: should be a name or a wsol.Classifier, not the type {kind}; of a module of "
+            "your own, wsol.Classifier('its name', module) makes one."
+        )
+
+
 def _opened(
     data: "str | Dataset", root: "str | Path | None", options: dict[str, Any]
 ) -> tuple[Dataset, Dataset, dict[str, Any]]:
@@ -207,6 +223,9 @@ def _opened(
                 "already."
             )
         return limited(data, limit), data, rest
+    if not isinstance(data, str):
+        kind = type(data).__name__
+        raise InputError(f"data: should be a layout's name or a wsol.Dataset, not the type {kind}.")
     if root is None:
         raise InputError(f"{data}: name its folder, root=...")
     opened = DataOptions(data=data, root=Path(root), **own)

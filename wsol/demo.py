@@ -18,6 +18,7 @@ from wsol.evaluation.models import ModelRequest, evaluate_models, file_names
 from wsol.evaluation.options import EvaluationOptions
 from wsol.files import write_text
 from wsol.maps.baselines import BASELINES
+from wsol.maps.drawing import seeded
 from wsol.models.checkpoint import read_checkpoint, save_checkpoint
 from wsol.models.classifier import Preprocessing
 from wsol.models.registry import build_classifier
@@ -232,8 +233,7 @@ def _train(
     advance: Callable[[int], None],
 ) -> None:
     """Train one network and write its checkpoint."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         classifier = build_classifier(
             recipe.spec,
             num_classes=len(data.classes),

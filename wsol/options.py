@@ -46,6 +46,11 @@ def placed(value: Any, info: ValidationInfo) -> Any:
 Place = Annotated[Path, BeforeValidator(placed)]
 
 
+def listed(value: Any) -> Any:
+    """A text as the list of the names in it, between commas or blanks; anything else as it is."""
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
 def one_of(value: str, choices: Sequence[str]) -> str:
     """`value`, if it is one of `choices`.
 

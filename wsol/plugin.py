@@ -4,11 +4,14 @@ package. Naming one runs its code."""
 import importlib
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from wsol.errors import InputError, is_exhausted
+
+_WSOL = Path(__file__).parent
 
 
 def is_plugin(spec: str) -> bool:
@@ -53,14 +56,29 @@ def call(spec: str, function: Callable[..., Any], *arguments: Any, **named: Any)
         InputError: naming the callable, and where in its code what was raised; `InputError`s of
             its own are passed on, as is exhausted memory.
     """
-    try:
+    with failing(f"{spec}: failed"):
         return function(*arguments, **named)
+
+
+@contextmanager
+def failing(what: str, hint: str = "") -> Iterator[None]:
+    """A block of a user's code, of which whatever it raises is told in one line.
+
+    Args:
+        what: the line's beginning, such as `my_metrics:mine: failed`.
+        hint: its end, such as what was expected.
+
+    Raises:
+        InputError: `InputError`s of its own and exhausted memory are passed on.
+    """
+    try:
+        yield
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # a user's code may raise anything
         if is_exhausted(error):
             raise
-        raise InputError(f"{spec}: failed ({_told(error)}).") from error
+        raise InputError(f"{what} ({_told(error)}){hint}.") from error
 
 
 def _told(error: BaseException) -> str:
@@ -70,7 +88,7 @@ def _told(error: BaseException) -> str:
     own = [
         frame
         for frame in frames
-        if frame.filename != __file__ and "importlib" not in frame.filename
+        if not Path(frame.filename).is_relative_to(_WSOL) and "importlib" not in frame.filename
     ]
     place = f", {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
     return f"{type(error).__name__}{': ' if text else ''}{text}{place}"

@@ -85,9 +85,7 @@ def look(
         wanted = torch.tensor([[label]], device=device)
         cams = localizer.maps(view, wanted)
         if not torch.isfinite(cams).all():
-            raise InputError(
-                f"{classifier.name}: its map has NaN or infinite values; check the weights."
-            )
+            raise InputError(localizer.not_finite)
         score_map = maps_on_grid(
             cams, [photograph.size], preprocessing.size, resize_mode, GRID
         )[0, 0].cpu().numpy()  # fmt: skip

@@ -107,6 +107,7 @@ def test_contours_and_compat(place):
         (("evaluate", "center", *SHAPES, "--threshold-step", "0"), "--threshold-step: should be"),
         (("evaluate", "center", *SHAPES, "--resume"), "--resume"),
         (("evaluate", "networks:tiny", *SHAPES, "--device", "cuda:99"), "cuda:99"),
+        (("evaluate", "networks:tiny", *SHAPES, "--device", "meta"), "--device meta: cannot be"),
         (("evaluate", "center", "--root", "shapes"), "--data"),
         (("score", "nowhere", *SHAPES), "nowhere"),
         (("models", "zebra"), "zebra"),

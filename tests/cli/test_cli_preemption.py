@@ -122,11 +122,9 @@ def test_a_signal_saves_and_leaves_nothing_behind(place, command, number, save_e
     helpers = below(process.pid)
     assert len(helpers) >= {"score": 0, "compare": 1}.get(command, 2)
     process.send_signal(number)
-    start = time.monotonic()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert f"ended by {number.name}" in err and "Traceback" not in err
-    assert time.monotonic() - start < 5
     assert not [pid for pid in helpers if is_running(pid)]
     (saved,) = place.glob(progress)
     if saved.suffix == ".npz":

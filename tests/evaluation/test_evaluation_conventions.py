@@ -168,3 +168,14 @@ def test_thresholds_by_network_and_data_set():
     assert bas.asked_thresholds("CUB", "vgg16_gap") == (0.15,)
     assert Protocol(convention="ts-cam").asked_thresholds("ILSVRC", "any") == (0.12,)
     assert Protocol(convention="sat").asked_thresholds("any", "any") == (0.3, 0.35, 0.4, 0.45)
+
+
+def test_what_a_protocol_does_not_have_is_said():
+    with pytest.raises(InputError, match="psol: asks for one box and has no engine"):
+        _ = Protocol(convention="psol").engine
+    with pytest.raises(InputError, match="danet: has no grid that is the same"):
+        _ = Protocol(convention="danet").map_grid
+    both = Protocol(convention=("choe2020", "exact"), threshold={"choe2020": 0.3, "exact": 0.2})
+    with pytest.raises(InputError, match="one for each of several conventions"):
+        _ = both.fixed_threshold
+    assert [one.fixed_threshold for one in both.each()] == [0.3, 0.2]

@@ -199,7 +199,7 @@ def test_maps_that_are_not_finite_name_their_image(colours):
     classifier = colour_classifier()
     with torch.no_grad():
         classifier.network.fc.weight[1] = float("nan")
-    with pytest.raises(InputError, match=r"1\.png: the network's class map has NaN"):
+    with pytest.raises(InputError, match=r"1\.png: the cam map of .* has NaN"):
         evaluate(classifier, colours, Options(coco=False))
     record = evaluate(classifier, colours, Options(coco=False, skip_bad_images=True))
     assert [item.image_id for item in record.skipped] == ["1.png", "4.png"]

@@ -117,6 +117,21 @@ def broken(image):
     return image.nothing
 def never(image):
     return None
+def text(image):
+    return "0.5"
+def pair(image):
+    return image.score_map[0, :2]
+def nowhere(image):
+    return float("nan")
+def leaves(image):
+    raise SystemExit(2)
+def greedy(image):
+    raise MemoryError
+def spoils(image):
+    for array in (image.score_map, image.boxes, image.mask):
+        if array is not None:
+            array[:] = 0
+    return True
 """
 
 
@@ -139,11 +154,27 @@ def test_a_metric_of_ones_own(plugin):
     assert undefined.plugin_metrics() == {}
 
 
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_what_a_metric_of_ones_own_does_to_its_map_is_nobody_elses(plugin, is_masked):
+    mask = np.ones((4, 4), np.uint8) if is_masked else None
+    image = AnnotatedMap(np.ones((4, 4), np.float32), np.array([[0.0, 0, 2, 2]]), mask)
+    assert image_metric(plugin("spoils")).of(image, "0.jpg") == 1.0
+    assert image.score_map.all() and image.boxes.any() and (mask is None or mask.all())
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("too_much", r"too_much: gave 3.0 for 0\.jpg; a metric returns a number from 0 to 1"),
-        ("broken", r"broken: failed for 0\.jpg \(AttributeError: .*takes an AnnotatedMap"),
+        ("too_much", r"too_much: gave 3 for 0\.jpg; a metric returns a number from 0 to 1"),
+        (
+            "broken",
+            r"broken: failed for 0\.jpg \(AttributeError: .*_test\.py:7\); a metric takes an Ann",
+        ),
+        ("text", r"text: gave the type str for 0\.jpg"),
+        ("pair", r"pair: gave the type ndarray for 0\.jpg"),
+        ("nowhere", r"nowhere: gave nan for 0\.jpg"),
+        ("leaves", r"leaves: failed for 0\.jpg \(SystemExit: 2, own_metrics_of_a_test\.py:\d+\)"),
+        ("greedy", r"greedy: memory is exhausted by 0\.jpg"),
         ("absent", r"has no callable 'absent'"),
     ],
 )

@@ -67,6 +67,7 @@ def test_a_perfect_map_by_hand():
     metric.update(np.array([[1.0, 0.0], [0.7, 1.0]]), mask)
     # The bin [2, 3] comes first and is empty: recall rises from 0 to 1 at precision 1.
     assert metric.compute() == 100
+    assert metric.num_images == 1
 
 
 def test_uint8_maps_stand_for_their_255th_part():

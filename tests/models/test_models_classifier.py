@@ -1,5 +1,7 @@
 """A classifier gives maps of any network, at any size, without anything remembered of a pass."""
 
+import sys
+
 import pytest
 import torch
 import torchvision
@@ -154,3 +156,51 @@ def test_exported_and_scripted_networks_are_classifiers():
 def test_class_names_must_fit_the_logits():
     with pytest.raises(InputError, match="network: 2 class names for 7 logits"):
         made(classes=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((None, nn.Identity()), "The name of a network is a text, not None"),
+        (("", nn.Identity()), "The name of a network is a text, not ''"),
+        (("own", nn.Linear), "own: is of the type type instead of an nn.Module"),
+        (("own", lambda images: images), "own: is of the type function instead of an nn.Module"),
+        (("own", nn.Identity(), "ab"), "own: its classes are 'ab'; expected texts"),
+        (("own", nn.Identity(), range(7)), r"own: its classes are range\(0, 7\); expected texts"),
+        (("own", nn.Identity(), ("a", "b", "a")), "own: the class 'a' stands twice"),
+    ],
+)
+def test_what_is_no_network_is_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Classifier(*arguments)
+
+
+def test_logits_that_depend_on_the_size_are_refused():
+    classifier = made(network=nn.Conv2d(3, 2, 8, 8))
+    assert classifier.num_classes == 2 * 4 * 4
+    with pytest.raises(InputError, match="gives 8 logits for 16 pixels and 32 for 32"):
+        classifier.examine(16)
+
+
+def test_logits_that_are_no_floating_numbers_are_refused():
+    whole = made(lambda net, x: averaged(net, x).long())
+    with pytest.raises(InputError, match=r"network: gives logits of type torch\.int64"):
+        whole.examine()
+
+
+@pytest.mark.parametrize(
+    ("late", "message"),
+    [
+        (lambda logits: logits[:, :3], r"gave logits of shape \(2, 3\) for 2 images; expected 7"),
+        (lambda logits: sys.exit(3), r"failed on 2 images of 32x32 pixels \(SystemExit: 3, "),
+        (lambda logits: {}["eggs"], r"failed on 2 images of 32x32 pixels \(KeyError: 'eggs', "),
+    ],
+)
+def test_a_network_that_changes_its_mind_is_named(late, message):
+    """After it was looked at."""
+    own, is_late = Trunk(averaged), False
+    own.tail = lambda net, x: late(averaged(net, x)) if is_late else averaged(net, x)
+    localizer = made(network=own).localizer()
+    is_late = True
+    with pytest.raises(InputError, match=f"network: {message}"):
+        localizer.see(torch.randn(2, 3, 32, 32))

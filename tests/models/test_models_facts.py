@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -171,12 +170,10 @@ def test_one_network_in_full():
 def test_the_list_needs_no_torch():
     code = "import sys\nsys.argv = ['wsol', 'models']\nfrom wsol.cli import main\nmain()\n"
     check = "import atexit\natexit.register(lambda: print('torch' in sys.modules))\n"
-    start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", "import sys\n" + check + code], capture_output=True, text=True
     )
     assert done.stdout.splitlines()[-1] == "False", done.stderr
-    assert time.perf_counter() - start < 10  # 0.5 s on a machine that does nothing else
 
 
 def test_preprocessing_of_the_probe_is_not_what_is_told():

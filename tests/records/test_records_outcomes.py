@@ -79,3 +79,16 @@ def test_another_file_is_refused(tmp_path):
         read_outcomes(path)
     with pytest.raises(InputError, match="does not exist"):
         read_outcomes(tmp_path / "none.parquet")
+
+
+def test_boxes_in_pixels_of_unknown_photographs_are_refused(tmp_path):
+    rows, info = [outcome(0), outcome(1)], dataclasses.replace(INFO, grid=None)
+    write_outcomes(rows, info, tmp_path / "a.parquet")
+    assert read_outcomes(tmp_path / "a.parquet")[1].grid_of((500, 375)) == (500, 375)
+    rows[1] = dataclasses.replace(rows[1], size=None)
+    write_outcomes(rows, info, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet: .*boxes are in its own pixels has no size"):
+        read_outcomes(tmp_path / "a.parquet")
+    assert len(read_outcomes(tmp_path / "a.parquet", ["image_id"])[0]) == 2
+    with pytest.raises(ValueError, match="is unknown"):
+        info.grid_of(None)

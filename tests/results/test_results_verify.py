@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from wsol.records.outcomes import switches_of, write_outcomes
 from wsol.records.record import read_records, write_record
 from wsol.results.verify import verify
 
+from support.command import wsol
 from support.records import INFO, TURN, outcome, write_run
 
 
@@ -205,3 +207,25 @@ def test_a_metric_that_nobody_here_knows_is_said(tmp_path):
     found = verify(path)
     assert set(found.taken) == {"pxap", "pointing_game", "coco_ar"}
     assert "golden_iou: a metric that this version does not know; not checked." in found.notes
+
+
+def test_records_without_outcomes_are_counted_and_not_listed(tmp_path):
+    run(tmp_path / "good", [honest(number) for number in range(6)])
+    path = run(tmp_path / "other", [honest(number) for number in range(6)])
+    for name in "abc":
+        (tmp_path / f"{name}.json").write_text(path.read_text())
+    data = json.loads(path.read_text())
+    data["metrics"]["gt_known_loc"] = 100 - data["metrics"]["gt_known_loc"]
+    path.write_text(json.dumps(data))
+    out, told = wsol(tmp_path, "verify", ".", code=2)
+    assert "good/one.json: holds." in out and "a.json" not in out
+    counted = "3 of 5 records have no per-image file beside them"
+    assert counted in told and "(--json - names each)" in told
+    assert "refused other/one.json" in told and "its images make gt_known_loc" in told
+    assert not any(f"{name}.json" in told for name in "abc")
+    out, _ = wsol(tmp_path, "verify", ".", "--json", "-", code=2)
+    listed = {Path(row["record"]).name: row for row in json.loads(out)}
+    assert [listed[f"{name}.json"]["holds"] for name in "abc"] == [False] * 3
+    assert "evaluate again with --per-image" in listed["a.json"]["reason"]
+    _, told = wsol(tmp_path, "verify", "a.json", code=2)
+    assert told.startswith("wsol: a.outcomes.parquet: does not exist")

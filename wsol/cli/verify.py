@@ -35,19 +35,24 @@ def verify(
     Of each: the schema; every metric that images add up to, computed again with its best
     thresholds; right and wrong against IoUs, and IoUs against boxes; and the annotations against
     the known ones of ILSVRC, CUB and Tiny ImageNet, by their content, whatever reader they came
-    through. Exits with 2 where one does not hold.
+    through. Exits with 2 where one does not hold, or has no per-image file; these are counted in
+    one line, and `--json -` tells each.
     """
     from wsol.records.record import record_files
+    from wsol.results.recorded_run import NoOutcomesError
     from wsol.results.verify import verify as check
 
-    found, failed = [], []
+    found, failed, bare = [], [], []
     for path in record_files(records):
         try:
             done = check(path)
         except InputError as error:
-            failed.append(str(error))
             found.append({"record": str(path), "holds": False, "reason": str(error)})
-            tell(str(path), "refused")
+            if isinstance(error, NoOutcomesError):
+                bare.append(str(error))
+            else:
+                failed.append(str(error))
+                tell(str(path), "refused")
             continue
         found.append(
             {
@@ -71,5 +76,10 @@ def verify(
             show_line(f"  {note}")
     if json_file is not None:
         write_json(found, json_file)
-    if failed:
-        raise InputError("\n".join(failed))
+    if len(bare) > 1:
+        bare = [
+            f"{len(bare):,} of {len(found):,} records have no per-image file beside them, so that "
+            "nothing was computed again; evaluate them with --per-image (--json - names each)."
+        ]
+    if failed or bare:
+        raise InputError("\n".join([*failed, *bare]))

@@ -1,9 +1,10 @@
 """What every data set reader yields."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,9 +104,11 @@ class Dataset:
     that boxes outside of them are left out and not refused; see `wsol.datasets.settling`.
 
     Raises:
-        InputError: on construction, naming the first sample that has another one's id, a label
-            that is no position in `classes`, or boxes that are none: not an (n, 4) array, not
-            finite, with a far corner before the near one, or outside an image of known size.
+        InputError: on construction, for a name, split or class that is no text, or naming the first
+            sample that has another one's id, a label that is no position in `classes`, a path,
+            size or mask of another type than `Sample` says, or boxes that are none: not an (n, 4)
+            array, not finite, with a far corner before the near one, or outside an image of known
+            size.
     """
 
     name: str
@@ -119,6 +122,14 @@ class Dataset:
 
     def __post_init__(self) -> None:
         where = f"{self.name}, split {self.split}"
+        for told, text in (("name", self.name), ("split", self.split)):
+            if not isinstance(text, str) or not text:
+                raise InputError(f"{where}: the {told} of a data set is a text, not {text!r:.40}.")
+        for told in ("classes", "class_names"):
+            texts = getattr(self, told)
+            if not isinstance(texts, tuple | list) or not all(isinstance(t, str) for t in texts):
+                raise InputError(f"{where}: {told} is {texts!r:.40}; expected a tuple of texts.")
+            object.__setattr__(self, told, tuple(texts))
         if len(set(self.classes)) != len(self.classes):
             twice = next(key for key in self.classes if self.classes.count(key) > 1)
             raise InputError(f"{where}: the class {twice!r} stands twice among its classes.")
@@ -169,7 +180,12 @@ def limited(dataset: Dataset, limit: int | None) -> Dataset:
     Every class gets the same number as far as it has so many. With fewer images than classes,
     the classes that get one are spread over the list of classes; within a class, its images over
     the data set's order, which stays as it is.
+
+    Raises:
+        InputError: when the limit is no whole number above 0.
     """
+    if limit is not None and (not _is_integer(type(limit)) or limit < 1):
+        raise InputError(f"limit: should be a whole number above 0, not {limit!r:.40}.")
     if limit is None or limit >= len(dataset):
         return dataset
     labels = np.array([sample.label for sample in dataset.samples])
@@ -219,24 +235,26 @@ def _check_samples(samples: Sequence[Sample], classes: int, where: str) -> None:
     All of them are looked at together, for a million takes a second; only where one is wrong is
     it looked for.
     """
-    if not all(issubclass(kind, Sample) for kind in set(map(type, samples))):
+    if not hasattr(samples, "__len__") or not hasattr(samples, "__getitem__"):
+        raise InputError(
+            f"{where}: its samples are {_kind(samples)}; expected a sequence, such as a list."
+        )
+    if not all(issubclass(kind, Sample) for kind in _kinds(samples)):
         stranger = next(sample for sample in samples if not isinstance(sample, Sample))
         raise InputError(f"{where}: its samples hold {_kind(stranger)} instead of Sample objects.")
     ids = [sample.image_id for sample in samples]
-    labels = [sample.label for sample in samples]
     boxes = [sample.boxes for sample in samples]
-    if not all(issubclass(kind, str) for kind in set(map(type, ids))) or "" in ids:
+    if not all(issubclass(kind, str) for kind in _kinds(ids)) or "" in ids:
         found = next(image_id for image_id in ids if not isinstance(image_id, str) or not image_id)
         raise InputError(f"{where}: the image id {found!r:.40} is no text.")
     if len(set(ids)) != len(ids):
         twice = next(image_id for image_id, count in Counter(ids).items() if count > 1)
         raise InputError(f"{where}: the image {twice} is listed twice.")
-    if not all(issubclass(kind, int | np.integer) for kind in set(map(type, labels))) or not all(
-        0 <= label < classes for label in set(labels)
-    ):
-        _refuse_label(ids, labels, classes, where)
+    _check_labels(samples, classes, where)
+    _check_files(samples, where)
+    _check_sizes(samples, where)
     if (
-        set(map(type, boxes)) - {np.ndarray}
+        _kinds(boxes) - {np.ndarray}
         or {box.ndim for box in boxes} - {2}
         or {box.shape[1] for box in boxes} - {4}
     ):
@@ -244,13 +262,72 @@ def _check_samples(samples: Sequence[Sample], classes: int, where: str) -> None:
     _check_boxes(samples, boxes, where)
 
 
-def _refuse_label(ids: list[str], labels: list[Any], classes: int, where: str) -> None:
-    for image_id, label in zip(ids, labels, strict=True):
-        if not isinstance(label, int | np.integer) or not 0 <= label < classes:
+def _check_labels(samples: Sequence[Sample], classes: int, where: str) -> None:
+    labels = [sample.label for sample in samples]
+    if all(map(_is_integer, _kinds(labels))) and all(0 <= x < classes for x in set(labels)):
+        return
+    for sample in samples:
+        if not _is_integer(type(sample.label)) or not 0 <= sample.label < classes:
             raise InputError(
-                f"{where}: {image_id} has the label {label!r:.40}; expected a position among the "
-                f"{classes} classes, counted from 0."
+                f"{where}: {sample.image_id} has the label {sample.label!r:.40}; expected a "
+                f"position among the {classes} classes, counted from 0."
             )
+
+
+def _check_files(samples: Sequence[Sample], where: str) -> None:
+    if not all(map(_is_place, _kinds(sample.path for sample in samples))):
+        found = next(sample for sample in samples if not _is_place(type(sample.path)))
+        raise InputError(
+            f"{where}: the path of {found.image_id} is {found.path!r:.80}; expected a pathlib.Path "
+            "or None."
+        )
+    for sample in samples:
+        if sample.mask is not None and not _is_mask(sample.mask):
+            raise InputError(
+                f"{where}: the mask of {sample.image_id} is {sample.mask!r:.80}; expected "
+                "MaskFiles of one or more pathlib.Path, or None."
+            )
+
+
+def _check_sizes(samples: Sequence[Sample], where: str) -> None:
+    sizes = [sample.size for sample in samples if sample.size is not None]
+    if (
+        all(issubclass(kind, tuple) for kind in _kinds(sizes))
+        and set(map(len, sizes)) <= {2}
+        and all(map(_is_integer, _kinds(chain.from_iterable(sizes))))
+        and min(chain.from_iterable(sizes), default=1) > 0
+    ):
+        return
+    found = next(s for s in samples if s.size is not None and not _is_size(s.size))
+    raise InputError(
+        f"{where}: {found.image_id} has the size {found.size!r:.40}; expected (width, height), two "
+        "whole numbers above 0, or None."
+    )
+
+
+def _kinds(values: Iterable[Any]) -> set[type]:
+    return set(map(type, values))
+
+
+def _is_integer(kind: type) -> bool:
+    """Whether it is one of whole numbers; True and False, which index as masks do, are none."""
+    return issubclass(kind, int | np.integer) and kind is not bool
+
+
+def _is_place(kind: type) -> bool:
+    return issubclass(kind, Path | Packed | None)
+
+
+def _is_mask(mask: Any) -> bool:
+    if not isinstance(mask, MaskFiles) or not isinstance(mask.objects, tuple) or not mask.objects:
+        return False
+    files = (*mask.objects, *(() if mask.ignore is None else (mask.ignore,)))
+    return all(isinstance(file, Path) for file in files)
+
+
+def _is_size(size: Any) -> bool:
+    is_pair = isinstance(size, tuple) and len(size) == 2
+    return is_pair and all(_is_integer(type(side)) and side > 0 for side in size)
 
 
 def _refuse_shape(ids: list[str], boxes: list[Any], where: str) -> None:
@@ -268,11 +345,7 @@ def _check_boxes(samples: Sequence[Sample], arrays: list[Boxes], where: str) -> 
     if boxes.dtype.kind not in "fiu":
         raise InputError(f"{where}: boxes have the type {boxes.dtype}; expected numbers.")
     sizes = np.array([sample.size or _NOWHERE for sample in samples], dtype=np.float64)
-    sizes = sizes.reshape(-1, 2)
-    if (sizes <= 0).any():
-        empty = samples[int(np.argmax((sizes <= 0).any(axis=1)))]
-        raise InputError(f"{where}: {empty.image_id} has the size {empty.size}.")
-    limits = np.repeat(sizes, counts, axis=0)
+    limits = np.repeat(sizes.reshape(-1, 2), counts, axis=0)
     near, far = boxes[:, :2], boxes[:, 2:]
     wrong = np.asarray(~np.isfinite(boxes).all(axis=1) | (near > far).any(axis=1))
     # A comparison with an unknown size, which is NaN, is false.
@@ -281,10 +354,8 @@ def _check_boxes(samples: Sequence[Sample], arrays: list[Boxes], where: str) -> 
     if len(bad):
         sample = samples[int(np.repeat(np.arange(len(samples)), counts)[bad[0]])]
         box = ",".join(f"{value!r}" for value in boxes[bad[0]].tolist())
-        if wrong[bad[0]]:
-            told = "is not x0 <= x1, y0 <= y1 and finite"
-        else:
-            assert sample.size is not None
+        told = "is not x0 <= x1, y0 <= y1 and finite"
+        if sample.size is not None and not wrong[bad[0]]:
             told = f"lies outside its image of {sample.size[0]}x{sample.size[1]} pixels"
         raise InputError(f"{where}: a box of {sample.image_id}, {box}, {told}.")
 

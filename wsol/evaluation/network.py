@@ -263,11 +263,10 @@ class NetworkJudging:
     def judge(self, arrived: "_MapsOnTheWay", index: int) -> Judged:
         """The outcomes of one image of a batch; runs on a worker thread."""
         sample, options = arrived.batch.samples[index], self._options
-        if not all(arrived.arrays["finite", plan.source][index] for plan in self._plans):
-            reason = (
-                f"{sample.path}: the network's class map has NaN or infinite values; "
-                "check the weights, or use --precision fp32."
-            )
+        for plan in self._plans:
+            if arrived.arrays["finite", plan.source][index]:
+                continue
+            reason = f"{sample.path}: {self._localizers[plan.method].not_finite}"
             if options.skip_bad_images:
                 return SkippedImage(image_id=sample.image_id, reason=reason)
             raise InputError(reason)

@@ -8,11 +8,7 @@ from wsol.errors import InputError
 from wsol.evaluation.box_corners import BoxCorners, BoxPixels
 from wsol.evaluation.protocol import Protocol, parsed_threshold
 from wsol.maps.methods.catalog import check_name
-from wsol.options import Options, Place, Precision, ResizeMode
-
-
-def _listed(value: Any) -> Any:
-    return value.replace(",", " ").split() if isinstance(value, str) else value
+from wsol.options import Options, Place, Precision, ResizeMode, listed
 
 
 def _known(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -29,7 +25,7 @@ def _known_one(name: str) -> str:
 
 
 MethodNames = Annotated[
-    tuple[str, ...], BeforeValidator(_listed), AfterValidator(_known), Field(min_length=1)
+    tuple[str, ...], BeforeValidator(listed), AfterValidator(_known), Field(min_length=1)
 ]
 """Map methods, of which each makes a run of its own; a single one need not stand in a list."""
 

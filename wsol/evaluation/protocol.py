@@ -18,7 +18,7 @@ from wsol.evaluation.conventions import (
     thresholds_told,
 )
 from wsol.maps.policies import POLICIES
-from wsol.options import Options, one_of
+from wsol.options import Options, listed, one_of
 from wsol.reading import number
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ chooses its own; or one for each of some conventions, by their names."""
 
 
 def _listed(value: Any) -> Any:
-    names = value.replace(",", " ").split() if isinstance(value, str) else value
+    names = listed(value)
     if not isinstance(names, list | tuple):
         return names
     return [FORMER_NAMES.get(name, name) if isinstance(name, str) else name for name in names]
@@ -169,7 +169,7 @@ class Protocol(Options):
     contours: ContourChoice = Field(
         default="both", description="Components that the MaxBoxAcc family looks at."
     )
-    metric: tuple[str, ...] = Field(
+    metric: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(
         default=(),
         description="Further metrics: pointing_game, energy_pointing_game, rank_accuracy, or "
         "package.module:callable; separated by commas.",
@@ -315,9 +315,14 @@ class Protocol(Options):
 
     @property
     def engine(self) -> Literal["choe2020", "exact"]:
-        """Which of the two finds the boxes at all thresholds, where one box is not all."""
+        """Which of the two finds the boxes at all thresholds, where one box is not all.
+
+        Raises:
+            InputError: under a convention that asks for one box.
+        """
         engine = self.rules.engine
-        assert engine is not None
+        if engine is None:
+            raise InputError(f"{self.rules.name}: asks for one box and has no engine.")
         return engine
 
     @property
@@ -337,17 +342,31 @@ class Protocol(Options):
 
     @property
     def map_grid(self) -> tuple[int, int]:
-        """(width, height) of a grid that is the same for all images."""
+        """(width, height) of a grid that is the same for all images.
+
+        Raises:
+            InputError: under a convention whose grid is each photograph's own.
+        """
         grid = self.rules.grid
-        assert not isinstance(grid, str)
+        if isinstance(grid, str):
+            raise InputError(f"{self.rules.name}: has no grid that is the same for all images.")
         return grid
 
     @property
     def fixed_threshold(self) -> float | str:
         """The threshold of GT-known, Top-1 and Top-5 Loc where all are searched; 0.2 as in Zhou
-        et al. 2016. A text is a policy."""
-        assert not isinstance(self.threshold, Mapping)
-        return _USUAL if self.threshold is None else self.threshold
+        et al. 2016. A text is a policy.
+
+        Raises:
+            InputError: where there is one for each of several conventions.
+        """
+        return _USUAL if self._threshold is None else self._threshold
+
+    @property
+    def _threshold(self) -> float | str | None:
+        if isinstance(self.threshold, Mapping):
+            raise InputError("threshold: is one for each of several conventions; take one of them.")
+        return self.threshold
 
     def asked_thresholds(self, dataset: str, network: str | None) -> tuple[float | str, ...]:
         """The thresholds of a convention that asks for one box; of several the best is taken.
@@ -359,9 +378,8 @@ class Protocol(Options):
             InputError: when the convention states none for the data set and network, and nobody
                 named one.
         """
-        if self.threshold is not None:
-            assert not isinstance(self.threshold, Mapping)
-            return (self.threshold,)
+        if self._threshold is not None:
+            return (self._threshold,)
         if network == "full":  # whose box is the frame's, at any threshold
             return (0.0,)
         if self.rules.candidates:

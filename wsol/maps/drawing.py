@@ -7,6 +7,28 @@ import torch
 from torch import Tensor, nn
 
 _BLOCK = 1 << 20
+_CPU = torch.device("cpu")
+
+
+def seed_torch(seed: int, device: torch.device = _CPU) -> None:
+    """Seed what torch draws from on the CPU and a device; `torch.manual_seed` seeds all there are.
+
+    The numbers that follow are the same.
+    """
+    torch.random.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type != "cpu":
+        torch.manual_seed(seed)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device = _CPU) -> Iterator[None]:
+    """A block in which torch draws from a seed; after it the caller's numbers go on as before."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        seed_torch(seed, device)
+        yield
 
 
 @contextmanager

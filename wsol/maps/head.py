@@ -32,6 +32,7 @@ from wsol.maps.linear import (
     linear_map,
 )
 from wsol.maps.watch import Step, Watched, watch
+from wsol.plugin import failing
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -91,7 +92,8 @@ def examine(network: nn.Module, probe: Tensor, name: str, wanted: str | None = N
         exact = _in_float32(network, probe, name, wanted)
         if exact is not None:
             return exact
-    return _examined(network, probe, name, wanted)
+    with failing(f"{name}: failed when it was looked at"):  # a network may raise anything
+        return _examined(network, probe, name, wanted)
 
 
 def _in_float32(network: nn.Module, probe: Tensor, name: str, wanted: str | None) -> Anatomy | None:
@@ -106,7 +108,7 @@ def _in_float32(network: nn.Module, probe: Tensor, name: str, wanted: str | None
             return None
         seen = run_through(network, found.layer, probe).tensor
         shape = found.layer.layout.features(seen).shape[1:]
-    except Exception:  # a network may raise anything
+    except (Exception, SystemExit):  # a network may raise anything
         return None
     return found if shape == (found.layer.channels, *found.layer.grid) else None
 
@@ -116,6 +118,8 @@ def _examined(network: nn.Module, probe: Tensor, name: str, wanted: str | None) 
     logits = watched.output
     if not isinstance(logits, Tensor) or logits.ndim < 2 or len(logits) != len(probe):
         raise InputError(f"{name}: gives {_told(logits)} instead of one tensor of logits.")
+    if not logits.is_floating_point():
+        raise InputError(f"{name}: gives logits of type {logits.dtype}; expected floating ones.")
     classes = logits.flatten(1).shape[1]
     if wanted is not None:
         step = named_layer(watched, wanted, name)
@@ -171,7 +175,7 @@ def watched_pass(network: nn.Module, probe: Tensor, name: str) -> Watched:
         return watch(network, probe)
     except InputError:
         raise
-    except Exception as error:  # a network may raise anything
+    except (Exception, SystemExit) as error:  # a network may raise anything
         if is_exhausted(error):
             raise InputError(
                 f"{name}: memory is exhausted by two images of {width}x{height} pixels; lower "

@@ -28,7 +28,7 @@ def trials(network: nn.Module, layer: Layer, probe: Tensor, tensor: Tensor) -> l
         found = run_through(network, layer, probe[:1], gradient=True, put=made)
         if len(found.output) == len(made):
             return [found]
-    except Exception:  # a network may raise anything
+    except (Exception, SystemExit):  # a network may raise anything
         pass
     return [
         run_through(network, layer, probe, gradient=True, put=made[list(pair)]) for pair in _PAIRS

@@ -72,7 +72,9 @@ def image_metric(name: str) -> ImageMetric:
         InputError: for an unknown name, with the nearest, or a callable that cannot be imported.
     """
     if is_plugin(name):
-        return ImageMetric(name, heading(name), load_callable(name))
+        function = load_callable(name)
+        # Of a copy, for what it does to its arguments is nobody else's.
+        return ImageMetric(name, heading(name), lambda image: function(image.copy()))
     if name not in IMAGE_METRICS:
         near = difflib.get_close_matches(name, IMAGE_METRICS, 1)
         hint = f"did you mean {near[0]}? " if near else ""

@@ -8,12 +8,14 @@ statistics, the page) takes them from there.
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsol.errors import InputError
+from wsol.errors import InputError, within_memory
+from wsol.plugin import failing
 
 _FOREGROUND, _IGNORED = 1, 255
 
@@ -31,6 +33,11 @@ class AnnotatedMap:
     score_map: NDArray[Any]
     boxes: NDArray[np.float64]
     mask: NDArray[np.uint8] | None
+
+    def copy(self) -> "AnnotatedMap":
+        """The same, in arrays of its own."""
+        mask = None if self.mask is None else self.mask.copy()
+        return AnnotatedMap(self.score_map.copy(), self.boxes.copy(), mask)
 
     def inside(self) -> NDArray[np.bool_]:
         """(H, W) the mask's foreground, or where there is none the union of the true boxes.
@@ -78,23 +85,26 @@ class ImageMetric:
             InputError: naming the metric and the image, when the function raises or returns
                 something else.
         """
-        try:
-            value = self.function(image)
-            value = None if value is None else float(value)
-        except InputError:
-            raise
-        except Exception as error:  # a user's code may raise anything
-            text = " ".join(str(error).split())[:300]
+        with (
+            within_memory(f"{self.name}: memory is exhausted by {image_id}."),
+            failing(
+                f"{self.name}: failed for {image_id}",
+                "; a metric takes an AnnotatedMap and returns a number from 0 to 1, or None",
+            ),
+        ):
+            value: Any = self.function(image)
+        if getattr(value, "ndim", None) == 0:  # an array's or tensor's one number
+            value = value.item()
+        if value is None:
+            return None
+        is_number = isinstance(value, Real)
+        if not is_number or not 0 <= value <= 1:
+            told = value if is_number else f"the type {type(value).__name__}"
             raise InputError(
-                f"{self.name}: failed for {image_id} ({type(error).__name__}: {text}); "
-                "a metric takes an AnnotatedMap and returns a number from 0 to 1, or None."
-            ) from error
-        if value is not None and not 0 <= value <= 1:
-            raise InputError(
-                f"{self.name}: gave {value} for {image_id}; a metric returns a number from 0 to 1, "
+                f"{self.name}: gave {told} for {image_id}; a metric returns a number from 0 to 1, "
                 "or None where it is not defined."
             )
-        return value
+        return float(value)
 
 
 class ImageMeans:

@@ -57,8 +57,13 @@ def build(
     """A network with random weights; a library's own preprocessing where it states one.
 
     Raises:
-        InputError: for an unknown name or arguments that the builder does not take.
+        InputError: for an unknown name, a callable of one's own, or arguments that the builder does
+            not take.
     """
+    if is_callable(spec):
+        raise InputError(
+            f"{spec}: is of your own, which is evaluated as it is; train one of `wsol models`."
+        )
     if spec.startswith("timm:"):
         return _timm(spec.removeprefix("timm:"), num_classes, False, arguments)
     return _plain(spec, num_classes, arguments), Preprocessing()
@@ -95,6 +100,7 @@ def build_trained(spec: str, arguments: dict[str, Any]) -> tuple[nn.Module, Prep
 
 def skeleton(spec: str, num_classes: int | None, arguments: dict[str, Any]) -> nn.Module:
     """A network on the meta device: names and shapes without numbers, in little time."""
+    _torchvision_models()  # imported within, some versions compute with what then has no numbers
     with _EmptyWeights():
         network, _ = build(spec, num_classes, arguments)
     return network.to("meta")

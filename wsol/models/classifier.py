@@ -83,8 +83,14 @@ class Classifier:
         """Look at the network at its own input size; one that it cannot take is told later.
 
         Raises:
-            InputError: when `classes` has another length than its logits.
+            InputError: when the name is no text, the network no module, or `classes` has another
+                length than its logits or one of them twice.
         """
+        if not isinstance(name, str) or not name:
+            raise InputError(f"The name of a network is a text, not {name!r:.40}.")
+        if not isinstance(network, nn.Module):
+            kind = type(network).__name__
+            raise InputError(f"{name}: is of the type {kind} instead of an nn.Module.")
         for auxiliary in _AUXILIARY:
             if getattr(network, auxiliary, None) is not None:
                 setattr(network, auxiliary, None)
@@ -95,7 +101,7 @@ class Classifier:
         self.network = network
         self._watchable = watchable(network)
         self.preprocessing = preprocessing or Preprocessing()
-        self.classes = None if classes is None else tuple(classes)
+        self.classes = None if classes is None else _class_keys(classes, name)
         idle = {p for part in training_parts(network) for p in part.parameters()}
         self.parameters = sum(p.numel() for p in network.parameters() if p not in idle)
         self.training_method: str | None = None
@@ -139,6 +145,12 @@ class Classifier:
         if self.classes is not None and len(self.classes) != anatomy.classes:
             raise InputError(
                 f"{self.name}: {len(self.classes)} class names for {anatomy.classes} logits."
+            )
+        (first, _), before = next(iter(self._seen.items()))
+        if before.classes != anatomy.classes:
+            raise InputError(
+                f"{self.name}: gives {anatomy.classes} logits for {key[0]} pixels and "
+                f"{before.classes} for {first}; expected the same number."
             )
         return anatomy
 
@@ -308,6 +320,16 @@ class Classifier:
             assert weight is not None
             self._derived[head] = known = (state, weight)
         return known[1]
+
+
+def _class_keys(classes: Sequence[str], name: str) -> tuple[str, ...]:
+    keys = tuple(classes)
+    if isinstance(classes, str) or not all(isinstance(key, str) for key in keys):
+        raise InputError(f"{name}: its classes are {classes!r:.40}; expected texts.")
+    if len(set(keys)) != len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(f"{name}: the class {twice!r} stands twice among its classes.")
+    return keys
 
 
 def match_classes(

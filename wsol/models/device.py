@@ -14,7 +14,7 @@ def usable_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=name)
+        torch.zeros(1, device=name).cpu()  # which has no numbers on `meta`
     except (RuntimeError, AssertionError) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"--device {name}: cannot be used here ({first}).") from error

@@ -74,7 +74,7 @@ def sped_up(classifier: Classifier, size: int, layers: Sequence[str] = ()) -> Cl
             _close(_seen(twin, images, size, layer), _seen(classifier, images, size, layer))
             for layer in layers
         )
-    except Exception:  # a network may do anything, such as refuse to be copied
+    except (Exception, SystemExit):  # a network may do anything, such as refuse to be copied
         return classifier
     return twin if same else classifier
 

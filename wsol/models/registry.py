@@ -4,11 +4,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from wsol.datasets.classes import imagenet_classes
 from wsol.errors import InputError
+from wsol.maps.drawing import seeded
 from wsol.models.builders import (
     build,
     build_trained,
@@ -71,8 +71,7 @@ def load_classifier(
         )
     classes = _wnids() if pretrained else None
     # Random weights are the same in every run, and the caller's own random numbers go on as before.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         if pretrained:
             network, preprocessing = build_trained(spec, arguments or {})
         else:
@@ -110,6 +109,9 @@ def _short(value: Any) -> str:
 
 def _from_callable(spec: str) -> Classifier:
     made = call_builder(spec)
+    network = made.network if isinstance(made, Classifier) else made
+    if any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
+        raise InputError(f"{spec}: returned a network on the meta device; expected its weights.")
     if isinstance(made, Classifier):
         return made
     return Classifier(

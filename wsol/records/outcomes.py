@@ -109,9 +109,14 @@ class OutcomeInfo:
     candidates: tuple[float, ...] = ()
 
     def grid_of(self, size: tuple[int, int] | None) -> tuple[int, int]:
-        """(width, height) of the boxes of a photograph of `size`."""
+        """(width, height) of the boxes of a photograph of `size`.
+
+        Raises:
+            ValueError: where that is the photograph's own, and unknown.
+        """
         grid = self.grid or size
-        assert grid is not None  # nothing is compared in a photograph of unknown size
+        if grid is None:
+            raise ValueError("the size of a photograph in whose pixels boxes are is unknown")
         return grid
 
     @property
@@ -258,6 +263,8 @@ def _require_columns(table: pa.Table, info: OutcomeInfo, columns: Sequence[str] 
             raise ValueError(f"it has no column {name}")
         if name in schema.names and table.schema.field(name).type != schema.field(name).type:
             raise ValueError(f"its column {name} is of the type {table.schema.field(name).type}")
+    if info.grid is None and "size" in table.column_names and table["size"].null_count:
+        raise ValueError("an image whose boxes are in its own pixels has no size")
 
 
 def to_outcomes(table: pa.Table, info: OutcomeInfo) -> list[OutcomeRow]:

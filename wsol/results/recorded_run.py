@@ -33,6 +33,10 @@ _NOTE = "Intervals: "
 _CHOICES = ("fixed_threshold", "thresholds", "threshold_step", "size", "resize_mode", "views")
 
 
+class NoOutcomesError(InputError):
+    """A record has no per-image file beside it."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedRun:
     """One record, where it lies, and the table and properties of its outcomes."""
@@ -56,8 +60,8 @@ def read_run(path: Path) -> RecordedRun:
     """Read a record and its outcomes.
 
     Raises:
-        InputError: naming the file, when it holds several records, has no outcomes beside it, or
-            the outcomes give other numbers than the record.
+        InputError: naming the file, when it holds several records, has no outcomes beside it
+            (`NoOutcomesError`), or the outcomes give other numbers than the record.
     """
     path = Path(path)
     records = read_records(path)
@@ -68,7 +72,7 @@ def read_run(path: Path) -> RecordedRun:
         )
     outcomes = outcomes_of(path)
     if not exists(outcomes):
-        raise InputError(
+        raise NoOutcomesError(
             f"{outcomes}: does not exist, and nothing can be computed from the record alone; "
             "evaluate again with --per-image."
         )

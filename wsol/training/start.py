@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError
+from wsol.maps.drawing import seeded
 from wsol.models.classifier import Classifier, Preprocessing
 from wsol.models.registry import build_classifier, pretrained_tensors, tensors_to_start_from
 from wsol.training.methods import Method
@@ -67,8 +67,7 @@ def starting_network(
         tensors, preprocessing = _from_file(Path(weights), spec, arguments)
     if size is not None:
         preprocessing = preprocessing.model_copy(update={"size": size})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         classifier = build_classifier(
             spec,
             num_classes=len(dataset.classes),

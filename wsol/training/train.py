@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from wsol.datasets.base import Dataset
 from wsol.errors import InputError, within_memory
+from wsol.maps.drawing import seed_torch
 from wsol.models.classifier import Classifier
 from wsol.models.device import usable_device
 from wsol.models.fast import memory_format
@@ -275,7 +276,7 @@ class Training:
     def _seed_step(self) -> None:
         entropy = [self.options.seed, self._processes.rank, self.step]
         first, second = np.random.SeedSequence(entropy).generate_state(2, np.uint64)
-        torch.manual_seed(int(first))
+        seed_torch(int(first), self._device)
         self._generator.manual_seed(int(second))
 
     def _update(self, pixels: Tensor, labels: Tensor) -> tuple[float, float]:

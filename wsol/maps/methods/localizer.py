@@ -16,6 +16,7 @@ from wsol.maps.methods.attention import AttentionView, Tokens, tokens_of
 from wsol.maps.methods.catalog import METHODS, find_method
 from wsol.maps.methods.method import MapMethod
 from wsol.maps.methods.view import FeatureView, Subject, View
+from wsol.plugin import failing, is_plugin
 
 
 class Localizer:
@@ -119,6 +120,16 @@ class Localizer:
         return width, height
 
     @property
+    def not_finite(self) -> str:
+        """What to say of a map that has NaN or infinite values."""
+        name = self.method.name
+        look = "method" if is_plugin(name) else "weights, or use --precision fp32"
+        return (
+            f"the {name} map of {self._subject.name} has NaN or infinite values; expected finite "
+            f"ones: check the {look}."
+        )
+
+    @property
     def view_key(self) -> Hashable:
         """What localizers of a network have in common whose methods can share a view."""
         needs = self.method.needs
@@ -149,7 +160,22 @@ class Localizer:
         return settings
 
     def see(self, images: Tensor) -> View:
-        """One pass over normalized images (B, 3, H, W), in the caller's precision."""
+        """One pass over normalized images (B, 3, H, W), in the caller's precision.
+
+        Raises:
+            InputError: when the network raises something, or gives other logits than it did.
+        """
+        name = self._subject.name
+        with failing(f"{name}: failed on {len(images)} images of {_pixels(images)}"):
+            view = self._seen(images)
+        if view.logits.shape != (len(images), self.num_classes):
+            raise InputError(
+                f"{name}: gave logits of shape {tuple(view.logits.shape)} for {len(images)} "
+                f"images; expected {self.num_classes} for each, as it gave before."
+            )
+        return view
+
+    def _seen(self, images: Tensor) -> View:
         if self._tokens is not None:
             by_layer = self.method.name == "legrad"
             return AttentionView(self._subject, images, self._tokens, by_layer=by_layer)
@@ -166,14 +192,25 @@ class Localizer:
                 waiting for the device.
 
         Raises:
-            InputError: when a class is none of the network's.
+            InputError: when a class is none of the network's, or the network raises something.
         """
-        classes = own_classes(classes, view.logits.shape[1], view.subject.name)
+        name = view.subject.name
+        classes = own_classes(classes, view.logits.shape[1], name)
         kind = view.images.device.type
         # Gradients cannot be asked for within inference mode.
-        with torch.inference_mode(False), torch.no_grad(), torch.autocast(kind, enabled=False):
+        with (
+            failing(f"{name}: failed in {self.method.name} of {_pixels(view.images)}"),
+            torch.inference_mode(False),
+            torch.no_grad(),
+            torch.autocast(kind, enabled=False),
+        ):
             found = self._function(view, classes.to(view.images.device, copy=True))
             return found.detach().float()
+
+
+def _pixels(images: Tensor) -> str:
+    height, width = images.shape[-2:]
+    return f"{width}x{height} pixels"
 
 
 _BY_LAYER = ("features", "gradients")

@@ -28,16 +28,28 @@ def own_method(name: str) -> MapMethod:
     def maps(view: View, classes: Tensor) -> Tensor:
         with torch.inference_mode(False), torch.enable_grad():
             found: Any = call(name, function, view.subject.network, view.images, classes)
-        if isinstance(found, np.ndarray):
-            found = torch.from_numpy(found)
-        if not isinstance(found, Tensor) or found.ndim != 4 or found.shape[:2] != classes.shape:
+        if isinstance(found, np.ndarray) and found.dtype.kind in "fiub":
+            found = torch.from_numpy(np.ascontiguousarray(found))
+        if not _are_maps(found, classes):
             told = type(found).__name__
-            if isinstance(found, Tensor):
-                told = f"a tensor of shape {tuple(found.shape)}"
+            if isinstance(found, Tensor | np.ndarray):
+                told = f"a {told} of shape {tuple(found.shape)} and type {found.dtype}"
             raise InputError(
                 f"{name}: returned {told} for {classes.shape[0]} images and {classes.shape[1]} "
-                "classes; expected maps (images, classes, height, width)."
+                "classes; expected maps (images, classes, height, width) of real numbers."
             )
         return found.detach().to(classes.device)
 
     return MapMethod(name, name, "your own", "network", "?", True, maps, None)
+
+
+def _are_maps(found: Any, classes: Tensor) -> bool:
+    """Whether it is one map, of numbers that are there, for each of classes (B, n)."""
+    return (
+        isinstance(found, Tensor)
+        and found.layout == torch.strided
+        and not (found.is_meta or found.is_complex())
+        and found.ndim == 4
+        and found.shape[:2] == classes.shape
+        and 0 not in found.shape[2:]
+    )

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from wsol.errors import InputError, is_exhausted
+from wsol.maps.drawing import seeded
 from wsol.maps.methods.method import MapMethod
 from wsol.maps.methods.view import View
 
@@ -43,8 +44,7 @@ def torchcam_method(name: str) -> MapMethod:
             return _maps(found, name, view, view.images, classes)
         made = []
         for image, own in zip(view.images.split(1), classes.split(1), strict=True):
-            with torch.random.fork_rng():
-                torch.manual_seed(_SEED)
+            with seeded(_SEED, image.device):
                 made.append(_maps(found, name, view, image, own))
         return torch.cat(made)
 
