@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from wsol.errors import InputError
 from wsol.maps.capture import run_through
@@ -15,7 +16,8 @@ from wsol.maps.exact import class_maps, own_classes
 from wsol.maps.head import Anatomy, examine
 from wsol.maps.linear import Head, linear_map
 from wsol.maps.methods.localizer import Localizer
-from wsol.maps.scripted import watchable
+from wsol.maps.outputs import LogitsWithinError, giving_logits
+from wsol.maps.scripted import uncompiled, watchable
 from wsol.models.acol import AcolLocalizer, given_to
 from wsol.models.parts import acol_head, training_parts
 
@@ -83,8 +85,14 @@ class Classifier:
         """Look at the network at its own input size; one that it cannot take is told later.
 
         Raises:
-            InputError: when `classes` has another length than its logits.
+            InputError: when `classes` has another length than its logits, or it has lazy layers
+                that are yet to be made.
         """
+        if any(is_lazy(parameter) for parameter in network.parameters()):
+            raise InputError(
+                f"{name}: has lazy layers without weights; let it see an image once before."
+            )
+        network = uncompiled(network)
         for auxiliary in _AUXILIARY:
             if getattr(network, auxiliary, None) is not None:
                 setattr(network, auxiliary, None)
@@ -134,13 +142,25 @@ class Classifier:
         """
         key = (size or self.preprocessing.size, layer)
         if key not in self._seen:
-            self._seen[key] = examine(self._watchable, self.probe(key[0]), self.name, layer)
+            probe = self.probe(key[0])
+            try:
+                self._seen[key] = examine(self._watchable, probe, self.name, layer)
+            except LogitsWithinError:
+                self._take_logits()
+                self._seen[key] = examine(self._watchable, probe, self.name, layer)
         anatomy = self._seen[key]
         if self.classes is not None and len(self.classes) != anatomy.classes:
             raise InputError(
                 f"{self.name}: {len(self.classes)} class names for {anatomy.classes} logits."
             )
         return anatomy
+
+    def _take_logits(self) -> None:
+        """Have the logits alone of a network that returns them within something else."""
+        same = self._watchable is self.network
+        self._watchable = giving_logits(self._watchable)
+        if same:
+            self.network = self._watchable
 
     def running(self, network: nn.Module, form: torch.memory_format) -> "Classifier":
         """The same with another network, whose modules have the same names and outputs.

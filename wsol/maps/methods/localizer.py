@@ -1,6 +1,7 @@
 """A network and a map method, joined: from images to logits and maps."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsol.errors import InputError
+from wsol.errors import InputError, in_short, is_exhausted
 from wsol.maps.capture import Layer
 from wsol.maps.exact import own_classes
 from wsol.maps.head import Anatomy
@@ -149,14 +150,33 @@ class Localizer:
         return settings
 
     def see(self, images: Tensor) -> View:
-        """One pass over normalized images (B, 3, H, W), in the caller's precision."""
-        if self._tokens is not None:
-            by_layer = self.method.name == "legrad"
-            return AttentionView(self._subject, images, self._tokens, by_layer=by_layer)
-        if self.method.needs in ("head", "features", "gradients"):
-            differentiate = self.method.needs == "gradients"
-            return FeatureView(self._subject, images, differentiate=differentiate)
-        return View(self._subject, images)
+        """One pass over normalized images (B, 3, H, W), in the caller's precision.
+
+        Raises:
+            InputError: when the network fails on them.
+        """
+        with self._told_of(images):
+            if self._tokens is not None:
+                by_layer = self.method.name == "legrad"
+                return AttentionView(self._subject, images, self._tokens, by_layer=by_layer)
+            if self.method.needs in ("head", "features", "gradients"):
+                differentiate = self.method.needs == "gradients"
+                return FeatureView(self._subject, images, differentiate=differentiate)
+            return View(self._subject, images)
+
+    @contextmanager
+    def _told_of(self, images: Tensor) -> Iterator[None]:
+        """Tell in one line what a network raises that has taken two images of this size."""
+        try:
+            yield
+        except Exception as error:  # a network may raise anything
+            if isinstance(error, InputError) or is_exhausted(error):
+                raise
+            raise InputError(
+                f"{self._subject.name}: fails on {len(images)} images at once "
+                f"({in_short(error)}); one that was exported or traced for a number of images "
+                "takes that many (--batch-size)."
+            ) from error
 
     def maps(self, view: View, classes: Tensor) -> Tensor:
         """Maps (B, n, h, w) float32 of classes (B, n), indices of logits, of a view of `see`.
@@ -166,12 +186,16 @@ class Localizer:
                 waiting for the device.
 
         Raises:
-            InputError: when a class is none of the network's.
+            InputError: when a class is none of the network's, or the network fails on as many
+                images as the method shows it at once.
         """
         classes = own_classes(classes, view.logits.shape[1], view.subject.name)
         kind = view.images.device.type
         # Gradients cannot be asked for within inference mode.
-        with torch.inference_mode(False), torch.no_grad(), torch.autocast(kind, enabled=False):
+        with (
+            self._told_of(view.images), torch.inference_mode(False), torch.no_grad(),
+            torch.autocast(kind, enabled=False),
+        ):  # fmt: skip
             found = self._function(view, classes.to(view.images.device, copy=True))
             return found.detach().float()
 
