@@ -259,7 +259,7 @@ def test_the_precision_of_a_network_decides_nothing(dtype, spelling):
         (
             Trunk(lambda net, x: {"logits": x}),
             32,
-            "gives a dict with logits instead of one tensor of logits",
+            "gives a dict with logits instead of one tensor",
         ),
         (Trunk(lambda net, x: x.sum()), 32, "gives a tensor of shape"),
         (Trunk(lambda net, x: 1 / 0), 32, r".*ZeroDivisionError: division by zero"),

@@ -194,10 +194,8 @@ class Transformer(nn.Module):
         x = self.patches(x).flatten(2).transpose(1, 2)
         if self.with_class:
             x = torch.cat([self.token.expand(len(x), 1, -1), x], 1)
-        if self.turned:
-            x = self.blocks(x.transpose(0, 1)).transpose(0, 1)
-        else:
-            x = self.blocks(x)
+        axes = (0, 1) if self.turned else (0, 0)
+        x = self.blocks(x.transpose(*axes)).transpose(*axes)
         return self.fc(self.norm(x[:, 0] if self.with_class else x.mean(1)))
 
 

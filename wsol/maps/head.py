@@ -38,9 +38,9 @@ from wsol.maps.watch import Step, Watched, watch
 
 _HALF = (torch.float16, torch.bfloat16)
 _NO_WAY = (
-    "{}: no gradient leads from its logits to the images, as in quantized networks and where values "
-    "leave PyTorch's graph, so none of its layers can be looked at; evaluate it as it was in "
-    "floating point, or by a method of your own (--method package.module:callable)."
+    "{}: no gradient leads from its logits to the images, as in quantized networks and where "
+    "values leave PyTorch's graph, so none of its layers can be looked at; evaluate it as it was "
+    "in floating point, or by a method of your own (--method package.module:callable)."
 )
 
 
