@@ -44,6 +44,12 @@ def is_exhausted(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(told in str(error) for told in _EXHAUSTED)
 
 
+def in_short(error: BaseException) -> str:
+    """Type and first line of an error of someone else's code."""
+    told = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}{': ' if told else ''}{told}"
+
+
 @contextmanager
 def within_memory(told: str) -> Iterator[None]:
     """Make of exhausted memory an `InputError`.

@@ -17,6 +17,7 @@ from wsol.evaluation.loop import evaluate, evaluate_each
 from wsol.evaluation.options import EvaluationOptions, ScoreOptions
 from wsol.evaluation.precomputed import score, score_each
 from wsol.evaluation.protocol import Protocol
+from wsol.maps.methods import gradient as wsol_gradient
 from wsol.maps.methods.localizer import Localizer
 from wsol.models.classifier import Classifier, Preprocessing
 from wsol.records.outcomes import read_outcomes, to_outcomes
@@ -125,6 +126,56 @@ def test_methods_of_one_pass_are_what_each_is_alone(kind, conventions, data, mon
         alone += found if isinstance(found, list) else [found]
     assert [told(record) for record in records] == [told(record) for record in alone]
     assert [record.cam_method for record in records[:: len(conventions)]] == methods
+
+
+def nan_of_one_class(network, images, classes):
+    """A map method of one's own that fails for the images of one class."""
+    maps = torch.rand(*classes.shape, 4, 4, generator=torch.Generator().manual_seed(0))
+    return maps.masked_fill((classes == 3)[..., None, None], torch.nan)
+
+
+OWN = f"{__name__}:nan_of_one_class"
+
+
+@pytest.mark.parametrize("methods", [("cam", "layercam", "eigencam"), ("cam", OWN)])
+def test_a_bad_map_of_one_method_skips_the_image_for_that_method(methods, data, monkeypatch):
+    if OWN not in methods:  # one that shares the others' pass
+        layercam = wsol_gradient.layercam
+
+        def bad(view, classes):
+            return layercam(view, classes) + nan_of_one_class(None, None, classes)[..., :1, :1] * 0
+
+        monkeypatch.setattr(wsol_gradient, "layercam", bad)
+    classifier = Classifier("little", Little().eval(), None, Preprocessing(size=64))
+    more = {"batch_size": 4, "workers": 0, "device": "cpu", "threshold_step": 0.05}
+
+    def made(method):
+        return evaluate_by_name(classifier, data, method=method, skip_bad_images=True, **more)
+
+    records = made(methods)
+    assert [told(record) for record in records] == [told(made(method)) for method in methods]
+    bad_ones = {sample.image_id for sample in data.samples if sample.label == 3}
+    for record in records:
+        of_bad = record.cam_method in ("layercam", OWN)
+        assert {item.image_id for item in record.skipped} == (bad_ones if of_bad else set())
+        assert record.num_images == len(data) - len(record.skipped)
+    with pytest.raises(InputError, match="has NaN or infinite values"):
+        evaluate_by_name(classifier, data, method=methods, **more)
+
+
+def test_a_method_of_which_every_map_is_bad_leaves_the_others_records(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        wsol_gradient,
+        "layercam",
+        lambda view, classes: torch.full((*classes.shape, 4, 4), torch.nan),
+    )
+    classifier = Classifier("little", Little().eval(), None, Preprocessing(size=64))
+    with pytest.raises(InputError, match="every image was skipped"):
+        evaluate_by_name(
+            classifier, data, method=("layercam", "gradcam"), skip_bad_images=True, batch_size=4,
+            workers=0, device="cpu", out=tmp_path,
+        )  # fmt: skip
+    assert [path.name for path in tmp_path.glob("*.json")] == ["little-gradcam.json"]
 
 
 def test_methods_that_cannot_share_a_pass_are_not_put_together(data):

@@ -130,6 +130,42 @@ def test_a_dry_run_makes_nothing(run, place):
     assert not (place / "store").exists()
 
 
+def test_a_dry_run_counts_what_the_job_as_a_whole_costs(run, place, monkeypatch):
+    text = EXPERIMENT.replace(
+        "step: 0.1}", "step: 0.1, convention: [choe2020, exact, psol], threshold: 0.3}"
+    ).replace("device: cpu}", "device: cpu, method: [gradcam, hirescam]}")
+    planned = run(text, dry_run=True)
+    assert states(planned) == ["missing"] * (6 + 6 + 3)
+    assert [result.reason for result in planned[:7]] == [
+        "2 forward passes an image, 12 in all, for 6 runs",
+        *["by the same passes"] * 5,
+        "2 forward passes an image, 12 in all, for 6 runs",
+    ]
+    alone = [run(text, dry_run=True)[0].passes]
+    images, see = [], Localizer.see
+    monkeypatch.setattr(Localizer, "see", lambda own, x: images.append(len(x)) or see(own, x))
+    assert states(run(text)) == ["evaluated"] * 15
+    assert sum(images) == sum(result.passes for result in planned) == 2 * alone[0]
+    # What is stored costs nothing, and the rest still shares its passes.
+    more = text.replace("hirescam]", "hirescam, layercam, scorecam]")
+    left = [result for result in run(more, dry_run=True) if result.state == "missing"]
+    assert [result.passes for result in left[:4]] == [2 * 6 * (1 + 4), 0, 0, 0]
+
+
+def test_a_dry_run_tells_the_sum(place, monkeypatch):
+    monkeypatch.chdir(place)
+    text = EXPERIMENT.replace(
+        "step: 0.1}", "step: 0.1, convention: [choe2020, psol], threshold: 0.3}"
+    )
+    (place / "experiment.yaml").write_text(text)
+    result = CliRunner().invoke(
+        app, ["compare", "experiment.yaml", "--dry-run", "--store", str(place / "store")]
+    )
+    assert result.exit_code == 0, result.output
+    assert "6 runs to make: 24 forward passes." in result.stderr
+    assert result.stderr.count("would be evaluated by the same passes") == 2
+
+
 def test_a_failure_does_not_lose_the_others(run):
     text = EXPERIMENT.replace("  - center", "  - compared_networks:broken\n  - nowhere\n  - center")
     results = run(text)

@@ -256,7 +256,11 @@ def test_the_precision_of_a_network_decides_nothing(dtype, spelling):
     [
         (Trunk(SPELLINGS["view"], channels=1), 32, "cannot take 3 channels of 32x32 pixels"),
         (Trunk(SPELLINGS["view"]), 4, "cannot take 3 channels of 4x4 pixels .*RuntimeError"),
-        (Trunk(lambda net, x: {"logits": x}), 32, "gives dict instead of one tensor of logits"),
+        (
+            Trunk(lambda net, x: {"logits": x}),
+            32,
+            "gives a dict with logits instead of one tensor",
+        ),
         (Trunk(lambda net, x: x.sum()), 32, "gives a tensor of shape"),
         (Trunk(lambda net, x: 1 / 0), 32, r".*ZeroDivisionError: division by zero"),
     ],

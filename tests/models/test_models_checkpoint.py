@@ -53,11 +53,28 @@ def test_any_order_of_tensors_and_any_number_of_classes(tmp_path, spec, order):
     assert loaded.num_classes == 6 and loaded.classes is None
 
 
+def test_an_averaged_model_alone_is_told(tmp_path):
+    network = small()
+    averaged = torch.optim.swa_utils.AveragedModel(network)
+    torch.save(averaged.state_dict(), tmp_path / "swa.pth")
+    for ema in (False, True):
+        found = load_classifier("squeezenet1_1", str(tmp_path / "swa.pth"), ema=ema)
+        assert "averaged weights (EMA) alone" in found.notes[0]
+
+
+def test_a_torchscript_archive_is_told(tmp_path):
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "net.pt"))
+    with pytest.raises(InputError, match=r"net\.pt: is a TorchScript archive; save its weights"):
+        read_checkpoint(tmp_path / "net.pt")
+
+
 def test_safetensors(tmp_path):
     network = small()
     save_file(dict(network.state_dict()), tmp_path / "model.safetensors")
     assert assert_loads(tmp_path / "model.safetensors", network).num_classes == 5
     whole = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "renamed.bin").write_bytes(whole)
+    assert_loads(tmp_path / "renamed.bin", network)
     for damaged in (whole[:200], b"", whole[:-10], b"\xff" * 64):
         (tmp_path / "model.safetensors").write_bytes(damaged)
         with pytest.raises(InputError, match=r"model\.safetensors: is no safetensors file, or is"):

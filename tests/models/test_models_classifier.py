@@ -176,7 +176,7 @@ def test_what_is_no_network_is_refused(arguments, message):
 
 
 def test_logits_that_depend_on_the_size_are_refused():
-    classifier = made(network=nn.Conv2d(3, 2, 8, 8))
+    classifier = made(network=nn.Sequential(nn.Conv2d(3, 2, 8, 8), nn.Flatten()))
     assert classifier.num_classes == 2 * 4 * 4
     with pytest.raises(InputError, match="gives 8 logits for 16 pixels and 32 for 32"):
         classifier.examine(16)

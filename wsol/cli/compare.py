@@ -124,6 +124,12 @@ def compare(
         if any(result.state == "failed" for result in results):
             raise typer.Exit(2)
         return
+    missing = [result for result in results if result.state == "missing"]
+    if len(missing) > 1:
+        known = sum(result.passes or 0 for result in missing)
+        unknown = sum(result.passes is None for result in missing)
+        more = f", and those of {unknown} runs that cannot be told before" if unknown else ""
+        tell(f"{len(missing)} runs to make: {known:,} forward passes{more}.", "wsol:")
     failed = [result for result in results if result.state == "failed"]
     done = [result for result in results if result.entry is not None]
     if done and not dry_run:

@@ -98,8 +98,8 @@ class Seconds:
     localization: float = 0.0
 
 
-Judged = tuple[Outcome, ...] | SkippedImage
-"""An image's outcome for each of the evaluators, or why it was left out."""
+Judged = tuple[Outcome | SkippedImage, ...] | SkippedImage
+"""An image's outcome for each of the evaluators, or why it was left out: by one, or by all."""
 
 
 class Judging(Protocol):
@@ -266,7 +266,7 @@ class Run:
 
 def add_all(
     runs: Sequence[Run], judging: Judging, advance: Callable[[int], None] = ignore_progress
-) -> list[SkippedImage]:
+) -> list[list[SkippedImage]]:
     """Add this process's share of the images to each run that it is not in.
 
     On any exception, what has been added is saved first.
@@ -277,22 +277,23 @@ def add_all(
             those of the runs that these go on from; in the first process those of all.
 
     Returns:
-        The images that were left out, of all processes in the first.
+        The images that each of the runs left out, of all processes in the first.
 
     Raises:
         InputError: also when that of another process ended it.
     """
     processes = runs[0].processes
     share = Share(np.logical_and.reduce([run.done for run in runs]), processes)
-    skipped: list[SkippedImage] = []
+    skipped: list[list[SkippedImage]] = [[] for _ in runs]
     tally = Tally(processes, runs[0].name, advance, int(share.done.sum()))
     failure: Exception | None = None
     try:
         for item in judging.judged(share):
-            if isinstance(item, SkippedImage):
-                skipped.append(item)
-            else:
-                for run, outcome in zip(runs, item, strict=True):
+            each = (item,) * len(runs) if isinstance(item, SkippedImage) else item
+            for run, outcome, own_skipped in zip(runs, each, skipped, strict=True):
+                if isinstance(outcome, SkippedImage):
+                    own_skipped.append(outcome)
+                else:
                     run.add(outcome)
             tally.add()
             for run in runs:
@@ -316,7 +317,7 @@ def add_all(
     for number, run in enumerate(runs):
         states = [states[number] for states, _, _ in collected if states]
         run.collect(states, [spent for _, _, spent in collected])
-    return [item for _, items, _ in collected for item in items]
+    return [[item for _, left, _ in collected for item in left[n]] for n in range(len(runs))]
 
 
 def _save(runs: Iterable[Run]) -> None:

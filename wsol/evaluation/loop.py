@@ -141,12 +141,20 @@ def evaluate_each(
     skipped = add_all(runs, processes.together(prepared), advance)
 
     def finished() -> list[ResultRecord]:
-        records = []
+        records: list[ResultRecord] = []
+        failure: InputError | None = None
         costs = {own.method: own for own in each}
         cost = {method: model_cost(model, own) for method, own in costs.items()}
-        for run, own, settings in zip(runs, each, all_settings, strict=True):
-            records.append(_record(model, run, own, settings, skipped, cost[own.method]))
-            run.finish(records[-1])
+        parts = zip(runs, each, all_settings, skipped, strict=True)
+        for run, own, settings, left_out in parts:
+            try:
+                records.append(_record(model, run, own, settings, left_out, cost[own.method]))
+            except InputError as error:  # such as a method of which every map is bad
+                failure = failure or error
+            else:
+                run.finish(records[-1])
+        if failure is not None:
+            raise failure
         return records
 
     return processes.of_first(finished)

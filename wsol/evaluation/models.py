@@ -263,7 +263,8 @@ def _passes(
     for together in of_one_pass(model, each):
         told = ", ".join(dict.fromkeys(each[number].map_method for number in together))
         conventions = [own for number in together for own in each[number].each()]
-        yield f"{model.name}, {told}: {passes_of(model, dataset, conventions)}"
+        passes = passes_of(model, dataset, conventions)
+        yield f"{model.name}, {told}: {passes_told(passes, len(dataset))}"
 
 
 def of_one_pass(model: Classifier | str, each: Sequence[EvaluationOptions]) -> list[list[int]]:
@@ -275,24 +276,36 @@ def of_one_pass(model: Classifier | str, each: Sequence[EvaluationOptions]) -> l
     return list(groups.values())
 
 
-def passes_of(model: Classifier, dataset: Dataset, each: Sequence[EvaluationOptions]) -> str:
-    """How many forward passes the maps of a run need, in words.
+def passes_of(
+    model: Classifier | str, dataset: Dataset, each: Sequence[EvaluationOptions]
+) -> int | None:
+    """How many forward passes an image the maps of a run need; None: nobody knows.
 
     Args:
         each: options with one convention and method each, of which one pass is enough.
     """
+    if isinstance(model, str):
+        return 0
     more: dict[tuple[View, str], int] = {}
     for own in each:
         count = localizer(model, own).passes
         if count is None:
-            return "as many forward passes as the method makes"
+            return None
         more[own.protocol.frame_view, own.map_method] = count - 1
     frames = {frame for frame, _ in more}
     views = {own.protocol.view_for(dataset.name) for own in each}
     passes = len(frames) + sum(more.values())
-    passes += sum(10 if view == "ten-crop" else 1 for view in views - frames)
+    return passes + sum(10 if view == "ten-crop" else 1 for view in views - frames)
+
+
+def passes_told(passes: int | None, images: int) -> str:
+    """Forward passes an image in words, and in all."""
+    if passes is None:
+        return "as many forward passes as the method makes"
+    if passes == 0:
+        return "no forward pass"
     told = "1 forward pass" if passes == 1 else f"{passes:,} forward passes"
-    return f"{told} an image, {passes * len(dataset):,} in all"
+    return f"{told} an image, {passes * images:,} in all"
 
 
 def evaluate_model(

@@ -262,19 +262,18 @@ class NetworkJudging:
 
     def judge(self, arrived: "_MapsOnTheWay", index: int) -> Judged:
         """The outcomes of one image of a batch; runs on a worker thread."""
-        sample, options = arrived.batch.samples[index], self._options
-        for plan in self._plans:
-            if arrived.arrays["finite", plan.source][index]:
-                continue
-            reason = f"{sample.path}: {self._localizers[plan.method].not_finite}"
-            if options.skip_bad_images:
-                return SkippedImage(image_id=sample.image_id, reason=reason)
-            raise InputError(reason)
         findings = arrived.batch.findings[index]
-        return tuple(
-            replace(self._judged(number, arrived, index), findings=findings)
-            for number in range(len(self._plans))
-        )
+
+        def outcome(number: int) -> Outcome | SkippedImage:
+            sample, plan = arrived.batch.samples[index], self._plans[number]
+            if arrived.arrays["finite", plan.source][index]:
+                return replace(self._judged(number, arrived, index), findings=findings)
+            reason = f"{sample.path}: {self._localizers[plan.method].not_finite}"
+            if not self._options.skip_bad_images:
+                raise InputError(reason)
+            return SkippedImage(image_id=sample.image_id, reason=reason)
+
+        return tuple(outcome(number) for number in range(len(self._plans)))
 
     def _judged(self, number: int, arrived: "_MapsOnTheWay", index: int) -> Outcome:
         """The outcome of one image under the convention of that number."""

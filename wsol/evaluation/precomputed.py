@@ -114,10 +114,10 @@ def score_each(
         for evaluator, settings, place in zip(evaluators, all_settings, places, strict=True)
     ]
     judging = _GivenJudging(given, evaluators, gone, predictions, options)
-    skipped = left_out + add_all(runs, judging, advance)
+    skipped = add_all(runs, judging, advance)
 
-    def made(run: Run, settings: dict[str, Any]) -> ResultRecord:
-        evaluator = run.evaluator
+    def made(run: Run, settings: dict[str, Any], bad: list[SkippedImage]) -> ResultRecord:
+        evaluator, skipped = run.evaluator, left_out + bad
         if evaluator.num_images == 0:
             raise InputError(f"{path}: every {given.what} was skipped; first: {skipped[0].reason}")
         metrics, notes = given.finished(evaluator.compute())
@@ -141,7 +141,7 @@ def score_each(
         return record
 
     return processes.of_first(
-        lambda: [made(run, settings) for run, settings in zip(runs, all_settings, strict=True)]
+        lambda: [made(*each) for each in zip(runs, all_settings, skipped, strict=True)]
     )
 
 

@@ -1,7 +1,7 @@
 """Runs an experiment: every model on every data set, skipping what the results folder has."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +22,7 @@ from wsol.evaluation.models import (
     no_progress,
     of_one_pass,
     passes_of,
+    passes_told,
     weights_name,
 )
 from wsol.evaluation.options import EvaluationOptions
@@ -74,13 +75,15 @@ class Result:
     """What became of a task: `stored` before, `evaluated` now, `missing` (a dry run), `failed`.
 
     `entry` is its run in the store, where there is one; `reason` says why it failed, or what a
-    dry run found out.
+    dry run found out. `passes` are the forward passes that a dry run counts for it, beside those
+    of the results before it; None where nobody knows.
     """
 
     task: Task
     state: Literal["stored", "evaluated", "missing", "failed"]
     entry: Entry | None = None
     reason: str | None = None
+    passes: int | None = None
 
     @property
     def record(self) -> ResultRecord:
@@ -300,15 +303,15 @@ def _results(
         entry = processes.of_first(partial(store.find, key))
         if entry is not None and _is_complete(task, entry):
             results[number] = Result(task, "stored", entry)
-        elif dry_run:
-            passes = None if isinstance(model, str) else passes_of(model, dataset, [task.options])
-            results[number] = Result(task, "missing", reason=passes)
         else:
             left[number] = key, entry
     numbers = list(left)
     for places in of_one_pass(model, [tasks[number].options for number in numbers]):
         group = [numbers[place] for place in places]
         wanted, known = [tasks[number] for number in group], [left[number] for number in group]
+        if dry_run:
+            results |= zip(group, _expected(model, wanted), strict=True)
+            continue
         try:
             made = _evaluated(model, weights, wanted, known, store, track, processes)
         except ProcessEndedError:
@@ -319,6 +322,19 @@ def _results(
             made = [_failed(task, error) for task in wanted]
         results |= zip(group, made, strict=True)
     yield from (results[number] for number in range(len(tasks)))
+
+
+def _expected(model: Classifier | str, tasks: Sequence[Task]) -> Iterator[Result]:
+    """What a dry run says of tasks that the same forward passes are enough for."""
+    dataset = tasks[0].dataset
+    passes = passes_of(model, dataset, [task.options for task in tasks])
+    told = None if isinstance(model, str) else passes_told(passes, len(dataset))
+    if told is not None and len(tasks) > 1:
+        told += f", for {len(tasks)} runs"
+    total = None if passes is None else passes * len(dataset)
+    yield Result(tasks[0], "missing", reason=told, passes=total)
+    for task in tasks[1:]:
+        yield Result(task, "missing", reason=told and "by the same passes", passes=0)
 
 
 def _evaluated(

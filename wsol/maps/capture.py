@@ -22,7 +22,7 @@ class Layer:
         module: whose output it is; None where it is no module's.
         call: the number of that call of the module, or else of a torch function, see
             `wsol.maps.watch.Calls`.
-        output: which of the function's results.
+        output: which of the function's results; -1 - n is the argument n of the next call.
         in_place: whether the function changes its argument.
         channels: K.
     """
@@ -85,7 +85,7 @@ class _Catch:
     """Keeps the layer's tensor when it comes, and says what the pass goes on with."""
 
     def __init__(self, gradient: bool, put: Tensor | None) -> None:
-        self._gradient = gradient
+        self.gradient = gradient
         self._put = put
         self.tensor: Tensor | None = None
 
@@ -97,7 +97,7 @@ class _Catch:
         elif self._put is not None:
             tensor = self._put
         self.tensor = tensor
-        if not self._gradient:
+        if not self.gradient:
             return tensor
         torch.set_grad_enabled(True)
         if in_place:  # what follows may use the argument, not the result
@@ -133,19 +133,29 @@ def _at_module(network: nn.Module, layer: Layer, catch: _Catch) -> Iterator[None
 
 @contextmanager
 def _at_function(network: nn.Module, layer: Layer, catch: _Catch) -> Iterator[None]:
+    gradient = catch.gradient
+
     class AtCall(Calls):
         def on_call(
             self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
         ) -> Any:
             number = self.number
+            if self.gradients:  # which the end of an inference mode switches off
+                torch.set_grad_enabled(True)
+            if layer.output < 0 and number == layer.call + 1:
+                self.gradients = gradient or None
+                given = list(args)
+                given[-1 - layer.output] = catch(given[-1 - layer.output], False)
+                return func(*given, **kwargs)
             result = func(*args, **kwargs)
-            if number != layer.call:
+            if number != layer.call or layer.output < 0:
                 return result
+            self.gradients = gradient or None
             if isinstance(result, Tensor):
                 return catch(result, layer.in_place)
             results = list(result)
             results[layer.output] = catch(results[layer.output], layer.in_place)
             return type(result)(results)
 
-    with AtCall():
+    with AtCall(False if gradient else None):
         yield

@@ -8,12 +8,14 @@ and for every image.
 """
 
 import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from wsol.errors import InputError, is_exhausted
+from wsol.errors import InputError, in_short, is_exhausted
 from wsol.maps.capture import Layer, Pass, run_through
 from wsol.maps.drawing import drawn, give_numbers
 from wsol.maps.layers import (
@@ -31,10 +33,16 @@ from wsol.maps.linear import (
     head_of,
     linear_map,
 )
+from wsol.maps.outputs import LogitsWithinError, logits_in
 from wsol.maps.watch import Step, Watched, watch
 from wsol.plugin import failing
 
 _HALF = (torch.float16, torch.bfloat16)
+_NO_WAY = (
+    "{}: no gradient leads from its logits to the images, as in quantized networks and where "
+    "values leave PyTorch's graph, so none of its layers can be looked at; evaluate it as it was "
+    "in floating point, or by a method of your own (--method package.module:callable)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +124,64 @@ def _in_float32(network: nn.Module, probe: Tensor, name: str, wanted: str | None
 def _examined(network: nn.Module, probe: Tensor, name: str, wanted: str | None) -> Anatomy:
     watched = watched_pass(network, probe, name)
     logits = watched.output
-    if not isinstance(logits, Tensor) or logits.ndim < 2 or len(logits) != len(probe):
-        raise InputError(f"{name}: gives {_told(logits)} instead of one tensor of logits.")
+    is_logits = isinstance(logits, Tensor) and logits.ndim >= 2 and len(logits) == len(probe)
+    if not is_logits or sum(side > 1 for side in logits.shape[1:]) > 1:
+        within = not isinstance(logits, Tensor) and isinstance(logits_in(logits), Tensor)
+        raise (LogitsWithinError if within else InputError)(
+            f"{name}: gives {_told(logits)} instead of one tensor of logits (images, classes); "
+            "wrap it in a module that returns these alone."
+        )
     if not logits.is_floating_point():
         raise InputError(f"{name}: gives logits of type {logits.dtype}; expected floating ones.")
+    _require_repeatable(network, probe, logits.detach(), name)
     classes = logits.flatten(1).shape[1]
-    if wanted is not None:
-        step = named_layer(watched, wanted, name)
-        layer, _ = _checked(network, layer_of(step, wanted), step, probe, name)
-        return Anatomy(classes, layer, InputError(NO_HEAD.format(name, f"{wanted} was asked for")))
-    anatomy = _anatomy(network, watched, classes, probe, name)
-    if isinstance(anatomy.layer, InputError):
-        with drawn(network) as some:
-            if some:
-                watched = watched_pass(network, probe, name)
-                anatomy = _anatomy(network, watched, classes, probe, name)
-    return anatomy
+    with _told_of(name, probe, "its gradients cannot be had"):
+        if not watched.cuts:
+            error = InputError(_NO_WAY.format(name))
+            if wanted is not None:
+                raise error
+            return Anatomy(classes, error, error)
+        if wanted is not None:
+            step = named_layer(watched, wanted, name)
+            layer, _ = _checked(network, layer_of(step, wanted), step, probe, name)
+            told = NO_HEAD.format(name, f"{wanted} was asked for")
+            return Anatomy(classes, layer, InputError(told))
+        anatomy = _anatomy(network, watched, classes, probe, name)
+        if isinstance(anatomy.layer, InputError):
+            with drawn(network) as some:
+                if some:
+                    watched = watched_pass(network, probe, name)
+                    anatomy = _anatomy(network, watched, classes, probe, name)
+        return anatomy
+
+
+def _require_repeatable(network: nn.Module, probe: Tensor, logits: Tensor, name: str) -> None:
+    """See that the logits of an image are its own, and the same whenever it is looked at."""
+
+    def first(images: Tensor) -> Tensor | None:
+        try:
+            with torch.no_grad():
+                found = network(images)
+        except Exception:  # a network may raise anything
+            return None
+        return found[:1] if isinstance(found, Tensor) and found.isfinite().all() else None
+
+    def differs(found: Tensor | None) -> bool:
+        return found is not None and not is_close(found, logits[:1], tolerance_of(logits))
+
+    if not logits.isfinite().all() or not differs(first(probe[[0, 0]])):
+        return
+    if differs(first(probe)):
+        raise InputError(
+            f"{name}: gives other logits each time it sees the same images, so that no result "
+            "could be repeated; switch off what is random or still adapts in evaluation mode "
+            "(dropout, noise, a quantization's observers)."
+        )
+    raise InputError(
+        f"{name}: the logits of an image depend on the other images of its batch, so that results "
+        "would change with --batch-size; give its normalizations statistics of their own, as they "
+        "have after training with track_running_stats and eval()."
+    )
 
 
 def _anatomy(
@@ -171,37 +221,75 @@ def run(network: nn.Module, head: Head, inputs: Tensor) -> Captured:
 def watched_pass(network: nn.Module, probe: Tensor, name: str) -> Watched:
     """`watch`, with whatever a network raises told in one line."""
     channels, height, width = probe.shape[1:]
+    with _told_of(name, probe, f"cannot take {channels} channels of {width}x{height} pixels"):
+        try:
+            return watch(network, probe)
+        except Exception as error:  # a network may raise anything
+            if not isinstance(error, InputError) and _takes(network, probe[:1]):
+                raise InputError(
+                    f"{name}: takes an image at a time and no batch of two ({in_short(error)}); "
+                    "export or write it for any number of images."
+                ) from error
+            raise
+
+
+def _takes(network: nn.Module, images: Tensor) -> bool:
     try:
-        return watch(network, probe)
+        with torch.no_grad():
+            network(images)
+    except Exception:  # a network may raise anything
+        return False
+    return True
+
+
+@contextmanager
+def _told_of(name: str, probe: Tensor, failing: str) -> Iterator[None]:
+    """Tell in one line what a network, or autograd within it, raises."""
+    try:
+        yield
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # a network may raise anything
         if is_exhausted(error):
+            height, width = probe.shape[2:]
             raise InputError(
                 f"{name}: memory is exhausted by two images of {width}x{height} pixels; lower "
                 "--size."
             ) from error
-        told = (str(error).strip().splitlines() or [""])[0]
-        other = ", or wrap it in a module that takes red, green and blue"
-        raise InputError(
-            f"{name}: cannot take {channels} channels of {width}x{height} pixels "
-            f"({type(error).__name__}{': ' if told else ''}{told}); use a size that it takes"
-            f"{other if 'channels' in told else ''}."
-        ) from error
+        told = in_short(error)
+        advice = "use a size that it takes"
+        if isinstance(error, TypeError):
+            advice = "wrap it in a module that takes a batch of images alone"
+        elif isinstance(error, NotImplementedError):
+            advice = "write what is missing, or take a network without"
+        elif "channels" in told:
+            advice += ", or wrap it in a module that takes red, green and blue"
+        raise InputError(f"{name}: {failing} ({told}); {advice}.") from error
 
 
 def _checked(
     network: nn.Module, layer: Layer, step: Step, probe: Tensor, name: str
 ) -> tuple[Layer, Pass]:
     """The layer, and a pass through it that shows what the watched pass has shown."""
+    if not step.tensor.isfinite().all():
+        raise InputError(
+            f"{name}: its layer {layer.name!r} has NaN or infinite values; check the weights."
+        )
+    counts = False
     for place in (layer, at_call(step, layer.layout, layer.channels)):
         try:
             seen = run_through(network, place, probe, gradient=True)
-            counts = layer.layout.features(gradient_of(seen)).any()
-            if counts and _same(seen.tensor.detach(), step.tensor.detach()):
+            same = _same(seen.tensor.detach(), step.tensor.detach())
+            counts = bool(layer.layout.features(gradient_of(seen)).any())
+            if same and counts:
                 return place, seen
         except RuntimeError:
             continue
+    if counts:
+        raise InputError(
+            f"{name}: its layer {layer.name!r} is another one in a second pass over the same "
+            "images; name another one."
+        )
     raise InputError(
         f"{name}: no logit depends on its layer {layer.name!r} by a gradient; name another one, "
         "of a transformer with a class token one before its last attention."
@@ -216,4 +304,9 @@ def _same(found: Tensor, expected: Tensor) -> bool:
 def _told(output: object) -> str:
     if isinstance(output, Tensor):
         return f"a tensor of shape {tuple(output.shape)}"
-    return type(output).__name__
+    kind = type(output).__name__
+    if isinstance(output, Mapping):
+        return f"a {kind} with {', '.join(map(str, output))}"
+    if isinstance(output, (tuple, list)):
+        return f"a {kind} of {len(output)}"
+    return f"a {kind}"

@@ -39,7 +39,7 @@ def last_layer(watched: Watched, probe: Tensor, name: str) -> Step:
     }
     for step in reversed(watched.cuts):
         grid = _grid_of(step)
-        if grid is None or len(step.tensor) != len(probe):
+        if grid is None or not _holds_all(step, probe):
             continue
         origin = step.source
         if (
@@ -54,12 +54,16 @@ def last_layer(watched: Watched, probe: Tensor, name: str) -> Step:
         if step.name.endswith("adaptive_avg_pool2d"):
             continue  # an average of the activation before it, or a copy of its positions
         everywhere, at_positions = _counts(step, watched)
-        if not everywhere:
-            break
-        if not at_positions:
+        if everywhere and not at_positions:
             continue  # only a token that stands for the whole image counts
         if any(_shrinks(later) for later in watched.steps if later.call > step.call):
             break
+        if not everywhere:
+            raise InputError(
+                f"{name}: no logit has a gradient at its last activation ({step.name} after "
+                f"{step.after or 'the start'}), as in quantized networks and such as are trained "
+                "to the end of their range; take other weights, or the network in floating point."
+            )
         return _normalized(step, watched)
     if any(_shrinks(step) for step in watched.steps):
         raise InputError(f"{name}: {_SINGLE_POSITION.format(width, height)}")
@@ -134,6 +138,11 @@ def _grid_of(step: Step) -> tuple[int, int] | None:
         return None
     layout = layout_of(step.positions)
     return None if layout is None or layout.grid == (1, 1) else layout.grid
+
+
+def _holds_all(step: Step, probe: Tensor) -> bool:
+    layout = _layout_of(step)
+    return layout is not None and step.tensor.shape[layout.images] == len(probe)
 
 
 def _module_step(watched: Watched, module: str) -> Step | None:

@@ -16,15 +16,17 @@ class Layout:
         cells: where each position is among the tensor's other axes, flattened; None where they
             are the grid as it is.
         grid: (h, w).
+        images: the axis of B: 0, or of tokens before images, as in (tokens, B, K), 1.
     """
 
     channels: int
     cells: Tensor | None
     grid: tuple[int, int]
+    images: int = 0
 
     def features(self, tensor: Tensor) -> Tensor:
         """The (B, K, h, w) features in a tensor; a view where that is possible."""
-        moved = tensor.movedim(self.channels, 1)
+        moved = tensor.movedim((self.images, self.channels), (0, 1))
         if self.cells is None:
             return moved.reshape(*moved.shape[:2], *self.grid) if moved.ndim == 3 else moved
         cells = self.cells.to(tensor.device)
@@ -34,14 +36,19 @@ class Layout:
 def layout_of(positions: Positions) -> Layout | None:
     """The layout of a tensor with these positions, or None where it is no grid of features."""
     index, width = positions.index, positions.grid[1]
-    if index.ndim not in (3, 4) or (index != index[:1]).any():
+    if index.ndim not in (3, 4):
         return None
-    constant = [axis for axis in range(1, index.ndim) if is_constant(index, axis)]
+    images = 0 if is_constant(index, 0) else 1
+    if images and (index.ndim != 3 or not is_constant(index, 1)):
+        return None
+    constant = [
+        axis for axis in range(1, index.ndim) if axis != images and is_constant(index, axis)
+    ]
     several = [axis for axis in constant if index.shape[axis] > 1] or constant[:1]
     if len(several) != 1:
         return None
     channels = several[0]
-    places = index.movedim(channels, 1)[0, 0].flatten()
+    places = index.movedim((images, channels), (0, 1))[0, 0].flatten()
     present = (places > 0).nonzero()[:, 0]
     distinct = places[present].unique()
     grid = part_of_grid(distinct, width)
@@ -49,4 +56,4 @@ def layout_of(positions: Positions) -> Layout | None:
         return None
     cells = present[places[present].argsort()]
     as_it_is = len(cells) == len(places) and bool((cells[1:] > cells[:-1]).all())
-    return Layout(channels, None if as_it_is else cells, grid)
+    return Layout(channels, None if as_it_is else cells, grid, images)

@@ -61,8 +61,8 @@ def head_of(
     common = _common_slope(passes, layer, tolerance, name)
     weights = common * (layer.grid[0] * layer.grid[1])
     logits = torch.cat([each.output for each in passes]).flatten(1).detach().double()
-    tensors = torch.cat([each.tensor for each in passes]).detach()
-    means = layer.layout.features(tensors).double().mean((2, 3))
+    features = torch.cat([layer.layout.features(each.tensor.detach()) for each in passes])
+    means = features.double().mean((2, 3))
     random = projection(logits)
     offsets = logits @ random - means @ weights
     # What their terms add up to without signs is what rounding is relative to.
@@ -93,8 +93,8 @@ def _common_slope(passes: list[Pass], layer: Layer, tolerance: float, name: str)
     Raises:
         InputError: when it is not, or the logits depend on more than the features.
     """
-    gradients = torch.cat([gradient_of(each) for each in passes])
-    slopes = layer.layout.features(gradients).double()
+    gradients = [gradient_of(each) for each in passes]
+    slopes = torch.cat([layer.layout.features(gradient) for gradient in gradients]).double()
     common = slopes.mean((0, 2, 3))
     allowed = tolerance * common.abs().max()
     if ((slopes - slopes.mean((2, 3), keepdim=True)).abs() > allowed).any():
@@ -103,7 +103,7 @@ def _common_slope(passes: list[Pass], layer: Layer, tolerance: float, name: str)
     if ((slopes - common[:, None, None]).abs() > allowed).any():
         told = "its logits are no linear map of the mean of the last features"
         raise InputError(NO_HEAD.format(name, told))
-    everything = gradients.double().abs().sum()
+    everything = torch.stack([gradient.double().abs().sum() for gradient in gradients]).sum()
     if everything - slopes.abs().sum() > tolerance * everything:
         raise InputError(NO_HEAD.format(name, _MORE))
     return common

@@ -23,15 +23,19 @@ def trials(network: nn.Module, layer: Layer, probe: Tensor, tensor: Tensor) -> l
         probe: (2, channels, H, W) an input.
         tensor: the layer's, of the probe.
     """
-    made = trial_features(tensor.detach(), layer.layout.channels).to(tensor.dtype)
+    images = layer.layout.images
+    own = tensor.detach().movedim(images, 0)
+    # The axis of channels, once images come first.
+    made = trial_features(own, layer.layout.channels).to(tensor.dtype)
     try:
-        found = run_through(network, layer, probe[:1], gradient=True, put=made)
+        found = run_through(network, layer, probe[:1], gradient=True, put=made.movedim(0, images))
         if len(found.output) == len(made):
             return [found]
     except (Exception, SystemExit):  # a network may raise anything
         pass
     return [
-        run_through(network, layer, probe, gradient=True, put=made[list(pair)]) for pair in _PAIRS
+        run_through(network, layer, probe, gradient=True, put=made[list(pair)].movedim(0, images))
+        for pair in _PAIRS
     ]
 
 

@@ -24,7 +24,7 @@ class Step:
 
     Attributes:
         call: the call's number in the pass, see `Calls`.
-        output: which of the function's results.
+        output: which of the function's results; -1 - n is the argument n of the next call.
         in_place: whether it is one of the function's arguments, changed.
         tensor: the result, with its graph.
         source: what a function that only moves elements took them from.
@@ -67,17 +67,24 @@ class Watched:
 
 
 _TURNED = ("T", "mT", "H", "mH")  # the attributes of a tensor that are moved copies of it
+_LEAVING = ("numpy", "__array__")  # what is not to be had of a tensor with gradients
 
 
 class Calls(TorchFunctionMode):
     """Numbers the calls of torch functions; the same pass has the same numbers.
 
     A network that switches gradients off on its way, or detaches, cannot hide from what.
+
+    Attributes:
+        number: of the latest call.
+        gradients: whether what is called has gradients; None leaves the network's inference mode
+            as it is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gradients: bool | None = None) -> None:
         super().__init__()
         self.number = -1
+        self.gradients = gradients
 
     def __torch_function__(
         self,
@@ -86,14 +93,22 @@ class Calls(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        name, kwargs = name_of(func), kwargs or {}
+        attribute = _attribute_of(func) if name == "__get__" else None
         if func is torch._C._set_grad_enabled:
             return None
-        if name_of(func) == "__get__" and _attribute_of(func) not in _TURNED:
-            return func(*args, **(kwargs or {}))
+        if name in _LEAVING:
+            return func(args[0].detach(), *args[1:], **kwargs)
+        if attribute is not None and attribute not in (*_TURNED, "data"):
+            return func(*args, **kwargs)
         self.number += 1
-        if name_of(func) == "detach":
-            return self.on_call(Tensor.view_as, (args[0], args[0]), {})
-        return self.on_call(func, args, kwargs or {})
+        if name == "detach" or (attribute == "data" and args[0].grad_fn is not None):
+            func, args, kwargs = Tensor.view_as, (args[0], args[0]), {}
+        if self.gradients is None or not torch.is_inference_mode_enabled():
+            return self.on_call(func, args, kwargs)
+        with torch.inference_mode(False):
+            torch.set_grad_enabled(self.gradients)
+            return self.on_call(func, args, kwargs)
 
     def on_call(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -104,7 +119,7 @@ class Calls(TorchFunctionMode):
 
 class _Recorder(Calls):
     def __init__(self, images: Tensor) -> None:
-        super().__init__()
+        super().__init__(gradients=True)
         self.steps: dict[int, Step] = {}  # by the identity of tensors, which `kept` keeps alive
         self.kept: list[Tensor] = [images]
         self.first = Step("images", -1, 0, False, images, of_grid(images))
@@ -117,6 +132,9 @@ class _Recorder(Calls):
     def on_call(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
+        for place, value in enumerate(args):
+            if isinstance(value, Tensor) and _is_followed(value) and id(value) not in self.steps:
+                self._record_unseen(value, place)
         before = {id(value): value._version for value in args if isinstance(value, Tensor)}
         result = func(*args, **kwargs)
         results = [result] if isinstance(result, Tensor) else result
@@ -171,16 +189,38 @@ class _Recorder(Calls):
         self.calls[name] = self.calls.get(name, -1) + 1
 
     def on_leave(self, name: str, output: Any) -> None:
+        tensor = first_tensor(output)
+        if tensor is not None:
+            if id(tensor) not in self.steps and _is_followed(tensor):
+                self._record_unseen(tensor)
+            self.kept.append(tensor)
+            self.outputs[name] = (tensor, self.calls[name])
+            step = self.steps.get(id(tensor))
+            if step is not None and name in step.modules:
+                step.returned_by.append((name, self.calls[name]))
         self.active.pop()
         self.last = name
-        tensor = first_tensor(output)
-        if tensor is None:
-            return
+
+    def _record_unseen(self, tensor: Tensor, argument: int | None = None) -> None:
+        """A tensor that no torch function made: an `autograd.Function` of the network's own did.
+
+        Args:
+            argument: which of the present call's it is; None for what a module returns.
+        """
+        before = {node for node, _ in tensor.grad_fn.next_functions} if tensor.grad_fn else set()
+        sources = [step for step in self.steps.values() if step.tensor.grad_fn in before]
+        alike = [step for step in sources if step.tensor.shape == tensor.shape]
         self.kept.append(tensor)
-        self.outputs[name] = (tensor, self.calls[name])
-        step = self.steps.get(id(tensor))
-        if step is not None and name in step.modules:
-            step.returned_by.append((name, self.calls[name]))
+        self.steps[id(tensor)] = Step(
+            type(tensor.grad_fn).__name__,
+            self.number if argument is None else self.number - 1,
+            0 if argument is None else -1 - argument,
+            False,
+            tensor,
+            alike[-1].positions if alike else None,
+            modules=tuple(self.active),
+            after=self.last,
+        )
 
 
 def _attribute_of(getter: Any) -> str:

@@ -120,7 +120,7 @@ def read_checkpoint(path: Path, *, ema: bool = False) -> Checkpoint:
         InputError: naming the file; among others when it holds pickled code, which is never run.
     """
     path = require_file(path, "a checkpoint")
-    content = _safetensors(path) if path.suffix == ".safetensors" else read_torch_file(path)
+    content = _safetensors(path) if _is_safetensors(path) else read_torch_file(path)
     info = None
     if isinstance(content, dict) and "wsol_checkpoint" in content:
         if content["wsol_checkpoint"] != _FORMAT:
@@ -156,6 +156,11 @@ def read_torch_file(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except failures_and(pickle.UnpicklingError) as error:
         stranger = _STRANGER.search(str(error))
+        if "TorchScript" in str(error):
+            raise InputError(
+                f"{path}: is a TorchScript archive; save its weights alone: "
+                "torch.save(torch.jit.load(...).state_dict(), ...)."
+            ) from error
         if isinstance(error, pickle.UnpicklingError) and stranger is not None:
             raise InputError(
                 f"{path}: holds pickled objects or code besides tensors ({stranger[1]}), which is "
@@ -200,6 +205,16 @@ def _verify_checksums(path: Path) -> None:
             damaged = parts.testzip()
             if damaged is not None:
                 raise zipfile.BadZipFile(f"{damaged} does not have its checksum; copy it again")
+
+
+def _is_safetensors(path: Path) -> bool:
+    """By its name, or under another one by how it begins: a length, and that many bytes of JSON."""
+    if path.suffix == ".safetensors":
+        return True
+    with path.open("rb") as file:
+        begin = file.read(9)
+    length = int.from_bytes(begin[:8], "little")
+    return begin[8:] == b"{" and 8 + length <= path.stat().st_size
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:

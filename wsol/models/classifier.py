@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from wsol.errors import InputError
 from wsol.maps.capture import run_through
@@ -15,7 +16,8 @@ from wsol.maps.exact import class_maps, own_classes
 from wsol.maps.head import Anatomy, examine
 from wsol.maps.linear import Head, linear_map
 from wsol.maps.methods.localizer import Localizer
-from wsol.maps.scripted import watchable
+from wsol.maps.outputs import LogitsWithinError, giving_logits
+from wsol.maps.scripted import uncompiled, watchable
 from wsol.models.acol import AcolLocalizer, given_to
 from wsol.models.parts import acol_head, training_parts
 
@@ -84,13 +86,19 @@ class Classifier:
 
         Raises:
             InputError: when the name is no text, the network no module, or `classes` has another
-                length than its logits or one of them twice.
+                length than its logits or one of them twice, or it has lazy layers that are yet to
+                be made.
         """
         if not isinstance(name, str) or not name:
             raise InputError(f"The name of a network is a text, not {name!r:.40}.")
         if not isinstance(network, nn.Module):
             kind = type(network).__name__
             raise InputError(f"{name}: is of the type {kind} instead of an nn.Module.")
+        if any(is_lazy(parameter) for parameter in network.parameters()):
+            raise InputError(
+                f"{name}: has lazy layers without weights; let it see an image once before."
+            )
+        network = uncompiled(network)
         for auxiliary in _AUXILIARY:
             if getattr(network, auxiliary, None) is not None:
                 setattr(network, auxiliary, None)
@@ -140,7 +148,12 @@ class Classifier:
         """
         key = (size or self.preprocessing.size, layer)
         if key not in self._seen:
-            self._seen[key] = examine(self._watchable, self.probe(key[0]), self.name, layer)
+            probe = self.probe(key[0])
+            try:
+                self._seen[key] = examine(self._watchable, probe, self.name, layer)
+            except LogitsWithinError:
+                self._take_logits()
+                self._seen[key] = examine(self._watchable, probe, self.name, layer)
         anatomy = self._seen[key]
         if self.classes is not None and len(self.classes) != anatomy.classes:
             raise InputError(
@@ -153,6 +166,13 @@ class Classifier:
                 f"{before.classes} for {first}; expected the same number."
             )
         return anatomy
+
+    def _take_logits(self) -> None:
+        """Have the logits alone of a network that returns them within something else."""
+        same = self._watchable is self.network
+        self._watchable = giving_logits(self._watchable)
+        if same:
+            self.network = self._watchable
 
     def running(self, network: nn.Module, form: torch.memory_format) -> "Classifier":
         """The same with another network, whose modules have the same names and outputs.

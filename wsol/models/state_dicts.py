@@ -160,7 +160,7 @@ def fit_names(own: Mapping[str, Tensor], found: Found, path: Path, *, ema: bool 
     averaged = [prefix for prefix in prefixes if _AVERAGED.search(prefix)]
     raw = [prefix for prefix in prefixes if prefix not in averaged]
     chosen = averaged if averaged and (ema or not raw) else raw
-    is_averaged = found.averaged or chosen is averaged
+    is_averaged = found.averaged or chosen is averaged or _counts_averages(tensors)
     if ema and not is_averaged:
         raise InputError(f"{path}: holds one set of weights and no averaged ones; leave --ema out.")
     if len(chosen) > 1:
@@ -170,6 +170,8 @@ def fit_names(own: Mapping[str, Tensor], found: Found, path: Path, *, ema: bool 
             "evaluate alone: torch.save(model.state_dict(), ...)."
         )
     notes = found.notes
+    if not notes and not averaged and is_averaged:
+        notes = (_note(_AVERAGES_COUNT, alone=True, ema=ema),)
     if averaged and found.averaged is None:
         notes = (_note(averaged[0].rstrip("."), alone=not raw, ema=ema),)
     fitted = _behind(chosen[0], prefixes, tensors, own)
@@ -180,6 +182,11 @@ def fit_names(own: Mapping[str, Tensor], found: Found, path: Path, *, ema: bool 
             versions[name.removeprefix(chosen[0]).removesuffix(".")] = version
     # A layer's own reader needs a version; where a file keeps none, its names are today's.
     return Found(_with_versions(fitted, _versions(own) | versions), notes, is_averaged)
+
+
+def _counts_averages(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether they are those of `torch.optim.swa_utils.AveragedModel`."""
+    return any(name.rpartition(".")[2] == _AVERAGES_COUNT for name in tensors)
 
 
 def _prefixes(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:

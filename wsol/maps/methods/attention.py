@@ -85,14 +85,16 @@ class AttentionView(View):
         After the last one the blocks' mean tokens go on together, as a larger batch.
         """
         means: list[Tensor] = []
+        images = self._layer.layout.images
+        tokens = 1 - images
         last = len(self.tokens.blocks) - 1
 
         def after(number: int) -> Callable[..., Tensor]:
             def hook(module: nn.Module, args: Any, output: Tensor) -> Tensor:
                 with torch._C.DisableTorchFunction():  # where a detached tensor would not be one
-                    means.append(output.mean(1, keepdim=True).expand_as(output))
+                    means.append(output.mean(tokens, keepdim=True).expand_as(output))
                     rest = output.detach()
-                    return torch.cat([rest, *means]) if number == last else rest
+                    return torch.cat([rest, *means], images) if number == last else rest
 
             return hook
 
@@ -113,7 +115,8 @@ class AttentionView(View):
 
     def on_grid(self, values: Tensor, classes: Tensor) -> Tensor:
         """(B, N) values of tokens as maps (B, n, h, w), the same for all classes."""
-        maps = self._layer.layout.features(values[..., None])
+        layout = self._layer.layout
+        maps = layout.features(values.movedim(0, layout.images)[..., None])
         return maps.expand(-1, classes.shape[1], -1, -1)
 
 
@@ -244,10 +247,11 @@ def _sum_of_values(probabilities: Tensor, args: tuple[Any, ...], kwargs: dict[st
 def _token_count(watched: Watched, layer: Layer) -> int | None:
     if layer.layout.channels != 2:
         return None
+    tokens = 1 - layer.layout.images
     steps = [step for step in watched.steps if step.call == layer.call and layer.module is None]
     if layer.module is not None:
-        return int(watched.outputs[layer.module][0].shape[1])
-    return int(steps[0].tensor.shape[1]) if steps and steps[0].tensor.ndim == 3 else None
+        return int(watched.outputs[layer.module][0].shape[tokens])
+    return int(steps[0].tensor.shape[tokens]) if steps and steps[0].tensor.ndim == 3 else None
 
 
 def _is_global(step: Step, count: int | None) -> bool:
@@ -262,14 +266,16 @@ def _is_global(step: Step, count: int | None) -> bool:
 def _read(watched: Watched, layer: Layer, count: int) -> Tensor:
     """How the classifier weighs the last tokens: those that the logits depend on, alike."""
     total = (watched.output.flatten(1) * projection(watched.output)).sum()
+    images = layer.layout.images
     last = next(
         step
         for step in reversed(watched.cuts)
-        if step.tensor.ndim == 3 and step.tensor.shape[1] == count
+        if step.tensor.ndim == 3 and step.tensor.shape[1 - images] == count
     )
     (gradient,) = torch.autograd.grad(total, last.tensor)
-    matters = gradient.abs().sum((0, 2)).cpu() > 0
-    positions = layer.layout.features(torch.arange(count)[None, :, None]).flatten()
+    matters = gradient.abs().sum((images, 2)).cpu() > 0
+    numbers = torch.arange(count)[None].movedim(0, images)[..., None]
+    positions = layer.layout.features(numbers).flatten()
     chosen = torch.zeros(count)
     chosen[positions if matters[positions].any() else matters] = 1
     return chosen / chosen.sum()

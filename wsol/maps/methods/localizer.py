@@ -166,7 +166,7 @@ class Localizer:
             InputError: when the network raises something, or gives other logits than it did.
         """
         name = self._subject.name
-        with failing(f"{name}: failed on {len(images)} images of {_pixels(images)}"):
+        with failing(f"{name}: failed on {len(images)} images of {_pixels(images)}", _HINT):
             view = self._seen(images)
         if view.logits.shape != (len(images), self.num_classes):
             raise InputError(
@@ -199,7 +199,7 @@ class Localizer:
         kind = view.images.device.type
         # Gradients cannot be asked for within inference mode.
         with (
-            failing(f"{name}: failed in {self.method.name} of {_pixels(view.images)}"),
+            failing(f"{name}: failed in {self.method.name} of {_pixels(view.images)}", _HINT),
             torch.inference_mode(False),
             torch.no_grad(),
             torch.autocast(kind, enabled=False),
@@ -213,4 +213,5 @@ def _pixels(images: Tensor) -> str:
     return f"{width}x{height} pixels"
 
 
+_HINT = "; one exported or traced for another number of images takes only that: --batch-size"
 _BY_LAYER = ("features", "gradients")
