@@ -112,3 +112,10 @@ def test_the_annotated_size_comes_first():
     assert size_of(unknown, (5, 5)) == (5, 5)
     with pytest.raises(InputError, match=r"a\.jpg: its size is neither annotated nor readable"):
         size_of(unknown)
+
+
+def test_an_image_without_boxes_has_an_empty_array_of_them():
+    sample = Sample("a.jpg", None, 0, np.zeros((0, 4)), (224, 224))
+    outcome = judge_map(blobs(), sample, Protocol())
+    assert outcome.true_boxes.shape == (0, 4) and outcome.fixed_box.shape == (4,)
+    assert outcome.fixed_iou is None and outcome.best_iou == {} and outcome.pixels is None
