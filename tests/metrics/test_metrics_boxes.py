@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from wsol.boxes.all_levels import both_box_runs
 from wsol.boxes.levels import protocol_threshold_levels, threshold_grid
 from wsol.errors import InputError
-from wsol.metrics.box_accuracy import BoxAccuracy, best_iou_per_threshold
+from wsol.metrics.box_accuracy import BoxAccuracy, best_iou_per_threshold, is_hit
 from wsol.metrics.iou import iou_matrix, iou_of_corners
 
 
@@ -77,6 +77,30 @@ def test_accuracy_by_hand():
     assert best.threshold == {"0.3": 0.0, "0.5": 0.5}
     assert best.mean == pytest.approx((100 + 200 / 3) / 2)
     assert metric.curves() == {"0.3": [3, 2], "0.5": [1, 2]}
+
+
+def test_a_level_is_reached_or_passed_as_the_convention_says():
+    ious = np.array([0.49, 0.5, 0.51])
+    assert is_hit(ious, 0.5, above=False).tolist() == [False, True, True]
+    assert is_hit(ious, 0.5, above=True).tolist() == [False, False, True]
+    for above, counts in ((False, [0, 1, 1]), (True, [0, 0, 1])):
+        metric = BoxAccuracy(np.array([0.0, 0.3, 0.6]), (0.5,), above=above)
+        metric.update(ious)
+        assert metric.curves() == {"0.5": counts} and metric.num_images == 1
+
+
+def test_accuracies_of_parts_add_up():
+    ious = np.random.default_rng(0).random((20, 4))
+    metrics = [BoxAccuracy(np.linspace(0, 0.9, 4), (0.3, 0.7)) for _ in range(3)]
+    for number, row in enumerate(ious):
+        metrics[0].update(row)
+        metrics[1 + number % 2].update(row)
+    metrics[1].merge(metrics[2])
+    again = BoxAccuracy(np.linspace(0, 0.9, 4), (0.3, 0.7))
+    again.load_state(metrics[1].state())
+    for part in (metrics[1], again):
+        assert part.compute() == metrics[0].compute() and part.curves() == metrics[0].curves()
+        assert part.num_images == 20
 
 
 def test_different_metrics_do_not_merge():
