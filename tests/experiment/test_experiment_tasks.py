@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import textwrap
 
 import pytest
@@ -241,6 +242,32 @@ def test_outputs(run, place):
     # `wsol table` keeps the experiment's order.
     names = [source.record.model for source in find_sources([out])]
     assert names == [result.record.model for result in results]
+
+
+def test_intervals_are_those_of_stats_before_anything_is_made_of_records(run, place):
+    text = EXPERIMENT + "outputs: {tables: [markdown], intervals: true, report: true}\n"
+    results = run(text)
+    read = read_experiment(place / "experiment.yaml")
+    written = write_outputs(results, read, place / "out")
+    files = sorted((place / "out" / "records").glob("shapes-*.json"))
+    before = [read_records(file)[0] for file in files]
+    assert all(record.intervals and "gt_known_loc" in record.intervals for record in before)
+    assert {record.model for record in written.records} == {record.model for record in before}
+    stats = CliRunner().invoke(app, ["stats", *map(str, files), "--update"])
+    assert stats.exit_code == 0, stats.output
+    assert [read_records(file)[0] for file in files] == before
+    assert "±" in (place / "out" / "table.md").read_text()
+    page = (place / "out" / "report" / "index.html").read_text()
+    assert re.search(r'"ends":\{"[a-z]', page)
+    again = run(text)  # what is stored has everything that intervals need
+    assert states(again) == ["stored"] * 3
+    assert write_outputs(again, read, place / "out") == written
+    shown = CliRunner().invoke(
+        app,
+        ["compare", str(place / "experiment.yaml"), "--store", str(place / "store"),
+         "--out", str(place / "out")],
+    )  # fmt: skip
+    assert shown.exit_code == 0 and "±" in shown.stdout
 
 
 def test_several_data_sets_have_a_section_and_plots_each(run, place):

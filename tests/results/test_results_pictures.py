@@ -380,5 +380,22 @@ def test_thresholds_look_as_they_did(tmp_path):
 
 
 @pytest.mark.parametrize("draw", [cost_figure, threshold_figure])
+@pytest.mark.parametrize("made", [records, by_methods])
+def test_what_is_drawn_keeps_its_look_in_any_order(draw, made):
+    def looks(drawn):
+        (legend,) = drawn.legends
+        texts = [text.get_text() for text in legend.get_texts()]
+        handles = [
+            (h.get_color(), h.get_linestyle(), h.get_marker()) for h in legend.legend_handles
+        ]
+        return dict(zip(texts, handles, strict=True))
+
+    found = made()
+    forward, backward = draw(found), draw(found[::-1])
+    if forward.legends:
+        assert looks(forward) == looks(backward)
+
+
+@pytest.mark.parametrize("draw", [cost_figure, threshold_figure])
 def test_methods_look_as_they_did(tmp_path, draw):
     check_picture(draw(by_methods()), f"methods-{draw.__name__}", tmp_path)

@@ -1,5 +1,6 @@
 """The page stands alone, is safe, and does in a browser what it says."""
 
+import json
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from wsol.results.report import ReportOptions, write_report
 from wsol.results.report_data import curves_of
 from wsol.results.sources import read_sources
 
-from support.records import outcome, write_photographs, write_run
+from support.records import make, outcome, write_photographs, write_run
 
 HOSTILE = "</script><script>alert(1)</script>\"'&\u2028$x"
 
@@ -116,6 +117,24 @@ def test_curves_are_added_up_from_switches(tmp_path):
     curves = curves_of(*read_outcomes(tmp_path / "big.outcomes.parquet"))
     assert curves["largest"]["0.5"] == [0] * 50 + [100] * 50
     assert curves["all"]["0.3"] == [0] * 50 + [100] * 50
+
+
+def test_a_run_has_one_look_whatever_its_place_and_its_convention(tmp_path):
+    looks = []
+    for names in (("resnet", "Alex", "center"), ("center", "Alex", "resnet")):
+        folder = tmp_path / names[0]
+        for name in names:
+            for convention in ("choe2020", "psol"):
+                record = make(name, 0 if name == "center" else 1_000_000, max_box_acc_v2=50.0)
+                settings = record.settings | {"convention": convention}
+                own = record.model_copy(update={"settings": settings})
+                write_record(own, folder / f"{names.index(name)}-{convention}.json")
+        path = write_report(read_sources([folder], conventions=True), folder / "out")
+        text = re.search(r'<script[^>]* id="data"[^>]*>(.*?)</script>', path.read_text(), re.S)[1]
+        data = json.loads(text)
+        assert {run["group"] for run in data["runs"]} == {0, 1}
+        looks.append({(run["name"].partition(",")[0], run["look"]) for run in data["runs"]})
+    assert looks[0] == looks[1] == {("Alex", 0), ("resnet", 1), ("center", 2)}
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +241,22 @@ def test_filters_filter(page):
     wait(page, SHOWN, 0)
     choose(page, "outcome", "")
     wait(page, SHOWN, 12)
+
+
+LOOKS = """Object.fromEntries([...document.querySelectorAll(arguments[0])].map(
+    one => [one.textContent, one.querySelector("path").getAttribute("class")]))"""
+
+
+def test_a_run_looks_the_same_in_every_part(page):
+    in_table = page.execute_script(f"return {LOOKS}", "tr[data-run] th")
+    assert in_table == page.execute_script(f"return {LOOKS}", "#legend li")
+    page.execute_script("document.querySelector('th[data-column=parameters] button').click()")
+    assert page.execute_script(f"return {LOOKS}", "tr[data-run] th") == in_table
+    choose(page, "model", "1")
+    choose(page, "beside", "0")
+    wait(page, f"[...{FIRST}.querySelectorAll('.of')].length", 2)
+    in_gallery = page.execute_script(f"return {LOOKS}", "#gallery figure:first-child .of")
+    assert in_gallery == in_table == {"big": "series s0 dash0", "small": "series s1 dash0"}
 
 
 def test_two_models_stand_beside_each_other(page):

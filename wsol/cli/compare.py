@@ -133,10 +133,10 @@ def compare(
     failed = [result for result in results if result.state == "failed"]
     done = [result for result in results if result.entry is not None]
     if done and not dry_run:
-        layout = write_outputs(results, read, out, tell)
+        written = write_outputs(results, read, out, tell)
         if read.title:
             show_line(read.title, "bold")
-        OUTPUT.print(terminal_table([result.record for result in done], layout))
+        OUTPUT.print(terminal_table(written.records, written.layout))
         show_written(out)
     if failed:
         tell(f"{len(failed)} of {len(results)} failed:", "wsol:")

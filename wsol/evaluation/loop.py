@@ -281,11 +281,11 @@ class _Baseline:
     def judged(self, sample: Sample) -> Outcome:
         """The outcome of one image, whose map is saved where that is asked for."""
         options, protocol, prepared = self._options, self._evaluator.protocol, self._prepared
+        if options.save_scoremaps is not None:
+            save_score_map(options.save_scoremaps, sample.image_id, self._map)
         if prepared is None:
             return self._judge_box(sample)
         outcome = judge(prepared, sample, protocol)
-        if options.save_scoremaps is not None:
-            save_score_map(options.save_scoremaps, sample.image_id, self._map)
         if not options.per_image:
             return outcome
         row = outcome_row(prepared, outcome, sample, self._evaluator.dataset, protocol)

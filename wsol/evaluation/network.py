@@ -288,6 +288,9 @@ class NetworkJudging:
             known = size_of(sample, size)
             cams, rows = arrays["cams", plan.source][index], options.per_image
             found = judging.prepare(cams, known, with_row=rows)
+            if options.save_scoremaps is not None:
+                kept = found.saved_map(cams, judging.convention)
+                save_score_map(options.save_scoremaps, sample.image_id, kept)
             return judged_by(judging, found, sample, known, answer, self._dataset if rows else None)
         score_map = arrays["maps", number][index]
         if options.save_scoremaps is not None:

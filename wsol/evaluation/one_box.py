@@ -93,6 +93,16 @@ class PreparedBoxes:
         normalized: NDArray[Any] = normalize(torch.from_numpy(self.values)).numpy()
         return normalized
 
+    def saved_map(self, score_map: NDArray[Any], convention: Convention) -> NDArray[Any]:
+        """What to keep of the map that the boxes are of, so that they are found in it again.
+
+        The map as it was, on the convention's frame; by a convention that takes maps within [0, 1]
+        alone the one on its grid.
+        """
+        if convention.normalization == "if-resized" and self.values is not None:
+            return self.values
+        return score_map
+
     def shown_map(self, size: tuple[int, int] | None, judge: "BoxJudge") -> NDArray[Any]:
         """The map over the whole photograph: 0 beyond a crop."""
         assert size is not None

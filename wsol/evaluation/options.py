@@ -82,7 +82,8 @@ class EvaluationOptions(Options):
     )
     save_scoremaps: Place | None = Field(
         default=None,
-        description="Folder for every image's map of its label, for `wsol score` (one model).",
+        description="Folder for every image's map of its label, for `wsol score` by the same "
+        "convention (one model).",
     )
     curves: bool = Field(
         default=False, description="Keep the correct count at every threshold in the record."

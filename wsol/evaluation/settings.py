@@ -60,16 +60,11 @@ def require_usable(each: Sequence[EvaluationOptions] | Sequence[ScoreOptions]) -
     without = [own.protocol.rules.name for own in each if own.protocol.asks_for_one_box]
     if not without or not isinstance(options, EvaluationOptions):
         return
-    asked = {
-        "--save-scoremaps": options.save_scoremaps is not None,
-        f"--resize-mode {options.resize_mode}": options.resize_mode != "squash",
-    }
-    for option, given in asked.items():
-        if given:
-            raise InputError(
-                f"{option}: is not for the convention {without[0]}, which asks for one box an "
-                "image; leave it out, or use choe2020 or exact."
-            )
+    if options.resize_mode != "squash":
+        raise InputError(
+            f"--resize-mode {options.resize_mode}: is not for the convention {without[0]}, which "
+            "asks for one box an image; leave it out, or use choe2020 or exact."
+        )
 
 
 def box_settings(judging: BoxJudge) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from wsol.errors import InputError
 from wsol.evaluation.models import tail_of_method
@@ -20,9 +21,12 @@ from wsol.records.record import (
 from wsol.results.cells import GROUPS, Layout, arranged
 from wsol.results.columns import metric_columns
 from wsol.results.figures import save_figure
+from wsol.results.optimism import Bootstrap
 from wsol.results.plots import cost_figure
+from wsol.results.recorded_run import read_run, with_intervals
 from wsol.results.report import ReportOptions, write_report
 from wsol.results.sources import read_sources, same_run
+from wsol.results.statistics import intervals
 from wsol.results.table import to_csv, to_html, to_latex, to_markdown
 from wsol.results.threshold_plot import threshold_figure
 
@@ -35,16 +39,23 @@ _TABLES: dict[str, tuple[str, Callable[..., str]]] = {
 }
 
 
+class Written(NamedTuple):
+    """What an experiment has written: its records, and how its tables are laid out."""
+
+    records: list[ResultRecord]
+    layout: Layout
+
+
 def write_outputs(
     results: list[Result],
     experiment: Experiment,
     out: Path,
     warn: Callable[[str], None] = lambda message: None,
-) -> Layout:
+) -> Written:
     """Write the records of all runs that there are, the tables, the plots and the page.
 
-    Returns:
-        How the tables are laid out.
+    Raises:
+        InputError: where intervals are asked for and a run's outcomes are not those of its record.
     """
     wanted = experiment.outputs
     done = [result for result in results if result.entry is not None]
@@ -52,12 +63,14 @@ def write_outputs(
     files = _record_files(done, out / "records")
     for result, file in zip(done, files, strict=True):
         _write_run(result, file)
+    if wanted.intervals:
+        records = [_with_intervals(file) for file in files]
     _remove_former(files, records)
     write_order(files)
     file_of = {id(record): file for record, file in zip(records, files, strict=True)}
     groups = arranged(records, Layout(group_by=GROUPS))
     by_name = len(groups) == len({(record.dataset, record.split) for record in records})
-    layout = Layout(group_by=("dataset",) if by_name else GROUPS)
+    layout = Layout(group_by=("dataset",) if by_name else GROUPS, intervals=wanted.intervals)
     for table in wanted.tables:
         suffix, render = _TABLES[table]
         write_text(out / f"table.{suffix}", render(records, layout))
@@ -71,7 +84,15 @@ def write_outputs(
                 ReportOptions(title=experiment.title, examples=wanted.examples),
                 warn=warn,
             )
-    return layout
+    return Written(records, layout)
+
+
+def _with_intervals(file: Path) -> ResultRecord:
+    """The record of a file with the intervals of `wsol stats --update`, which the file then has."""
+    run, bootstrap = read_run(file), Bootstrap()
+    record = with_intervals(run.record, intervals(run.facts, bootstrap), bootstrap)
+    write_record(record, file)
+    return record
 
 
 def _record_files(results: list[Result], folder: Path) -> list[Path]:

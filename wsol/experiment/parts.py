@@ -121,13 +121,18 @@ class ModelPart(Options):
 
 
 class OutputsPart(Options):
-    """What is written, beside a record a run: tables and plots in these formats, and a page."""
+    """What is written, beside a record a run: tables and plots in these formats, and a page.
+
+    `intervals` gives each record the intervals of `wsol stats RECORD --update` before, so that
+    tables have their ± and plots their whiskers.
+    """
 
     out: Place | None = None
     tables: tuple[Literal["markdown", "csv", "latex", "html"], ...] = ("markdown", "csv", "latex")
     plots: tuple[Literal["png", "svg", "pdf"], ...] = ("png",)
     report: bool = False
     examples: int = Field(default=200, ge=0)
+    intervals: bool = False
 
 
 class Experiment(Options):

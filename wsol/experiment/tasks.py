@@ -142,8 +142,9 @@ def _options(experiment: Experiment, data: DataPart, model: ModelPart) -> list[E
     for name in ("size", "layer", "method"):
         if getattr(model, name) is not None:
             options = options.replaced(**{name: getattr(model, name)})
-    # The page needs every image's outcome.
-    options = options.replaced(per_image=options.per_image or experiment.outputs.report)
+    # The page and intervals need every image's outcome.
+    needed = experiment.outputs.report or experiment.outputs.intervals
+    options = options.replaced(per_image=options.per_image or needed)
     methods = ("cam",) if model.model in BASELINES else options.method
     return [options.replaced(method=(method,)) for method in methods]
 

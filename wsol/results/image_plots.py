@@ -17,6 +17,7 @@ from wsol.results.columns import columns_of, frame
 from wsol.results.examples import fixed_threshold, index_at
 from wsol.results.figures import COLOURS, LINES, MARKERS, STYLE, look, new_figure, plain, told_apart
 from wsol.results.image_facts import facts_of, read_facts, right_boxes
+from wsol.results.names import look_of
 from wsol.results.sources import Source
 from wsol.results.statistics import wilson
 
@@ -65,7 +66,11 @@ def iou_figure(sources: Sequence[Source]) -> Figure:
             names[-1] += f" ({best:.3g})"
         for axes, ious in zip(panels, drawn, strict=True):
             apart = told_apart(ious, 0.01)
-            for number, (values, name, style) in enumerate(zip(ious, names, apart, strict=True)):
+            looks = look_of([source.label for source in sources])
+            parts = zip(
+                [looks[source.label] for source in sources], ious, names, apart, strict=True
+            )
+            for number, values, name, style in parts:
                 # All images reach 0; after each image's IoU there is one less.
                 share = 100 * np.arange(len(values), -1, -1) / len(values)
                 axes.step(
@@ -194,8 +199,10 @@ def reliability_figure(sources: Sequence[Source]) -> Figure:
         bars, lines, relation = figure.subplots(1, 3)
         width = 0.8 / len(drawn)
         in_bin: set[int] = set()
+        look_numbers = look_of([label for label, _ in drawn])
         for number, (label, answers) in enumerate(drawn):
-            colour, style = COLOURS[number % 6], LINES[number // 6 % 4]
+            own = look_numbers[label]
+            colour, style = COLOURS[own % 6], LINES[own // 6 % 4]
             right = answers.localized[answers.classified]
             wrong = answers.localized[~answers.classified]
             for place, part in enumerate((right, wrong)):
@@ -223,7 +230,7 @@ def reliability_figure(sources: Sequence[Source]) -> Figure:
                     [_with_interval(v, n)[1:] for v, n in zip(y, bins.images, strict=True)]
                 ).T
                 axes.errorbar(
-                    x, y, yerr=whiskers, color=colour, ls=style, marker=MARKERS[number % 6],
+                    x, y, yerr=whiskers, color=colour, ls=style, marker=MARKERS[own % 6],
                     ms=3.5, lw=1.2, elinewidth=0.7, capsize=1.5, clip_on=False,
                 )  # fmt: skip
         bars.set_xticks([0, 1], ["class right", "class wrong"])
@@ -278,6 +285,7 @@ def size_figure(sources: Sequence[Source], metric: str | None = None) -> Figure:
     with matplotlib.rc_context(STYLE):
         figure = new_figure(5.8, 3.3 + 0.13 * -(-len(sources) // 3))
         axes = figure.subplots()
+        looks = look_of([source.label for source in sources])
         for number, (source, own) in enumerate(zip(sources, groups, strict=True)):
             shown = [group for group in own if metric in group.metrics]
             at = [names.index(group.name) for group in shown]
@@ -285,8 +293,8 @@ def size_figure(sources: Sequence[Source], metric: str | None = None) -> Figure:
             values = [group.metrics[metric] for group in shown]
             whiskers = np.array([_with_interval(g.metrics[metric], g.images)[1:] for g in shown]).T
             axes.errorbar(
-                np.array(at) + shift, values, yerr=whiskers, **look(number),
-                marker=MARKERS[number % 6], ms=5, elinewidth=0.9, capsize=2,
+                np.array(at) + shift, values, yerr=whiskers, **look(looks[source.label]),
+                marker=MARKERS[looks[source.label] % 6], ms=5, elinewidth=0.9, capsize=2,
                 label=plain(source.label, 40), clip_on=False,
             )  # fmt: skip
         texts = [f"{name.replace(' (', chr(10) + '(')}\n{images[name]:,} images" for name in names]

@@ -21,10 +21,11 @@ from wsol.results.columns import (
     metric_columns,
 )
 from wsol.results.escaping import printable
+from wsol.results.names import look_of
 from wsol.results.published import Published, convention_of, published_numbers
 from wsol.results.repeats import Run, runs_of
 from wsol.results.report import ReportOptions, render, write_report
-from wsol.results.report_data import AXES, run_data
+from wsol.results.report_data import AXES, baselines_of, run_data
 from wsol.results.sources import Source
 from wsol.results.verify import verify
 
@@ -149,8 +150,10 @@ def _page(
         Column("threshold", "Threshold", is_text=True),
         Column("status", "Status", is_text=True),
     ]
-    for number, row in enumerate(rows):
-        row.data["number"] = number
+    labels = [f"{row.data['name']} {row.data['method']}" for row in rows]
+    looks = look_of(labels, baselines_of(labels, [row.data for row in rows]))
+    for number, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        row.data.update(number=number, look=looks[label])
     data = {
         "groups": list(sets),
         "runs": [row.data for row in rows],

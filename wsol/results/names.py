@@ -1,7 +1,7 @@
 """What tells records of one network apart: names for legends, pages and tables."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from wsol.records.record import ResultRecord
@@ -56,3 +56,19 @@ def names_among(records: Sequence[ResultRecord]) -> list[Name]:
         variant = "" if record.parameters == 0 else ", ".join(own)
         names.append(Name(label, variant, is_numbered))
     return names
+
+
+def look_of(labels: Sequence[str], last: Collection[str] = ()) -> dict[str, int]:
+    """A number for the look of each label, such as its colour, which is of the label alone.
+
+    So what is drawn keeps its look whatever the order, the filter or the part of a page.
+
+    Args:
+        last: labels that come after all others, such as baselines.
+
+    Returns:
+        By label, in the order in which they were given.
+    """
+    ordered = sorted(set(labels), key=lambda label: (label in last, label.casefold(), label))
+    number = {label: place for place, label in enumerate(ordered)}
+    return {label: number[label] for label in labels}

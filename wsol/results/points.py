@@ -22,6 +22,7 @@ from wsol.results.figures import (
     set_log_ticks,
     write_labels,
 )
+from wsol.results.names import look_of
 
 _BESIDE = 5.0
 """How far points of one cost stand apart, in typographic points."""
@@ -62,13 +63,14 @@ def labelled_figure(points: Sequence[Point], baselines: Baselines, words: Words)
     The legend has the families of networks, so that a label says only what differs within one.
     """
     families = list(dict.fromkeys(_family(point.network) for point in points))
+    number_of = look_of(families)
     several = len(families) > 1
     with matplotlib.rc_context(STYLE):
         figure = new_figure(5.6, 3.6 + 0.17 * -(-len(families) // 4) * several)
         axes = figure.subplots()
         looks: list[dict[str, Any]] = []
         for point in points:
-            number = families.index(_family(point.network))
+            number = number_of[_family(point.network)]
             marker = MARKERS[(number + number // 6) % 6]
             looks.append({"color": colour_of(number % 6), "marker": marker, "ms": 6})
         at = _draw(axes, points, looks, baselines, words, 0.25)
@@ -98,10 +100,11 @@ def keyed_figure(points: Sequence[Point], baselines: Baselines, words: Words) ->
     """
     networks = list(dict.fromkeys(point.network for point in points))
     variants = list(dict.fromkeys(point.variant for point in points))
+    number_of, colour_by = look_of(networks), look_of(variants)
     looks = []
     for point in points:
-        number = networks.index(point.network)
-        colour = variants.index(point.variant) if len(variants) > 1 else number + number // 12
+        number = number_of[point.network]
+        colour = colour_by[point.variant] if len(variants) > 1 else number + number // 12
         looks.append({"color": colour_of(colour), "ms": 5, **_marker(number)})
     named = [plain(name, 34) for name in (*variants, *networks)]
     columns = max(1, min(6, int(92 / (max(map(len, named)) + 6))))
@@ -116,11 +119,11 @@ def keyed_figure(points: Sequence[Point], baselines: Baselines, words: Words) ->
                        color="0.25" if len(variants) > 1 else colour_of(number + number // 12)),
                 plain(network, 34),
             )
-            for number, network in enumerate(networks)
+            for network, number in number_of.items()
         ]  # fmt: skip
         of_variants = [
             (Line2D([], [], lw=5, color=colour_of(number)), plain(variant, 34) or "not stated")
-            for number, variant in enumerate(variants)
+            for variant, number in colour_by.items()
         ]
         groups = [of_variants, of_networks] if len(variants) > 1 else [of_networks]
         handles, labels = by_rows(groups, columns)

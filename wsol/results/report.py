@@ -21,10 +21,12 @@ from wsol.metrics.catalog import HEADLINE
 from wsol.results.cells import GROUPS, Layout, Section, rows_of, sections
 from wsol.results.columns import Column, columns_of, frame, metric_columns
 from wsol.results.examples import OVERLAY_STRENGTH, colour_table
+from wsol.results.names import look_of, names_among
 from wsol.results.repeats import Run
 from wsol.results.report_data import (
     AXES,
     Gallery,
+    baselines_of,
     chosen_images,
     expected_size,
     model_data,
@@ -172,8 +174,10 @@ def _tables(sources: Sequence[Source]) -> tuple[list[_Table], list[dict[str, Any
     place = {id(record): number for number, record in enumerate(records)}
     tables: list[_Table] = []
     runs: list[dict[str, Any]] = []
+    labels: list[str] = []
     for section, group in zip(sections(records, layout), rows_of(records, layout), strict=True):
         columns, order = _headline_first(section)
+        labels += [name.label for name in names_among([run.record for run in group])]
         rows = []
         for cells, run in zip(section.rows, group, strict=True):
             models = [place[id(record)] for record in run.records]
@@ -184,7 +188,8 @@ def _tables(sources: Sequence[Source]) -> tuple[list[_Table], list[dict[str, Any
             runs.append(run_data(run, label, len(tables), models))
         title = section.title.rpartition(", ")[2]
         tables.append(_Table(title, columns, rows, section.footnotes))
-    return tables, runs
+    looks = look_of(labels, baselines_of(labels, runs))
+    return tables, [run | {"look": looks[label]} for run, label in zip(runs, labels, strict=True)]
 
 
 def _headline_first(section: Section) -> tuple[list[Column], list[int]]:

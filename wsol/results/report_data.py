@@ -204,6 +204,12 @@ def run_data(run: Run, label: str, group: int, models: Sequence[int]) -> dict[st
     }
 
 
+def baselines_of(labels: Sequence[str], runs: Sequence[dict[str, Any]]) -> set[str]:
+    """The labels of those runs that are baselines."""
+    pairs = zip(labels, runs, strict=True)
+    return {label for label, run in pairs if run["axes"]["parameters"] == 0}
+
+
 def _rows(path: Path, chosen: Sequence[str]) -> list[tuple[OutcomeRow, OutcomeInfo]]:
     """The outcomes of some images, in their order, where the file has them."""
     table, info = read_outcomes(path)

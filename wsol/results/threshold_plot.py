@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wsol.errors import InputError
 from wsol.records.record import ResultRecord
 from wsol.results.figures import STYLE, by_rows, colour_of, look, new_figure, plain, told_apart
-from wsol.results.names import Name, names_among
+from wsol.results.names import Name, look_of, names_among
 from wsol.results.repeats import Run, runs_of
 
 _IN_A_ROW = 12
@@ -81,19 +81,24 @@ def _rows(runs: Sequence[Run], names: Sequence[Name]) -> list[tuple[str, list[Cu
         )
     )
     if len(variants) < 2:
-        labelled = [(plain(name.label, 40), run) for name, run in zip(names, runs, strict=True)]
-        curves = [(label, run, look(number % _IN_A_ROW))
-                  for number, (label, run) in enumerate(labelled)]  # fmt: skip
+        labelled = [(name.label, run) for name, run in zip(names, runs, strict=True)]
+        parts = [labelled[at : at + _IN_A_ROW] for at in range(0, len(labelled), _IN_A_ROW)]
+        looks = [look_of([label for label, _ in part]) for part in parts]
         return [
-            ("", curves[start : start + _IN_A_ROW]) for start in range(0, len(curves), _IN_A_ROW)
+            ("", [(plain(label, 40), run, look(own[label])) for label, run in part])
+            for part, own in zip(parts, looks, strict=True)
         ]
+    number_of = look_of(variants)
+    pairs = zip(names, runs, strict=True)
+    greys = look_of([name.label for name, run in pairs if run.record.parameters == 0])
     rows: dict[str, list[Curve]] = {}
     baselines: list[Curve] = []
     for name, run in zip(names, runs, strict=True):
         if run.record.parameters == 0:
-            baselines.append((plain(name.label, 40), run, _GREY[len(baselines) % 2]))
+            grey = _GREY[greys[name.label] % len(_GREY)]
+            baselines.append((plain(name.label, 40), run, grey))
         else:
-            style = {"color": colour_of(variants.index(name.variant)), "ls": "-", "lw": 1.4}
+            style = {"color": colour_of(number_of[name.variant]), "ls": "-", "lw": 1.4}
             row = rows.setdefault(run.record.model, [])
             row.append((plain(name.variant, 40) or "not stated", run, style))
     return [(network, [*row, *baselines]) for network, row in rows.items()]

@@ -90,7 +90,7 @@ function parametersPlot() {
   });
   draw(svg, "path", { class: "front", d: `${path}H${width - right}` });
   for (const run of baselines) {
-    draw(svg, "line", { class: `baseline ${look(run.number)} ${dash(run.number)}`, x1: left, x2: width - right, y1: y(run.y), y2: y(run.y) });
+    draw(svg, "line", { class: `baseline ${look(run.look)} ${dash(run.look)}`, x1: left, x2: width - right, y1: y(run.y), y2: y(run.y) });
     taken.push({ x: left, y: y(run.y) - 2, width: width - left - right, height: 4 });
   }
   const points = sideBySide(networks.map(run => ({ run, x: x(run.x), y: y(run.y) })));
@@ -98,7 +98,7 @@ function parametersPlot() {
     taken.push({ x: point.x - 8, y: point.y - 8, width: 16, height: 16 });
     const whisker = point.run.ends[metric];
     if (whisker) {
-      draw(svg, "path", { class: `whisker ${look(point.run.number)}`, d: `M${point.x} ${y(whisker[0])}V${y(whisker[1])}M${point.x - 3} ${y(whisker[0])}h6M${point.x - 3} ${y(whisker[1])}h6` });
+      draw(svg, "path", { class: `whisker ${look(point.run.look)}`, d: `M${point.x} ${y(whisker[0])}V${y(whisker[1])}M${point.x - 3} ${y(whisker[0])}h6M${point.x - 3} ${y(whisker[1])}h6` });
       taken.push({ x: point.x - 3, y: y(whisker[1]), width: 6, height: y(whisker[0]) - y(whisker[1]) });
     }
   }
@@ -118,7 +118,7 @@ function parametersPlot() {
   }
   for (const point of points) {
     const { run } = point, text = describe(run);
-    const dot = draw(svg, "path", { class: `dot ${look(run.number)}`, d: shape(run.number, 6), transform: `translate(${point.x} ${point.y})`, tabindex: 0, role: "img" });
+    const dot = draw(svg, "path", { class: `dot ${look(run.look)}`, d: shape(run.look, 6), transform: `translate(${point.x} ${point.y})`, tabindex: 0, role: "img" });
     dot.setAttribute("aria-label", text.replaceAll("\n", ", "));
     const show = () => { const box = dot.getBoundingClientRect(); showTip(text, box.right - 8, box.top - 4); light(run.number, true); };
     const hide = () => { hideTip(); light(run.number, false); };
@@ -194,14 +194,14 @@ function thresholdsPlot() {
       const curve = run.curves[level];
       const same = drawn.slice(0, number).some(other => other.curves[level].length === curve.length &&
         other.curves[level].every((value, i) => Math.abs(value - curve[i]) < yTop / 150));
-      draw(svg, "path", { class: `series ${look(run.number)} ${same ? "over" : dash(run.number)}`, d: linePath(run.xs, curve, x, y, panel) });
+      draw(svg, "path", { class: `series ${look(run.look)} ${same ? "over" : dash(run.look)}`, d: linePath(run.xs, curve, x, y, panel) });
     });
     for (const run of drawn) {
       const best = bestOf(run.curves[level]);
-      draw(svg, "circle", { class: `ring ${look(run.number)}`, cx: x(run.xs[best]), cy: y(run.curves[level][best]), r: 3.6 });
+      draw(svg, "circle", { class: `ring ${look(run.look)}`, cx: x(run.xs[best]), cy: y(run.curves[level][best]), r: 3.6 });
     }
     const line = draw(svg, "line", { class: "cross", y1: startY + top, y2: base });
-    const dots = drawn.map(run => draw(svg, "circle", { class: `dot ${look(run.number)}`, r: 3.8 }));
+    const dots = drawn.map(run => draw(svg, "circle", { class: `dot ${look(run.look)}`, r: 3.8 }));
     crosses.push(() => {
       line.setAttribute("x1", x(state.threshold)); line.setAttribute("x2", x(state.threshold));
       drawn.forEach((run, i) => {
@@ -228,10 +228,5 @@ function thresholdsPlot() {
   crosses.forEach(move => move());
 }
 function legend(drawn) {
-  byId("legend").replaceChildren(...drawn.map(run => {
-    const svg = canvas(26, 12, { "aria-hidden": "true" });
-    draw(svg, "path", { class: `series ${look(run.number)} ${dash(run.number)}${isBaseline(run) ? " baseline" : ""}`, d: "M0 6H26" });
-    if (!isBaseline(run)) draw(svg, "path", { class: `dot ${look(run.number)}`, d: shape(run.number, 4.2), transform: "translate(13 6)" });
-    return make("li", {}, svg, run.name);
-  }));
+  byId("legend").replaceChildren(...drawn.map(run => make("li", {}, swatch(run), run.name)));
 }

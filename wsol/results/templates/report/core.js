@@ -37,7 +37,10 @@ function inFrame(work) {
 
 // What the reader has chosen; every view is drawn from it.
 const { levels, models, runs } = data;
-models.forEach((model, number) => { model.run = runs.findIndex(run => run.models.includes(number)); });
+models.forEach((model, number) => {
+  model.run = runs.findIndex(run => run.models.includes(number));
+  model.look = model.run < 0 ? 0 : runs[model.run].look;
+});
 const longest = models.reduce((best, model) => model.thresholds.length > best.length ? model.thresholds : best, []);
 const digits = longest.length > 100 ? 3 : 2;
 const state = {
@@ -68,7 +71,7 @@ function bestOf(curve) {
   return best;
 }
 
-// Six colours, and beyond them another shape and another dash for each six.
+// Looks are of a run's name, whatever its place: six colours, and beyond them another shape and another dash for each six.
 const look = number => `s${number % 6}`;
 const dash = number => `dash${Math.floor(number / 6) % SHAPES.length}`;
 const SHAPES = [
@@ -81,6 +84,13 @@ const SHAPES = [
 ];
 const shape = (number, r) => SHAPES[Math.floor(number / 6) % SHAPES.length](r);
 const isBaseline = run => run.axes.parameters === 0;
+// What tells a run in every part of the page: its line and its dot.
+function swatch(run) {
+  const svg = canvas(26, 12, { class: "swatch", "aria-hidden": "true" });
+  draw(svg, "path", { class: `series ${look(run.look)} ${dash(run.look)}${isBaseline(run) ? " baseline" : ""}`, d: "M0 6H26" });
+  if (!isBaseline(run)) draw(svg, "path", { class: `dot ${look(run.look)}`, d: shape(run.look, 4.2), transform: "translate(13 6)" });
+  return svg;
+}
 
 // Tooltips.
 const tip = byId("tip");

@@ -30,7 +30,7 @@ function figureOf(image) {
   item.words = chosen.map(number => {
     const words = make("span", { class: "verdict" }), example = answers.get(image).get(number);
     const line = make("span", { class: "answer" }, words, " ", make("small", {}, recognized(example)));
-    if (chosen.length > 1) line.prepend(make("small", { class: "of" }, models[number].name));
+    if (chosen.length > 1) line.prepend(make("small", { class: "of" }, swatch(runs[models[number].run]), models[number].name));
     caption.append(line);
     return words;
   });

@@ -23,6 +23,7 @@ for (const table of tables) {
   }));
 }
 function rowOf(number) { return document.querySelector(`tr[data-run="${number}"]`); }
+runs.forEach((run, number) => { const row = rowOf(number); if (row && run.axes.parameters !== null) row.cells[0].prepend(swatch(run)); });
 function light(number, on) {
   const row = rowOf(number);
   if (row) row.classList.toggle("lit", on);

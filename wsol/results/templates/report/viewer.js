@@ -12,17 +12,11 @@ function openViewer(image) {
   });
   byId("viewer-pictures").replaceChildren(...opened.parts.map(({ example, picture, words, number }) =>
     make("figure", {}, make("span", { class: "view" }, picture),
-      make("figcaption", {}, make("b", {}, models[number].name), " ", words, " ", make("small", {}, recognized(example)), swatch(number)))));
+      make("figcaption", {}, make("b", {}, models[number].name), " ", words, " ", make("small", {}, recognized(example)), swatch(runs[models[number].run])))));
   byId("viewer-pictures").classList.toggle("plain", gallery.classList.contains("plain"));
   if (!viewer.open) viewer.showModal();
   viewerChart();
   renewViewer();
-}
-// The line of a model in the chart below.
-function swatch(number) {
-  const svg = canvas(26, 10, { class: "swatch", "aria-hidden": "true" });
-  draw(svg, "path", { class: `series ${look(models[number].run)} ${dash(models[number].run)}`, d: "M0 5H26" });
-  return svg;
 }
 function viewerChart() {
   const holder = byId("viewer-chart"), width = Math.max(260, holder.clientWidth || 640), height = 170;
@@ -44,7 +38,7 @@ function viewerChart() {
       const from = x(thresholds[start]), at = y(ious[i] || 0);
       path += i ? `H${from.toFixed(1)}V${at.toFixed(1)}` : `M${from.toFixed(1)} ${at.toFixed(1)}`;
     });
-    draw(svg, "path", { class: `series ${look(models[number].run)} ${dash(models[number].run)}`, d: `${path}H${x(1)}` });
+    draw(svg, "path", { class: `series ${look(models[number].look)} ${dash(models[number].look)}`, d: `${path}H${x(1)}` });
   }
   opened.cross = draw(svg, "line", { class: "cross", y1: top, y2: height - bottom });
   opened.x = x;
