@@ -10,7 +10,7 @@ from wsol.errors import InputError
 from wsol.evaluation.options import LookOptions
 from wsol.maps.automatic import automatic_share
 from wsol.models.classifier import Classifier, Preprocessing
-from wsol.results.overlay_picture import write_overlay
+from wsol.results.overlay_picture import Panel, write_overlay
 from wsol.show import find_class, look
 
 WNIDS = ("n02012849", "n03126707", "n02123045")  # crane bird, crane, tabby
@@ -101,7 +101,8 @@ def test_the_picture_is_drawn_whatever_the_names(tmp_path):
     shown = look(colours(), photograph(), label=0)
     for suffix in ("png", "svg", "pdf"):
         write_overlay(
-            tmp_path / f"a.{suffix}", shown.image, shown.score_map, shown.box, "$x",
+            tmp_path / f"a.{suffix}", shown.image,
+            [Panel("$y_", shown.score_map, shown.box), Panel("<i>", shown.score_map, None)], "$x",
             r"a $\frac title", [("$x", 0.7), ("<b>", 0.1)],
         )  # fmt: skip
     assert "&lt;b&gt;" in (tmp_path / "a.svg").read_text()

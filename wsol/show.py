@@ -63,7 +63,7 @@ def look(
     """
     options = options or LookOptions()
     resize_mode = options.resize_mode
-    localizer = classifier.localizer(options.method, options.layer)
+    localizer = classifier.localizer(options.map_method, options.layer)
     if label is not None and not 0 <= label < classifier.num_classes:
         raise InputError(
             f"{classifier.name}: has no class {label}; its logits go from 0 to "

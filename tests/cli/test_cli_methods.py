@@ -94,6 +94,22 @@ def test_show_takes_a_method(place):
     assert "Written to red-cam.png" in out and (place / "red-cam.png").exists()
 
 
+def test_show_puts_methods_beside_each_other(place):
+    Image.new("RGB", (80, 60), (200, 30, 30)).save(place / "red.png")
+    shown = "show", "red.png", "--model", "networks:two_layers", "--out", "three.svg"
+    out, _ = wsol(place, *shown, "--method", "gradcam,eigencam,layercam")
+    picture = (place / "three.svg").read_text()
+    for method in ("gradcam", "eigencam", "layercam"):
+        assert f">{method}<" in picture and f"{method}: class" in out
+    assert picture.count("<image") == 4
+    wsol(place, *shown, "--method", "gradcam")
+    alone = (place / "three.svg").read_text()
+    assert alone.count("<image") == 2 and ", gradcam, threshold" in alone
+    boxes = "boxes", "red.png", "--model", "networks:two_layers", "--out", "boxes.csv"
+    _, err = wsol(place, *boxes, "--method", "gradcam,eigencam", code=2)
+    assert "--method: gradcam, eigencam are several; take one." in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -118,6 +118,7 @@ def boxes(
                 f"{sources[0]}: photographs need a network that looks at them; name it with "
                 "--model. (Score maps are .npy, .npz or .h5 files.)"
             )
+        options = options.replaced(method=options.map_method)
         photographs = _photographs(sources)
         classifier, label = ready_to_look(model, options)
         from wsol.show import look

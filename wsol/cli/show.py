@@ -28,7 +28,7 @@ _SUFFIXES = (".png", ".svg", ".pdf")
 
 `wsol show cat.jpg dog.jpg --model timm:convnext_tiny --method gradcam --out pictures`
 
-`wsol show dog.jpg --model vit_b_16 --method gradcam`
+`wsol show dog.jpg --model resnet50 --method cam,gradcam++,layercam`: a picture each
 
 `wsol show street.jpg --model resnet50 --class "traffic light" --threshold 0.3 --out light.pdf`
 """
@@ -50,30 +50,33 @@ def show(
         ),
     ] = None,
 ) -> None:
-    """See what a network sees in your own photograph: classes, activation map and box."""
+    """See what a network sees in your own photograph: classes, activation map and box.
+
+    Several methods stand beside each other, a row a photograph and a column a method.
+    """
     targets = _targets(images, out)
     from wsol.datasets.loading import open_image
-    from wsol.results.overlay_picture import write_overlay
+    from wsol.results.overlay_picture import Panel, write_overlay
     from wsol.show import look
 
     photographs = [open_image(image, upright=True) for image in images]
     classifier, label = ready_to_look(model, options)
     for image, photograph, target in zip(images, photographs, targets, strict=True):
-        shown = look(classifier, photograph, options=options, label=label, top=top)
-        maps = "" if options.method == "cam" else f", {options.method}"
+        each = [
+            look(classifier, photograph, options=o, label=label, top=top) for o in options.each()
+        ]
+        several, shown = len(each) > 1, each[0]
+        panels = [
+            Panel(method if several else "", own.score_map, own.box)
+            for method, own in zip(options.method, each, strict=True)
+        ]
+        maps = "" if several or options.method == ("cam",) else f", {options.method[0]}"
         title = f"{shown.class_name}, {classifier.name}{maps}, threshold {options.threshold}"
-        write_overlay(
-            target,
-            shown.image,
-            shown.score_map,
-            shown.box,
-            shown.class_name,
-            title,
-            shown.predictions,
-        )
+        write_overlay(target, shown.image, panels, shown.class_name, title, shown.predictions)
         show_line(printable(str(image)), "bold")
         OUTPUT.print(_table(shown))
-        show_line(_where(shown))
+        for method, own in zip(options.method, each, strict=True):
+            show_line(f"{printable(method)}: {_where(own)}" if several else _where(own))
         show_written(target, "\n")
 
 

@@ -19,11 +19,6 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _known_one(name: str) -> str:
-    check_name(name)
-    return name
-
-
 MethodNames = Annotated[
     tuple[str, ...], BeforeValidator(listed), AfterValidator(_known), Field(min_length=1)
 ]
@@ -209,8 +204,9 @@ class LookOptions(Options):
         description="Of the box, times the map's maximum; or otsu, li, yen, triangle, isodata or "
         "mean, by which each map chooses its own.",
     )
-    method: Annotated[str, AfterValidator(_known_one)] = Field(
-        default="cam", description="What makes the maps; `wsol methods` lists them."
+    method: MethodNames = Field(
+        default=("cam",),
+        description="What makes the maps, `wsol methods` lists them; `wsol show` takes several.",
     )
     layer: str | None = Field(
         default=None,
@@ -221,3 +217,18 @@ class LookOptions(Options):
         default="squash", description="How a photograph becomes the network's square input."
     )
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, ...")
+
+    @property
+    def map_method(self) -> str:
+        """The one method.
+
+        Raises:
+            InputError: when there are several.
+        """
+        if len(self.method) > 1:
+            raise InputError(f"--method: {', '.join(self.method)} are several; take one.")
+        return self.method[0]
+
+    def each(self) -> list[Self]:
+        """The same with each of the methods."""
+        return [self.replaced(method=(method,)) for method in self.method]

@@ -1,6 +1,7 @@
 """The picture of a class activation map over a photograph, with its box and predictions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -17,39 +18,57 @@ _SIDE = 1000
 _BARS_FROM, _BARS_LENGTH = 0.42, 0.46
 
 
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A map over a photograph.
+
+    Attributes:
+        name: what is written over it; empty for nothing.
+        score_map: (h, w) within [0, 1], over the whole photograph.
+        box: (4,) inclusive corners in the photograph, or None.
+    """
+
+    name: str
+    score_map: NDArray[np.float32]
+    box: NDArray[np.float64] | None
+
+
 def write_overlay(
     path: Path,
     image: NDArray[np.uint8],
-    score_map: NDArray[np.float32],
-    box: NDArray[np.float64] | None,
+    panels: Sequence[Panel],
     class_name: str,
     title: str,
     predictions: Sequence[tuple[str, float]],
 ) -> None:
-    """Draw the photograph, its map with the box, and the predictions as bars.
+    """Draw the photograph, beside it each map with its box, and the predictions as bars.
 
     Args:
         path: its suffix decides the format: .png, .svg or .pdf.
         image: (H, W, 3), drawn with at most 1,000 pixels a side.
-        score_map: (h, w) within [0, 1], over the whole photograph.
-        box: (4,) inclusive corners in the photograph, or None.
-        class_name: whose map it is; its bar has the colour of the box.
+        class_name: whose maps they are; its bar has the colour of the boxes.
         predictions: names and probabilities, best first.
     """
     height, width = image.shape[:2]
     reduced = Image.fromarray(image)
     reduced.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    boxes = None if box is None else grid_to_photograph(box, (width, height), reduced.size)
     # Pictures of one height beside each other, whatever their shape; the bars below.
     across = 3.2 * min(2.2, max(0.6, width / height))
-    down = across * height / width
+    down = across * height / width + 0.2 * any(panel.name for panel in panels)
+    columns = 1 + len(panels)
     with matplotlib.rc_context(STYLE | {"axes.grid": False}):
-        figure = new_figure(2 * across + 0.3, down + 0.5 + 0.24 * len(predictions))
-        places = figure.add_gridspec(2, 2, height_ratios=(down, 0.15 + 0.24 * len(predictions)))
+        figure = new_figure(columns * across + 0.3, down + 0.5 + 0.24 * len(predictions))
+        ratios = (down, 0.15 + 0.24 * len(predictions))
+        places = figure.add_gridspec(2, columns, height_ratios=ratios)
         photograph = np.asarray(reduced)
         draw_example(figure.add_subplot(places[0, 0]), photograph)
-        axes = figure.add_subplot(places[0, 1])
-        draw_example(axes, overlay(photograph, score_map), predicted_boxes=boxes, width=2)
+        for place, panel in enumerate(panels, 1):
+            axes, boxes = figure.add_subplot(places[0, place]), None
+            if panel.box is not None:
+                boxes = grid_to_photograph(panel.box, (width, height), reduced.size)
+            shown = overlay(photograph, panel.score_map)
+            draw_example(axes, shown, predicted_boxes=boxes, width=2)
+            axes.set_title(plain(panel.name, 40), fontsize=9, loc="left")
         figure.suptitle(plain(title), fontsize=9, x=0.01, ha="left")
         bars = figure.add_subplot(places[1, :])
         bars.axis("off")
