@@ -72,13 +72,15 @@ def test_a_batch_that_does_not_fit(kind, shapes):
     assert evaluate(greedy(kind, 2), shapes, options.replaced(batch_size=2)).num_images == 4
 
 
-def test_other_errors_stay_what_they_are(shapes):
+def test_other_errors_are_not_taken_for_it(shapes):
     EXHAUSTED["another"] = lambda: RuntimeError("size mismatch")
     try:
-        with pytest.raises(RuntimeError, match="size mismatch"):
+        told = r"greedy: failed on 4 images of 32x32 pixels \(RuntimeError: size mismatch"
+        with pytest.raises(InputError, match=told) as caught:
             evaluate(greedy("another", 2), shapes, EvaluationOptions(batch_size=4, workers=0))
     finally:
         del EXHAUSTED["another"]
+    assert isinstance(caught.value.__cause__, RuntimeError)
 
 
 @pytest.mark.parametrize("method", ["scorecam", "torchcam:ScoreCAM", "smoothgradcam++"])

@@ -7,7 +7,7 @@ import warnings
 import matplotlib
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from matplotlib.transforms import Bbox
 
@@ -172,6 +172,10 @@ def test_a_label_stands_nearer_to_its_own_point_than_to_another():
     st.lists(st.tuples(st.integers(1_000, 200_000_000), st.floats(0, 100)), min_size=1, max_size=6),
     st.text(st.characters(codec="ascii", min_codepoint=32), min_size=1, max_size=60),
 )
+@example([(1000, 0.0)] * 3, "0")
+@example([(2_000_000, 50.0)] * 3, "a")
+@example([(76_000, 1.0)] * 4, "some longer name of a network")
+@example([(1100, 0.0), (1101, 9.0)], "0")
 def test_ticks_never_touch_and_labels_stay_inside(points, name):
     made = [make(f"{name} {i}", size, max_box_acc_v2=y) for i, (size, y) in enumerate(points)]
     figure = cost_figure(made)

@@ -167,8 +167,16 @@ def _candidates(low: float, high: float) -> list[float]:
     else:
         raw = (high - low) / 4
         power = 10.0 ** np.floor(np.log10(raw))
-        width = next(f * power for f in (1, 2, 5, 10) if f * power >= raw)
-        found = [width * number for number in range(1, int(high / width) + 2)]
+        widths = [f * power for f in (1, 2, 5, 10)]
+        place = next(number for number, width in enumerate(widths) if width >= raw)
+        found = _multiples(widths[place], low, high)
+        if len(found) < 2:  # of the wider steps, one alone may lie within
+            found = _multiples(widths[max(place - 1, 0)], low, high)
+    return [value for value in found if low <= value <= high]
+
+
+def _multiples(width: float, low: float, high: float) -> list[float]:
+    found = [width * number for number in range(1, int(high / width) + 2)]
     return [value for value in found if low <= value <= high]
 
 
