@@ -72,10 +72,10 @@ def test_a_batch_that_does_not_fit(kind, shapes):
     assert evaluate(greedy(kind, 2), shapes, options.replaced(batch_size=2)).num_images == 4
 
 
-def test_other_errors_stay_what_they_are(shapes):
+def test_other_errors_are_not_taken_for_memory(shapes):
     EXHAUSTED["another"] = lambda: RuntimeError("size mismatch")
     try:
-        with pytest.raises(RuntimeError, match="size mismatch"):
+        with pytest.raises(InputError, match="fails on 4 images at once .*size mismatch"):
             evaluate(greedy("another", 2), shapes, EvaluationOptions(batch_size=4, workers=0))
     finally:
         del EXHAUSTED["another"]
