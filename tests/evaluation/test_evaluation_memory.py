@@ -75,7 +75,7 @@ def test_a_batch_that_does_not_fit(kind, shapes):
 def test_other_errors_are_not_taken_for_memory(shapes):
     EXHAUSTED["another"] = lambda: RuntimeError("size mismatch")
     try:
-        with pytest.raises(InputError, match="fails on 4 images at once .*size mismatch"):
+        with pytest.raises(InputError, match=r"fails on 4 images at once .*size mismatch"):
             evaluate(greedy("another", 2), shapes, EvaluationOptions(batch_size=4, workers=0))
     finally:
         del EXHAUSTED["another"]
