@@ -225,7 +225,8 @@ def watched_pass(network: nn.Module, probe: Tensor, name: str) -> Watched:
         try:
             return watch(network, probe)
         except Exception as error:  # a network may raise anything
-            if not isinstance(error, InputError) and _takes(network, probe[:1]):
+            told = isinstance(error, InputError) or is_exhausted(error)
+            if not told and _takes(network, probe[:1]):
                 raise InputError(
                     f"{name}: takes an image at a time and no batch of two ({in_short(error)}); "
                     "export or write it for any number of images."

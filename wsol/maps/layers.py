@@ -37,6 +37,7 @@ def last_layer(watched: Watched, probe: Tensor, name: str) -> Step:
     attending = {
         step.modules[-1]: step.call for step in watched.steps if step.modules and attends(step)
     }
+    dead: Step | None = None
     for step in reversed(watched.cuts):
         grid = _grid_of(step)
         if grid is None or not _holds_all(step, probe):
@@ -54,19 +55,22 @@ def last_layer(watched: Watched, probe: Tensor, name: str) -> Step:
         if step.name.endswith("adaptive_avg_pool2d"):
             continue  # an average of the activation before it, or a copy of its positions
         everywhere, at_positions = _counts(step, watched)
-        if everywhere and not at_positions:
+        if not everywhere:
+            dead = step
+            break
+        if not at_positions:
             continue  # only a token that stands for the whole image counts
         if any(_shrinks(later) for later in watched.steps if later.call > step.call):
             break
-        if not everywhere:
-            raise InputError(
-                f"{name}: no logit has a gradient at its last activation ({step.name} after "
-                f"{step.after or 'the start'}), as in quantized networks and such as are trained "
-                "to the end of their range; take other weights, or the network in floating point."
-            )
         return _normalized(step, watched)
     if any(_shrinks(step) for step in watched.steps):
         raise InputError(f"{name}: {_SINGLE_POSITION.format(width, height)}")
+    if dead is not None:
+        raise InputError(
+            f"{name}: no logit has a gradient at its last activation ({dead.name} after "
+            f"{dead.after or 'the start'}), as in quantized networks; take the network in floating "
+            "point, or other weights."
+        )
     raise InputError(
         f"{name}: of {width}x{height} pixels, no spatial activation was found that all of its "
         "logits depend on; use a larger size, or name one of its layers."
