@@ -183,7 +183,6 @@ def hooked():
         (called_twice, {}, 1),
         (normalized_twice, {}, 1),
         (by_function, {}, 1),
-        (straight, {"normalization": nn.BatchNorm2d(6, track_running_stats=False)}, 1),
         (straight, {"convolution": nn.utils.parametrizations.weight_norm(nn.Conv2d(6, 6, 1))}, 1),
         (straight, {"convolution": hooked()}, 1),
     ],
@@ -195,6 +194,11 @@ def test_only_what_can_be_folded_is(use, parts, left):
     assert twin is not classifier
     assert normalizations(twin.network) == left
     assert_same(classifier, twin, 16)
+
+
+def test_a_normalization_by_the_batch_stays():
+    network = Block(straight, normalization=nn.BatchNorm2d(6, track_running_stats=False)).eval()
+    assert normalizations(folded(network, torch.randn(2, 3, 16, 16))) == 1
 
 
 @pytest.mark.parametrize(
