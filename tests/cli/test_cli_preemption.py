@@ -94,7 +94,7 @@ def is_running(pid):
     ("command", "number", "save_every"),
     [
         ("evaluate", signal.SIGTERM, "0"),
-        ("compare", signal.SIGHUP, "0"),
+        pytest.param("compare", signal.SIGHUP, "0", marks=pytest.mark.slow),
         pytest.param("score", signal.SIGHUP, "0", marks=pytest.mark.slow),
         pytest.param("train", signal.SIGTERM, "0", marks=pytest.mark.slow),
         pytest.param("evaluate", signal.SIGHUP, "1000", marks=pytest.mark.slow),

@@ -244,6 +244,7 @@ def test_outputs(run, place):
     assert names == [result.record.model for result in results]
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_stats_before_anything_is_made_of_records(run, place):
     text = EXPERIMENT + "outputs: {tables: [markdown], intervals: true, report: true}\n"
     results = run(text)
