@@ -1,5 +1,7 @@
 """Atomic writing and paths that stay inside their root."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from wsol.errors import InputError
@@ -12,6 +14,7 @@ from wsol.files import (
     require_writable_folder,
     write_text,
 )
+from wsol.records.store import Store
 
 
 def test_write_makes_parents_and_replaces(tmp_path):
@@ -92,6 +95,40 @@ def test_trying_leaves_nothing_behind(tmp_path):
     require_writable(tmp_path / "new" / "deep" / ("x" * 240 + ".json"))
     require_writable_folder(tmp_path / "other")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", [require_writable_folder, Store])
+def test_several_may_try_a_folder_at_once(tmp_path, what):
+    """Each of them makes it and removes it again."""
+    folder = tmp_path / "new" / "deep"
+
+    def look(number):
+        for _ in range(300):
+            (what if number % 2 else require_writable_folder)(folder)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(look, range(4)))
+
+
+def test_what_is_written_while_others_try_its_folder_arrives(tmp_path):
+    folder = tmp_path / "new"
+
+    def look(number):
+        for count in range(200):
+            if number:
+                require_writable_folder(folder)
+            else:
+                write_text(folder / "a.json", str(count))
+                (folder / "a.json").unlink()
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(look, range(3)))
+
+
+def test_a_link_that_leads_nowhere_is_no_folder(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match="link: is not a folder"):
+        require_writable_folder(tmp_path / "link")
 
 
 def test_a_name_may_be_as_long_as_names_are(tmp_path):

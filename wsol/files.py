@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from wsol.errors import InputError
 
+_ATTEMPTS = 100
+
 
 @contextmanager
 def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
@@ -95,7 +97,7 @@ def require_writable_folder(folder: Path) -> None:
     """
     folder = Path(folder)
     try:
-        if not is_folder(folder) and os.path.lexists(folder):
+        if is_no_folder(folder):
             raise InputError(f"{folder}: is not a folder; name one, or remove the file.")
         _try_beside(folder / "record.json")
     except (OSError, ValueError) as error:
@@ -123,12 +125,20 @@ def _try_beside(path: Path) -> None:
 
 def _beside(path: Path) -> Path:
     """A new empty file beside `path`, whose folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Cut, because a name may be as long as a name can be, which the temporary one then exceeds.
-    handle, name = tempfile.mkstemp(
-        prefix=f".{path.stem[:40]}-", suffix=path.suffix[:40] or ".tmp", dir=path.parent
-    )
-    os.close(handle)
+    for attempt in range(_ATTEMPTS):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Cut, because a name may be as long as names can be, which this one then exceeds.
+            handle, name = tempfile.mkstemp(
+                prefix=f".{path.stem[:40]}-", suffix=path.suffix[:40] or ".tmp", dir=path.parent
+            )
+        except (FileNotFoundError, FileExistsError):
+            # Another process that only tried whether the folder can be made has removed it.
+            if attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            os.close(handle)
+            break
     return Path(name)
 
 
@@ -187,6 +197,17 @@ def is_folder(path: Path | str) -> bool:
     """Whether there is a folder; unlike `Path.is_dir`, also of what the system refuses to look
     for, such as a name too long."""
     return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_no_folder(path: Path | str) -> bool:
+    """Whether there is something else than a folder, or a link that leads nowhere.
+
+    One look decides: between two, another process may make a folder, or remove one that it tried.
+    """
+    for look in (os.stat, os.lstat):
+        with suppress(OSError, ValueError):
+            return not stat.S_ISDIR(look(path).st_mode)
+    return False
 
 
 def is_file(path: Path | str) -> bool:

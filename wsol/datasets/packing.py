@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from wsol.datasets.shards import SUFFIXES
 from wsol.errors import InputError
-from wsol.files import atomic_folder, exists, is_folder, require_folder
+from wsol.files import atomic_folder, is_folder, is_no_folder, require_folder
 from wsol.reading import read_bytes
 
 _BLOCK = 512
@@ -50,7 +50,7 @@ def pack_folder(
     names = images_below(folder)
     if not names:
         raise InputError(f"{folder}: has no images in it to pack.")
-    if exists(out) and (not is_folder(out) or any(out.iterdir())):
+    if is_no_folder(out) or (is_folder(out) and any(out.iterdir())):
         raise InputError(f"{out}: is there already; choose another folder, or remove it.")
     shards: list[Path] = []
     with atomic_folder(out) as place:

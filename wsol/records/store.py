@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wsol.errors import InputError
-from wsol.files import atomic_path, exists, is_file, is_folder, write_text
+from wsol.files import atomic_path, exists, is_file, is_no_folder, write_text
 from wsol.records.outcomes import OUTCOMES_SUFFIX
 from wsol.records.record import ResultRecord, read_records
 
@@ -103,7 +103,7 @@ class Store:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = Path(folder or default_store())
-        if exists(self.folder) and not is_folder(self.folder):
+        if is_no_folder(self.folder):
             raise InputError(f"{self.folder}: is not a folder; expected a store of results.")
 
     def read(self) -> tuple[list[Entry], list[str]]:
