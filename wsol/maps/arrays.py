@@ -7,6 +7,7 @@ that neither a claim of terabytes nor bytes that belong to nothing go through.
 import io
 import math
 import os
+import threading
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,6 +15,10 @@ from numpy.typing import NDArray
 
 PIXELS_MOST = 2**26
 """Of one score map: 8,192 x 8,192."""
+
+_PARSING = threading.Lock()
+"""NumPy reads headers with `ast`, and where several threads do so at once, Python 3.11 now and then
+gives one of them a SystemError (github.com/python/cpython/issues/106905)."""
 
 
 def read_npy(stream: BinaryIO, size: int) -> NDArray[Any]:
@@ -59,7 +64,8 @@ def npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         raise ValueError(
             f"has the .npy version {version[0]}.{version[1]}, which no plain array has"
         )
-    shape, column_order, dtype = readers[version](stream)
+    with _PARSING:
+        shape, column_order, dtype = readers[version](stream)
     return shape, column_order, dtype
 
 
