@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wsol.datasets.classes import require_once
 from wsol.errors import InputError
 from wsol.files import exists
 
@@ -130,9 +131,7 @@ class Dataset:
             if not isinstance(texts, tuple | list) or not all(isinstance(t, str) for t in texts):
                 raise InputError(f"{where}: {told} is {texts!r:.40}; expected a tuple of texts.")
             object.__setattr__(self, told, tuple(texts))
-        if len(set(self.classes)) != len(self.classes):
-            twice = next(key for key in self.classes if self.classes.count(key) > 1)
-            raise InputError(f"{where}: the class {twice!r} stands twice among its classes.")
+        require_once(self.classes, where)
         if len(self.class_names) != len(self.classes):
             raise InputError(
                 f"{where}: {len(self.class_names)} class names for {len(self.classes)} classes."

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
+from wsol.errors import InputError
+
 CLASSES_MOST = 1_000_000
 """Labels beyond this are taken for a mistake, before a class is made for every number below."""
 
@@ -103,3 +105,14 @@ def known_classes(
 
 def _lines(file: str) -> list[str]:
     return files("wsol").joinpath("data", file).read_text(encoding="utf-8").splitlines()
+
+
+def require_once(classes: Sequence[str], where: str) -> None:
+    """Refuse a class that stands twice among others, of a data set or a network.
+
+    Raises:
+        InputError: naming the class.
+    """
+    if len(set(classes)) != len(classes):
+        twice = next(key for key in classes if classes.count(key) > 1)
+        raise InputError(f"{where}: the class {twice!r} stands twice among its classes.")

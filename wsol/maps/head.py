@@ -244,7 +244,7 @@ def _takes(network: nn.Module, images: Tensor) -> bool:
 
 
 @contextmanager
-def _told_of(name: str, probe: Tensor, failing: str) -> Iterator[None]:
+def _told_of(name: str, probe: Tensor, what: str) -> Iterator[None]:
     """Tell in one line what a network, or autograd within it, raises."""
     try:
         yield
@@ -265,7 +265,7 @@ def _told_of(name: str, probe: Tensor, failing: str) -> Iterator[None]:
             advice = "write what is missing, or take a network without"
         elif "channels" in told:
             advice += ", or wrap it in a module that takes red, green and blue"
-        raise InputError(f"{name}: {failing} ({told}); {advice}.") from error
+        raise InputError(f"{name}: {what} ({told}); {advice}.") from error
 
 
 def _checked(

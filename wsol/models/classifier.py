@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from wsol.datasets.classes import require_once
 from wsol.errors import InputError
 from wsol.maps.capture import run_through
 from wsol.maps.exact import class_maps, own_classes
@@ -346,9 +347,7 @@ def _class_keys(classes: Sequence[str], name: str) -> tuple[str, ...]:
     keys = tuple(classes)
     if isinstance(classes, str) or not all(isinstance(key, str) for key in keys):
         raise InputError(f"{name}: its classes are {classes!r:.40}; expected texts.")
-    if len(set(keys)) != len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise InputError(f"{name}: the class {twice!r} stands twice among its classes.")
+    require_once(keys, name)
     return keys
 
 

@@ -64,13 +64,11 @@ def iou_figure(sources: Sequence[Source]) -> Figure:
                 )
             drawn[1].append(_known(source, ious_at(table, index_at(info.thresholds, best))))
             names[-1] += f" ({best:.3g})"
+        looks = look_of([source.label for source in sources])
+        numbers = [looks[source.label] for source in sources]
         for axes, ious in zip(panels, drawn, strict=True):
             apart = told_apart(ious, 0.01)
-            looks = look_of([source.label for source in sources])
-            parts = zip(
-                [looks[source.label] for source in sources], ious, names, apart, strict=True
-            )
-            for number, values, name, style in parts:
+            for number, values, name, style in zip(numbers, ious, names, apart, strict=True):
                 # All images reach 0; after each image's IoU there is one less.
                 share = 100 * np.arange(len(values), -1, -1) / len(values)
                 axes.step(

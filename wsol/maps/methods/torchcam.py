@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wsol.errors import InputError, is_exhausted
+from wsol.errors import InputError, in_short, is_exhausted
 from wsol.maps.drawing import seeded
 from wsol.maps.methods.method import MapMethod
 from wsol.maps.methods.view import View
@@ -80,10 +80,9 @@ def _maps(kind: Any, name: str, view: View, images: Tensor, classes: Tensor) -> 
     except (ValueError, TypeError, RuntimeError, AssertionError, AttributeError) as error:
         if is_exhausted(error):
             raise
-        told = (str(error).strip().splitlines() or [""])[0]
         raise InputError(
             f"--method {name}: torchcam cannot make a map of {view.subject.name} at {layer.name} "
-            f"({type(error).__name__}: {told}); it may need other layers: --layer NAME, or "
+            f"({in_short(error)}); it may need other layers: --layer NAME, or "
             "NAME,NAME for a method of several."
         ) from error
     return torch.stack(columns, 1)
