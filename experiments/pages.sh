@@ -1,7 +1,6 @@
 #!/bin/sh
 # Tables and pages of what lies in results/, made again from the records: a table and a page, `report`,
-# an experiment, and with `pages.sh SITE` a leaderboard of all in the folder SITE (13 MB, which is not
-# kept). No photograph is in them.
+# an experiment, and a leaderboard of all whose rows lead to the records. No photograph is in them.
 set -eu
 cd "$(dirname "$0")/../results"
 for records in */records; do
@@ -22,6 +21,4 @@ for records in */records; do
     *) wsol report "$records" --out "$experiment/report" --examples 0 ;;
     esac
 done
-if [ $# -gt 0 ]; then
-    wsol leaderboard */records --out "$1" --examples 0
-fi
+wsol leaderboard */records --out leaderboard --no-run-pages

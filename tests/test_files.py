@@ -1,13 +1,17 @@
 """Atomic writing and paths that stay inside their root."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wsol.errors import InputError
 from wsol.files import (
     atomic_path,
     inside,
+    json_text,
     require_file,
     require_folder,
     require_writable,
@@ -135,3 +139,23 @@ def test_a_name_may_be_as_long_as_names_are(tmp_path):
     path = tmp_path / ("x" * 250 + ".json")
     write_text(path, "{}")
     assert path.read_text() == "{}"
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text('[] ,1\n"{}a'),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text('[] ,1\n"{}a'), inner),
+)
+
+
+@given(_VALUES)
+def test_json_text_is_the_data_whatever_the_texts_in_it(data: object) -> None:
+    assert json.loads(json_text(data)) == data
+
+
+def test_json_text_has_numbers_of_a_list_on_one_line_and_all_else_on_its_own() -> None:
+    data = {"curve": [0.0, 0.5, None], "names": ["a", "b"], "none": [], "pairs": [[1, 2], [3, 4]]}
+    lines = [line.strip() for line in json_text(data).splitlines()]
+    assert lines == [
+        "{", '"curve": [0.0, 0.5, null],', '"names": [', '"a",', '"b"', "],", '"none": [],',
+        '"pairs": [', "[1, 2],", "[3, 4]", "]", "}",
+    ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Reading and writing files so that nothing is half-written and nothing escapes its root."""
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,8 @@ from pathlib import Path, PurePosixPath
 from wsol.errors import InputError
 
 _ATTEMPTS = 100
+_NUMBERS = re.compile(r"\[\n([^][{}\"]*)\]")
+"""A list of indented JSON that holds neither text nor other lists."""
 
 
 @contextmanager
@@ -170,6 +173,16 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 to `path`, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def json_text(data: object) -> str:
+    """Indented JSON with a final newline, with a list of numbers on one line."""
+    # No text of JSON holds a line break, so a match begins outside of texts, and it has no quotes.
+    return _NUMBERS.sub(_on_one_line, json.dumps(data, indent=2)) + "\n"
+
+
+def _on_one_line(match: re.Match[str]) -> str:
+    return f"[{' '.join(match[1].split())}]"
 
 
 def inside(root: Path, relative: str, source: str) -> Path:

@@ -1,6 +1,7 @@
 """The leaderboard: its rows, what each is marked as, and its pages in a browser."""
 
 import json
+from urllib.parse import unquote
 
 import pytest
 from test_results_report import HOSTILE, Tags, axe, browser, choose, wait  # noqa: F401
@@ -69,6 +70,19 @@ def test_pages_stand_alone_and_link_to_each_other(tmp_path):
                 assert (page.parent / attributes["href"]).is_file()
         assert "default-src 'none'" in page.read_text(encoding="utf-8")
     assert read_records(pages[1].parent / "record.json")
+
+
+def test_without_pages_of_runs_rows_lead_to_records(tmp_path):
+    records, out = three(tmp_path / "records"), tmp_path / "a site"
+    (records / "alone.json").rename(records / "alone #1, 50%.json")
+    site(records, out)
+    path = site(records, out, run_pages=False)
+    tags = Tags()
+    tags.feed(path.read_text(encoding="utf-8"))
+    links = [attributes["href"] for tag, attributes in tags.seen if tag == "a"]
+    found = {read_records(out / unquote(link))[0].model for link in links}
+    assert found == {"ours", "theirs", "alone"}
+    assert not any((out / "runs").iterdir())
 
 
 def test_a_record_that_does_not_follow_is_refused(tmp_path):

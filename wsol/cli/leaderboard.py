@@ -18,6 +18,8 @@ from wsol.progress import tell
 `wsol leaderboard results submissions --out site --title "Localization without boxes"`
 
 `wsol leaderboard results/cub --out site --photographs --images CUB_200_2011/images`
+
+`wsol leaderboard results --out results/leaderboard --no-run-pages`
 """
 )
 def leaderboard(
@@ -44,6 +46,14 @@ def leaderboard(
         Path | None,
         typer.Option("--images", help="Where the photographs are, if they have moved."),
     ] = None,
+    run_pages: Annotated[
+        bool,
+        typer.Option(
+            "--run-pages/--no-run-pages",
+            help="A page for each run; without, a row leads to its record file, which is found "
+            "while both stay where they are to each other.",
+        ),
+    ] = True,
 ) -> None:
     """Make a site of records and published numbers: who localizes best at what size.
 
@@ -60,7 +70,7 @@ def leaderboard(
     path = write_leaderboard(
         find_sources(records),
         out,
-        LeaderboardOptions(title, examples, images, photographs),
+        LeaderboardOptions(title, examples, images, photographs, run_pages),
         warn=tell,
     )
     show_written(path)

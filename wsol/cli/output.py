@@ -228,9 +228,9 @@ def _plain(records: "list[ResultRecord]") -> object:
 
 
 def write_json(data: object, target: str) -> None:
-    from wsol.files import write_text
+    from wsol.files import json_text, write_text
 
-    text = json.dumps(data, indent=2) + "\n"
+    text = json_text(data)
     if target == "-":
         sys.stdout.write(text)
     else:

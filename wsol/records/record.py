@@ -1,6 +1,5 @@
 """The record of one evaluation: the only thing that tables, plots and reports read."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from wsol.errors import InputError
-from wsol.files import exists, is_folder, write_text
+from wsol.files import exists, is_folder, json_text, write_text
 from wsol.reading import read_json
 
 SCHEMA = "wsol.record/2"
@@ -207,7 +206,7 @@ class ResultRecord(_Part):
         exclude["metrics"] = {
             name for name in _OPTIONAL_METRICS if getattr(self.metrics, name) is None
         }
-        return json.dumps(self.model_dump(mode="json", exclude=exclude), indent=2) + "\n"
+        return json_text(self.model_dump(mode="json", exclude=exclude))
 
 
 def _from_1(item: dict[str, Any]) -> dict[str, Any]:
@@ -302,7 +301,7 @@ def write_order(files: Sequence[Path]) -> None:
     if set(names) < set(before):
         return
     order = [*(name for name in before if name not in names), *names]
-    write_text(folder / ORDER, json.dumps(order, indent=2) + "\n")
+    write_text(folder / ORDER, json_text(order))
 
 
 def order_of(folder: Path) -> list[str]:

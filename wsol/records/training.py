@@ -1,13 +1,12 @@
 """The record of one training run."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wsol.errors import InputError
-from wsol.files import write_text
+from wsol.files import json_text, write_text
 from wsol.reading import read_json
 from wsol.records.record import Count, Environment, Percentage, Seconds, Threshold
 
@@ -75,7 +74,7 @@ class TrainingRecord(_Part):
 
     def to_json(self) -> str:
         """Indented JSON with a final newline."""
-        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+        return json_text(self.model_dump(mode="json"))
 
 
 def write_training_record(record: TrainingRecord, path: Path) -> None:

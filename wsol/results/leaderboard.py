@@ -1,13 +1,16 @@
 """A site of who localizes best at what size: records beside published numbers.
 
-Plain files without a server: a page with a table and a plot of each data set, and a page a run.
+Plain files without a server: a page with a table and a plot of each data set, and a page a run, or
+that page alone.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from wsol.files import is_folder, plain, write_text
 from wsol.metrics.catalog import HEADLINE
@@ -58,12 +61,14 @@ class LeaderboardOptions:
         examples: how many images each run's page has at most.
         images: where the photographs are now, if not where they were evaluated.
         photographs: show them; without, examples are maps and boxes on an empty ground.
+        run_pages: write a page a run; without, a row leads to the record file where it lies.
     """
 
     title: str = "Weakly supervised object localization"
     examples: int = 24
     images: Path | None = None
     photographs: bool = False
+    run_pages: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +105,27 @@ def write_leaderboard(
     numbers = published_numbers()
     sets = _image_sets([source.record for source in sources], numbers)
     place = {id(source.record): number for number, source in enumerate(sources)}
-    slugs = _slugs(sources)
+    slugs = _slugs(sources) if options.run_pages else []
+    pages = out / "runs"
+    if options.run_pages:
+        hrefs = [f"{pages.name}/{slug}/index.html" for slug in slugs]
+    else:
+        hrefs = [_address_from(out, source.path) for source in sources]
     rows: list[_Row] = []
     for group, name in enumerate(sets):
         own = [source.record for source in sources if _set_of(source.record) == name]
         for run in runs_of(own):
             members = [sources[place[id(record)]] for record in run.records]
-            rows.append(_record_row(run, members, group, slugs[place[id(run.records[0])]]))
+            rows.append(_record_row(run, members, group, hrefs[place[id(run.records[0])]]))
         rows += [
             _published_row(lines, group)
             for lines in _published_lines(numbers)
             if _told(lines[0].images) == name
         ]
     rows = _best_first(rows)
-    pages = out / "runs"
-    for source, slug in zip(sources, slugs, strict=True):
-        _write_run(source, pages / slug, options, warn)
+    if options.run_pages:
+        for source, slug in zip(sources, slugs, strict=True):
+            _write_run(source, pages / slug, options, warn)
     path = out / "index.html"
     write_text(path, _page(rows, sets, [source.record for source in sources], options))
     _remove_former(pages, slugs)
@@ -190,7 +200,12 @@ def _set_table(
     return name, shown, first, own
 
 
-def _record_row(run: Run, members: Sequence[Source], group: int, slug: str) -> _Row:
+def _address_from(out: Path, file: Path) -> str:
+    """How a page in the folder `out` names a file: by the way there, so that both may move."""
+    return quote(Path(os.path.relpath(file.resolve(), out.resolve())).as_posix())
+
+
+def _record_row(run: Run, members: Sequence[Source], group: int, href: str) -> _Row:
     record = run.record
     label = members[0].label if len(members) == 1 else record.model
     data = run_data(run, label, group, [])
@@ -208,7 +223,7 @@ def _record_row(run: Run, members: Sequence[Source], group: int, slug: str) -> _
         "threshold": told or "not stated",
         "parameters": _millions(record.parameters),
     }
-    return _Row(data, cells, status, f"runs/{slug}/index.html", values, spreads)
+    return _Row(data, cells, status, href, values, spreads)
 
 
 # Of which metrics a policy tells, by the first of them.
@@ -293,7 +308,7 @@ def _slugs(sources: Sequence[Source]) -> list[str]:
 
 def _remove_former(pages: Path, slugs: Sequence[str]) -> None:
     """Delete the pages of runs that an earlier call wrote, and nothing else that lies there."""
-    for folder in pages.iterdir():
+    for folder in pages.iterdir() if is_folder(pages) else ():
         if folder.name not in slugs and is_folder(folder):
             names = {file.name for file in folder.iterdir()}
             if names == _OF_A_RUN:
