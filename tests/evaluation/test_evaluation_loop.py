@@ -23,7 +23,8 @@ from wsol.maps.baselines import center_map
 from wsol.maps.normalize import score_maps
 from wsol.metrics.coco import CocoAveragePrecision
 from wsol.models.classifier import Classifier, Preprocessing
-from wsol.records.record import read_records
+from wsol.records.record import read_records, write_record
+from wsol.results.verify import verify
 
 
 class ColourNetwork(nn.Module):
@@ -165,6 +166,29 @@ def test_coco_ap_is_that_of_the_predicted_classes_own_maps(colours, convention):
     found = (record.metrics.coco_ap, record.metrics.coco_ap50, record.metrics.coco_ar)
     assert found == pytest.approx(metric.compute(), abs=1e-9)
     assert 0 < found[0] < 100
+
+
+@pytest.mark.parametrize("convention", ["choe2020", "exact"])
+def test_coco_ap_follows_from_the_file_of_outcomes(colours, tmp_path, convention):
+    torch.manual_seed(0)
+    classifier = colour_classifier()
+    with torch.no_grad():
+        classifier.network.fc.weight += torch.randn(3, 3)
+    # A class that no image is of: its detections count for nothing, in the file as in the run.
+    few = dataclasses.replace(colours, samples=[s for s in colours.samples if s.label < 2])
+    for name, dataset in (("all", colours), ("few", few)):
+        options = Options(protocol=Protocol(convention=convention), per_image=True)
+        evaluate(classifier, dataset, options, place=Place(tmp_path, name))
+        path = tmp_path / f"{name}.json"
+        found = verify(path)
+        assert {"coco_ap", "coco_ap50", "coco_ar"} <= set(found.recomputed) and found.taken == ()
+        record = found.record
+        assert 0 < record.metrics.coco_ap < 100
+        for metric in ("coco_ap", "coco_ar"):
+            changed = record.metrics.model_copy(update={metric: 99.0})
+            write_record(record.model_copy(update={"metrics": changed}), path)
+            with pytest.raises(InputError, match=f"its images make {metric} "):
+                verify(path)
 
 
 def test_baselines_need_no_pixels(colours):

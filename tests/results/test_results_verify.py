@@ -108,6 +108,25 @@ def test_outcomes_of_fewer_images_are_refused(tmp_path):
         verify(path)
 
 
+def test_coco_ap_is_held_against_boxes_where_classes_can_be_told_apart(tmp_path):
+    def refused(rows):
+        path = run(tmp_path, rows)
+        record = read_records(path)[0]
+        record.settings["coco"] = True
+        record.metrics.coco_ap, record.metrics.coco_ap50, record.metrics.coco_ar = 1.0, 2.0, 3.0
+        write_record(record, path)
+        try:
+            return "coco_ap" not in verify(path).taken
+        except InputError as error:
+            return "its images make coco_ap " in str(error)
+
+    rows = [honest(n) for n in range(6)]
+    assert refused(rows)
+    # Two classes of one name, among those of the images or the predicted ones.
+    assert not refused([replace(row, class_name="cat") for row in rows])
+    assert not refused([replace(row, predicted=("cat", "cat")) for row in rows])
+
+
 def test_no_outcomes_no_verdict(tmp_path):
     path = run(tmp_path, [honest(0)])
     (tmp_path / "one.outcomes.parquet").unlink()

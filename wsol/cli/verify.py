@@ -33,10 +33,10 @@ def verify(
     """Check that records follow from the per-image files beside them.
 
     Of each: the schema; every metric that images add up to, computed again with its best
-    thresholds; right and wrong against IoUs, and IoUs against boxes; and the annotations against
-    the known ones of ILSVRC, CUB and Tiny ImageNet, by their content, whatever reader they came
-    through. Exits with 2 where one does not hold, or has no per-image file; these are counted in
-    one line, and `--json -` tells each.
+    thresholds, and COCO AP of a network's boxes; right and wrong against IoUs, and IoUs against
+    boxes; and the annotations against the known ones of ILSVRC, CUB and Tiny ImageNet, by their
+    content, whatever reader they came through. Exits with 2 where one does not hold, or has no
+    per-image file; these are counted in one line, and `--json -` tells each.
     """
     from wsol.records.record import record_files
     from wsol.results.recorded_run import NoOutcomesError

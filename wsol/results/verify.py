@@ -1,5 +1,6 @@
 """Whether a record's numbers follow from its images, and its images are those everybody knows."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from wsol.metrics.iou import iou_matrix, iou_of_corners
 from wsol.records.outcomes import OutcomeInfo, read_outcomes
 from wsol.records.record import ResultRecord
 from wsol.results.columns import metric_columns
+from wsol.results.detections import coco_of
 from wsol.results.image_facts import metric_values, right_boxes
 from wsol.results.recorded_run import outcomes_of, read_run
 
@@ -52,9 +54,9 @@ class Verified:
 def verify(path: Path) -> Verified:
     """Check a record against the per-image file beside it.
 
-    Its schema; every metric that images add up to, best thresholds included; that right and wrong
-    follow from the IoUs, and the IoUs from the boxes by the convention's rules; and the
-    annotations against known ones.
+    Its schema; every metric that images add up to, best thresholds included, and COCO AP of a
+    network's boxes; that right and wrong follow from the IoUs, and the IoUs from the boxes by the
+    convention's rules; and the annotations against known ones.
 
     Raises:
         InputError: naming the file and the metric, image or annotation that differs.
@@ -69,7 +71,8 @@ def verify(path: Path) -> Verified:
         notes.append(f"IoUs of the convention {info.convention} are taken as they are.")
     _check_rows(table, info, _rules(info, run.record), outcomes)
     _check_candidates(table, run.record, info, outcomes)
-    recomputed = tuple(metric_values(run.facts))
+    detected = _check_coco(table, run.record, info, outcomes)
+    recomputed = (*metric_values(run.facts), *detected)
     unknown = [n for n in run.record.metrics.model_extra or {} if n not in IMAGE_METRICS]
     notes += [f"{n}: a metric that this version does not know; not checked." for n in unknown]
     stated = [*metric_columns([run.record]), *_numbers(run.record)]
@@ -77,6 +80,28 @@ def verify(path: Path) -> Verified:
     annotations = _annotations(table, run.record, outcomes, notes)
     compared = bool(_rules(info, run.record))
     return Verified(run.record, annotations, recomputed, taken, compared, tuple(notes))
+
+
+def _check_coco(
+    table: pa.Table, record: ResultRecord, info: OutcomeInfo, path: Path
+) -> tuple[str, ...]:
+    """The COCO metrics that the boxes and scores of the images make again; none where they cannot.
+
+    Submitted detections are not in a file of outcomes: only a network's own are held against it.
+    """
+    rules = _rules(info, record)
+    if not rules or not record.settings.get("coco"):
+        return ()
+    found = coco_of(table, info, cast(Truth, rules["truth"]))
+    if found is None or record.metrics.coco_ap is None:
+        return ()
+    for name, value in found.items():
+        stated = getattr(record.metrics, name)
+        if stated is None or not math.isclose(stated, value, abs_tol=1e-9):
+            raise InputError(
+                f"{path}: its images make {name} {value:.9g}, the record says {stated}."
+            )
+    return tuple(found)
 
 
 def _rules(info: OutcomeInfo, record: ResultRecord) -> dict[str, str]:
