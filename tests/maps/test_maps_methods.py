@@ -406,6 +406,53 @@ def test_a_method_of_ones_own(tmp_path, monkeypatch):
             maps_of(network, f"own_maps:{name}")
 
 
+def test_a_method_of_ones_own_leaves_the_network_as_it_was(tmp_path, monkeypatch):
+    (tmp_path / "rude_maps.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "def plain(network, images, classes):\n"
+        "    return images[:, :1].expand(-1, classes.shape[1], -1, -1)\n"
+        "def training(network, images, classes):\n"
+        "    network.bn1.train()\n"
+        "    return plain(network, images, classes)\n"
+        "def statistics(network, images, classes):\n"
+        "    network.train()\n"
+        "    network(images)\n"
+        "    network.eval()\n"
+        "    return plain(network, images, classes)\n"
+        "def weights(network, images, classes):\n"
+        "    with torch.no_grad():\n"
+        "        network.fc.weight[0, 0] += 1\n"
+        "    return plain(network, images, classes)\n"
+        "def another(network, images, classes):\n"
+        "    network.fc = nn.Linear(512, 10).eval()\n"
+        "    return plain(network, images, classes)\n"
+        "def fewer(network, images, classes):\n"
+        "    network.layer4 = nn.Identity().eval()\n"
+        "    return plain(network, images, classes)\n"
+        "def borrowed(network, images, classes):\n"
+        "    kept = {k: v.clone() for k, v in network.state_dict().items()}\n"
+        "    with torch.no_grad():\n"
+        "        network.fc.weight.zero_()\n"
+        "    network.train()(images)\n"
+        "    network.eval().load_state_dict(kept)\n"
+        "    return plain(network, images, classes)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name, told in (
+        ("training", "left bn1 in training mode"),
+        ("statistics", "left other numbers in bn1.running_mean"),
+        ("weights", "left other numbers in fc.weight"),
+        ("another", "left other numbers in fc.weight"),
+        ("fewer", "left the network with other tensors"),
+    ):
+        with pytest.raises(InputError, match=f"rude_maps:{name}: {told}"):
+            maps_of(resnet18(num_classes=10).eval(), f"rude_maps:{name}")
+    network = resnet18(num_classes=10).eval()
+    for _ in range(2):
+        assert maps_of(network, "rude_maps:borrowed").shape == (3, 2, SIDE, SIDE)
+
+
 def test_mixed_precision_gives_nearly_the_same_maps():
     network = made("vgg")[0]
     exact = maps_of(network, "gradcam")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from wsol.errors import InputError
 from wsol.maps.methods.method import MapMethod
+from wsol.maps.methods.untouched import Untouched
 from wsol.maps.methods.view import View
 from wsol.plugin import call, load_callable
 
@@ -20,14 +21,25 @@ def own_method(name: str) -> MapMethod:
     NumPy array. Gradients are on.
 
     Raises:
-        InputError: when there is no such callable; later, when it raises or returns something
-            else.
+        InputError: when there is no such callable; later, when it raises, returns something else,
+            or leaves the network with other weights, buffers or modes.
     """
     function = load_callable(name)
+    untouched: Untouched | None = None
 
     def maps(view: View, classes: Tensor) -> Tensor:
+        nonlocal untouched
+        network = view.subject.network
+        if untouched is None or untouched.network is not network:
+            untouched = Untouched(network)
         with torch.inference_mode(False), torch.enable_grad():
-            found: Any = call(name, function, view.subject.network, view.images, classes)
+            found: Any = call(name, function, network, view.images, classes)
+        difference = untouched.difference()
+        if difference is not None:
+            raise InputError(
+                f"{name}: left {difference}, so that the next images would be judged by another "
+                "network; put back what it changes before it returns."
+            )
         if isinstance(found, np.ndarray) and found.dtype.kind in "fiub":
             found = torch.from_numpy(np.ascontiguousarray(found))
         if not _are_maps(found, classes):
