@@ -234,6 +234,34 @@ def test_a_module_that_is_called_twice_is_seen_at_its_last_call():
     assert torch.equal(run_through(network, layer, images).tensor, expected)
 
 
+def test_a_module_at_work_on_an_image_and_on_its_mirror_image_is_refused():
+    class Mirrored(Trunk):
+        def forward(self, x):
+            return super().forward(x) + super().forward(x.flip(3))
+
+    class TwoScales(Trunk):
+        def forward(self, x):
+            return torch.maximum(super().forward(x), super().forward(F.avg_pool2d(x, 2)))
+
+    def pooled(net, x):
+        return net.fc(x.mean((2, 3)))
+
+    for network in (Mirrored(pooled), TwoScales(pooled)):
+        for wanted in ("first", "second"):
+            with pytest.raises(InputError, match=f"its layer '{wanted}' is at work several times"):
+                layer_of(network, 32, wanted)
+    # One after the other, round about a branch, or with a call that comes to nothing, is no harm.
+    for wanted in ("layer1.0.relu", "layer4.1.relu", "layer4.0", "relu"):
+        assert layer_of(torchvision.models.resnet18(num_classes=3), 64, wanted).name == wanted
+
+    class Unused(Trunk):
+        def forward(self, x):
+            super().forward(x.flip(3))
+            return super().forward(x)
+
+    assert layer_of(Unused(pooled), 32, "second").name == "second"
+
+
 def test_heads_that_are_born_zero_are_looked_at_with_numbers_and_left_zero():
     network = torchvision.models.VisionTransformer(
         image_size=64, patch_size=16, num_layers=2, num_heads=4, hidden_dim=32, mlp_dim=64

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 import torchcam.methods
 from torch import nn
+from torchvision.models import alexnet
 from torchvision.models.vgg import make_layers
 
 from wsol.errors import InputError
@@ -404,6 +405,15 @@ def test_a_method_of_ones_own(tmp_path, monkeypatch):
     ):
         with pytest.raises(InputError, match=told):
             maps_of(network, f"own_maps:{name}")
+
+
+def test_what_a_network_without_attention_can_have_instead():
+    for network, told in (
+        (resnet18(num_classes=10), "it can have cam, gradcam, "),
+        (alexnet(num_classes=10), "it can have gradcam, "),
+    ):
+        with pytest.raises(InputError, match=f"no layers of attention .*; {told}"):
+            maps_of(network.eval(), "rollout")
 
 
 def test_a_method_of_ones_own_leaves_the_network_as_it_was(tmp_path, monkeypatch):

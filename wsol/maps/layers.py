@@ -81,7 +81,8 @@ def named_layer(watched: Watched, wanted: str, name: str) -> Step:
     """The step whose result the module `wanted` returned last.
 
     Raises:
-        InputError: when there is no such module, or its output is no grid of features.
+        InputError: when there is no such module, its output is no grid of features, or what another
+            call of it returned comes to the logits by another way.
     """
     if wanted not in watched.outputs:
         near = difflib.get_close_matches(wanted, watched.outputs, 4, 0.4)
@@ -97,7 +98,28 @@ def named_layer(watched: Watched, wanted: str, name: str) -> Step:
             f"{name}: the output of its layer {wanted!r}, of shape {shape}, is no grid of "
             f"features; the last ones that are: {', '.join(spatial[-4:])}."
         )
+    if any(_goes_round(other, step, watched) for other in _of_module(watched, wanted)):
+        raise InputError(
+            f"{name}: its layer {wanted!r} is at work several times side by side, as on an image "
+            "and its mirror image, and a map would be of the last of them alone; name a layer "
+            "where they have come together, or wrap the network without that."
+        )
     return step
+
+
+def _of_module(watched: Watched, module: str) -> list[Step]:
+    """The steps whose results calls of a module returned."""
+    return [step for step in watched.steps if module in dict(step.returned_by)]
+
+
+def _goes_round(other: Step, step: Step, watched: Watched) -> bool:
+    """Whether the logits depend on another step, and not by way of this one."""
+    if other is step or not _slope(other, watched).any():
+        return False
+    (through,) = torch.autograd.grad(
+        step.tensor.sum(), other.tensor, retain_graph=True, allow_unused=True
+    )
+    return through is None
 
 
 def spatial_modules(watched: Watched) -> list[tuple[str, tuple[int, int], int]]:

@@ -76,7 +76,8 @@ class Localizer:
             )
         if needs == "attention":
             assert self.layer is not None
-            self._tokens = self._read_tokens(network, self.layer, probe, name)
+            headed = not isinstance(anatomy.head, InputError)
+            self._tokens = self._read_tokens(network, self.layer, probe, name, headed=headed)
         self._subject = Subject(name, network, self.layer, head, lambda: weight(head))
         self.num_classes = anatomy.classes
 
@@ -94,11 +95,14 @@ class Localizer:
             raise anatomy.layer
         return anatomy.layer
 
-    def _read_tokens(self, network: nn.Module, layer: Layer, probe: Tensor, name: str) -> Tokens:
+    def _read_tokens(
+        self, network: nn.Module, layer: Layer, probe: Tensor, name: str, *, headed: bool
+    ) -> Tokens:
         try:
             tokens = tokens_of(network, layer, probe, name)
         except InputError as error:
-            told = ", ".join(key for key, method in METHODS.items() if method.needs in _BY_LAYER)
+            had = (*_BY_LAYER, "head") if headed else _BY_LAYER
+            told = ", ".join(key for key, method in METHODS.items() if method.needs in had)
             raise InputError(
                 f"{error}, which {self.method.name} reads; it can have {told}."
             ) from error
