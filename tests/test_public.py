@@ -147,6 +147,11 @@ def test_scores_of_maps(shapes, tmp_path):
         ({"model": [], "data": "shapes", "root": "ROOT"}, "no model"),
         ({"model": torch.nn.Linear(3, 3), "data": "OPEN"}, "not the type Linear; .*Classifier"),
         ({"model": ["center", None], "data": "OPEN"}, "should be a name .*, not the type NoneTy"),
+        (
+            {"model": "resnet18", "data": "OPEN", "weights": None},
+            "weights: should be .*'none' means random ones",
+        ),
+        ({"model": "resnet18", "data": "OPEN", "weights": ["none", 3]}, "a list of them, not 3"),
         ({"model": "center", "data": ["shapes"]}, "should be a layout's name .* not the type list"),
         ({"model": "center", "data": "OPEN", "limit": 0}, "limit: .* whole number above 0, not 0"),
         ({"model": "center", "data": "OPEN", "limit": 1.5}, "limit: .* above 0, not 1.5"),

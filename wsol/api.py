@@ -92,8 +92,7 @@ def evaluate(
     for item in models:
         _require_model(item)
     named = [item for item in models if isinstance(item, str)]
-    given = [weights] if isinstance(weights, str | PathLike) else list(weights)
-    paired = pair_weights(named, [str(name) for name in given])
+    paired = pair_weights(named, _names_of(weights))
 
     def run(evaluated: Dataset, made: EvaluationOptions, folder: Path | None) -> list[ResultRecord]:
         requests, records = iter(paired), []
@@ -207,6 +206,18 @@ def _require_model(model: Any) -> None:
             f"model: should be a name or a wsol.Classifier, not the type {kind}; of a module of "
             "your own, wsol.Classifier('its name', module) makes one."
         )
+
+
+def _names_of(weights: Any) -> list[str]:
+    """Each name of weights, of one or of several."""
+    given = weights if isinstance(weights, list | tuple) else [weights]
+    for name in given:
+        if not isinstance(name, str | PathLike):
+            raise InputError(
+                f"weights: should be 'default', 'none' or a checkpoint, or a list of them, not "
+                f"{name!r}; 'none' means random ones."
+            )
+    return [str(name) for name in given]
 
 
 def _opened(
