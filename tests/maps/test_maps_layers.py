@@ -94,6 +94,15 @@ def test_networks_without_a_common_activation_are_told_so():
     assert layer_of(Apart(), wanted="b").grid == (28, 28)
 
 
+def test_a_loop_over_the_images_of_a_batch_is_told():
+    class Loop(Trunk):
+        def forward(self, x):
+            return torch.cat([super(Loop, self).forward(image) for image in x.split(1)])
+
+    with pytest.raises(InputError, match="network: looks at one image after the other"):
+        layer_of(Loop(lambda net, x: net.fc(x.mean((2, 3)))))
+
+
 def test_of_a_vision_transformer_it_is_what_the_last_attention_is_given():
     network = vit(layers=4)
     layer = layer_of(network, 64)

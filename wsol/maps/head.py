@@ -39,9 +39,10 @@ from wsol.plugin import failing
 
 _HALF = (torch.float16, torch.bfloat16)
 _NO_WAY = (
-    "{}: no gradient leads from its logits to the images, as in quantized networks and where "
-    "values leave PyTorch's graph, so none of its layers can be looked at; evaluate it as it was "
-    "in floating point, or by a method of your own (--method package.module:callable)."
+    "{}: no gradient leads from its logits to the images, as in quantized networks, with reentrant "
+    "checkpointing and where values leave PyTorch's graph, so none of its layers can be looked at; "
+    "evaluate it as it was in floating point and without that, or by a method of your own "
+    "(--method package.module:callable)."
 )
 
 

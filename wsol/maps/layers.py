@@ -71,6 +71,12 @@ def last_layer(watched: Watched, probe: Tensor, name: str) -> Step:
             f"{dead.after or 'the start'}), as in quantized networks; take the network in floating "
             "point, or other weights."
         )
+    spatial = [step for step in watched.steps if _grid_of(step) is not None]
+    if spatial and not any(_holds_all(step, probe) for step in spatial):
+        raise InputError(
+            f"{name}: looks at one image after the other, so that no activation is of a whole "
+            "batch; wrap the network without its loop over images."
+        )
     raise InputError(
         f"{name}: of {width}x{height} pixels, no spatial activation was found that all of its "
         "logits depend on; use a larger size, or name one of its layers."
