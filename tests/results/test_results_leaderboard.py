@@ -72,6 +72,15 @@ def test_pages_stand_alone_and_link_to_each_other(tmp_path):
     assert read_records(pages[1].parent / "record.json")
 
 
+def test_sets_that_networks_were_evaluated_on_come_first(tmp_path):
+    baseline = make("center", 0, dataset="ILSVRC", max_box_acc_v2=50.0)
+    baseline.settings["baseline"] = "center"
+    write_record(baseline, tmp_path / "a.json")
+    write_record(make("resnet", 1_000, max_box_acc_v2=60.0), tmp_path / "b.json")
+    groups = data_of(site(tmp_path, tmp_path / "site"))["groups"]
+    assert groups[:2] == ["CUB test, 5,794 images", "ILSVRC test, 5,794 images"]
+
+
 def test_without_pages_of_runs_rows_lead_to_records(tmp_path):
     records, out = three(tmp_path / "records"), tmp_path / "a site"
     (records / "alone.json").rename(records / "alone #1, 50%.json")

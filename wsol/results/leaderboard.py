@@ -279,8 +279,10 @@ def _published_lines(numbers: Sequence[Published]) -> list[list[Published]]:
 
 
 def _image_sets(records: Sequence[ResultRecord], numbers: Sequence[Published]) -> list[str]:
-    """The names of all sets of images, those of records first."""
-    return list(dict.fromkeys([*map(_set_of, records), *(_told(n.images) for n in numbers)]))
+    """The names of all sets of images: of networks' records, of baselines', of numbers alone."""
+    names = dict.fromkeys([*map(_set_of, records), *(_told(n.images) for n in numbers)])
+    networks = {_set_of(record) for record in records if "baseline" not in record.settings}
+    return sorted(names, key=lambda name: name not in networks)
 
 
 def _set_of(record: ResultRecord) -> str:
