@@ -264,6 +264,16 @@ def test_repeated_trainings_are_one_row():
     assert to_markdown(untold).count("ResNet-50") == 2
 
 
+def test_intervals_of_repeated_trainings_alone_leave_the_deviation():
+    seeds = repeated()[:3]
+    layout = Layout(columns=("model", "seeds", "max_box_acc_v2"), intervals=True)
+    with pytest.raises(InputError, match="no record has intervals"):
+        to_markdown(seeds, layout)
+    text = to_markdown(with_intervals(seeds), layout)
+    assert "| 52.05 ± 7.25 |" in text and "standard deviation over 3 seeds" in text
+    assert "of one run" not in text
+
+
 def test_intervals_stand_behind_numbers():
     made = with_intervals(records())
     made[2].intervals = None

@@ -98,7 +98,7 @@ def sections(records: Sequence[ResultRecord], layout: Layout) -> list[Section]:
             where no record has any.
     """
     rows = rows_of(records, layout)
-    if layout.intervals and not any(run.record.intervals for group in rows for run in group):
+    if layout.intervals and not any(record.intervals for record in records):
         raise InputError(
             "--intervals: no record has intervals; `wsol stats RECORD --update` writes them."
         )
