@@ -150,7 +150,6 @@ SMALL = "name: a\ndata: {name: shapes, root: shapes}\nmodels: [center]\n"
         (SMALL + "protocol:\n  threshold_step: 0", ["5: protocol.threshold_step: should be"]),
         (SMALL + "options:\n  size: big", ["5: options.size: should be a valid integer"]),
         (SMALL + "options:\n  batchsize: 3", ["5: options.batchsize: no such field; there are"]),
-        (SMALL + "outputs:\n  intervals: true", ["1: `intervals` are over images; add `per_image"]),
         (SMALL.replace("[center]", "[]"), ["3: models: needs at least one"]),
         (SMALL.replace("[center]", "5"), ["3: models: should be a list"]),
         (SMALL.replace("center", "center, center"), ["1: two models are called 'center'"]),

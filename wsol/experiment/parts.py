@@ -162,12 +162,6 @@ class Experiment(Options):
                 raise ValueError(f"{model.label} has a `train`; say in `training` on which data")
         return self
 
-    @model_validator(mode="after")
-    def _intervals_are_over_images(self) -> "Experiment":
-        if self.outputs.intervals and not self.options.per_image:
-            raise ValueError("`intervals` are over images; add `per_image: true` to `options`")
-        return self
-
     def with_only(self, wanted: Iterable[str]) -> "Experiment":
         """The same with fewer models: those whose label is one of `wanted`, or matches its `*`.
 
