@@ -386,7 +386,7 @@ def test_fifty_classes_of_tiny_imagenet_in_parts(shared_data, tmp_path, monkeypa
     path = EXPERIMENTS / "tiny-imagenet-vgg.yaml"
     tasks = plan(read_experiment(path), modules=EXPERIMENTS)
     (first, *others) = [task for task in tasks if task.training is not None]
-    assert len(others) == 5 and len(first.dataset) == 2_500
+    assert len(others) == 8 and len(first.dataset) == 2_500
     fit, held_out = first.training.dataset, first.training.selection.dataset
     assert (len(fit), len(held_out)) == (4_000, 1_000)
     assert not {s.path for s in fit.samples} & {s.path for s in held_out.samples}
