@@ -141,9 +141,10 @@ def test_a_name_may_be_as_long_as_names_are(tmp_path):
     assert path.read_text() == "{}"
 
 
+_TEXTS = st.text('[] ,1\n"{}a')
 _VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text('[] ,1\n"{}a'),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text('[] ,1\n"{}a'), inner),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | _TEXTS,
+    lambda inner: st.lists(inner) | st.dictionaries(_TEXTS, inner),
 )
 
 

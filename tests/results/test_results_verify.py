@@ -109,7 +109,7 @@ def test_outcomes_of_fewer_images_are_refused(tmp_path):
 
 
 def test_coco_ap_is_held_against_boxes_where_classes_can_be_told_apart(tmp_path):
-    def refused(rows):
+    def is_held(rows):
         path = run(tmp_path, rows)
         record = read_records(path)[0]
         record.settings["coco"] = True
@@ -121,10 +121,10 @@ def test_coco_ap_is_held_against_boxes_where_classes_can_be_told_apart(tmp_path)
             return "its images make coco_ap " in str(error)
 
     rows = [honest(n) for n in range(6)]
-    assert refused(rows)
+    assert is_held(rows)
     # Two classes of one name, among those of the images or the predicted ones.
-    assert not refused([replace(row, class_name="cat") for row in rows])
-    assert not refused([replace(row, predicted=("cat", "cat")) for row in rows])
+    assert not is_held([replace(row, class_name="cat") for row in rows])
+    assert not is_held([replace(row, predicted=("cat", "cat")) for row in rows])
 
 
 def test_no_outcomes_no_verdict(tmp_path):

@@ -1,9 +1,12 @@
 """COCO AP of the boxes in a file of outcomes, computed again."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
-from wsol.boxes.geometry import Truth, true_boxes_on
+from wsol.boxes.geometry import Boxes, Truth, true_boxes_on
 from wsol.metrics.coco import CocoAveragePrecision
 from wsol.records.outcomes import OutcomeInfo
 
@@ -34,18 +37,21 @@ def coco_of(table: pa.Table, info: OutcomeInfo, truth: Truth) -> dict[str, float
         return None
     metric = CocoAveragePrecision()
     for number, row in enumerate(rows):
-        size = (row["size"][0], row["size"][1])
-        true = np.array(row["true_boxes"], dtype=np.float64).reshape(-1, 4)
-        known = np.array([name in label_of for name in row["predicted"]])
-        labels = [label_of[name] for name in row["predicted"] if name in label_of]
+        pairs = zip(row["predicted"], row["scores"], strict=True)
+        scores = {label_of[name]: score for name, score in pairs if name in label_of}
         metric.update(
             number,
-            classes=np.array(labels, dtype=np.int64),
-            scores=np.array(row["scores"], dtype=np.float64)[known],
-            boxes=np.tile(np.array(row["fixed_box"], dtype=np.float64), (len(labels), 1)),
+            classes=np.array(list(scores), dtype=np.int64),
+            scores=np.array(list(scores.values()), dtype=np.float64),
+            boxes=np.tile(np.array(row["fixed_box"], dtype=np.float64), (len(scores), 1)),
             true_class=row["label"],
-            true_boxes=true_boxes_on(
-                true, size, info.grid_of(size), truth, cropped=info.is_cropped
-            ),
+            true_boxes=placed_truth(row, info, truth),
         )
     return dict(zip(COCO_METRICS, metric.compute(), strict=True))
+
+
+def placed_truth(row: Mapping[str, Any], info: OutcomeInfo, truth: Truth) -> Boxes:
+    """(n, 4) an image's true boxes on the convention's grid, of its row with `size`."""
+    size = (row["size"][0], row["size"][1])
+    true = np.array(row["true_boxes"], dtype=np.float64).reshape(-1, 4)
+    return true_boxes_on(true, size, info.grid_of(size), truth, cropped=info.is_cropped)

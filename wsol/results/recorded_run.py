@@ -12,13 +12,14 @@ from wsol.files import exists
 from wsol.records.outcomes import OUTCOMES_SUFFIX, OutcomeInfo
 from wsol.records.record import ResultRecord, read_records
 from wsol.results.columns import column_values, frame
+from wsol.results.detections import COCO_METRICS
 from wsol.results.image_facts import ImageFacts, facts_of, metric_values, read_facts
 from wsol.results.optimism import Bootstrap
 from wsol.results.statistics import Estimate, shared_images
 
 RECORD_LEVEL = 0.95
 """The confidence level of the intervals in a record."""
-WITHOUT_INTERVAL = ("pxap", "coco_ap", "coco_ap50", "coco_ar")
+WITHOUT_INTERVAL = ("pxap", *COCO_METRICS)
 """Metrics of all pixels or all detections together: outcomes of images do not add up to them."""
 LATER = (
     "top1_loc_chosen",

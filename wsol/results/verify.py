@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wsol.boxes.geometry import Truth, true_boxes_on
+from wsol.boxes.geometry import Truth
 from wsol.datasets.content import Annotation, content_fingerprint, known_contents
 from wsol.errors import InputError
 from wsol.metrics.box_accuracy import is_hit
@@ -19,7 +19,7 @@ from wsol.metrics.iou import iou_matrix, iou_of_corners
 from wsol.records.outcomes import OutcomeInfo, read_outcomes
 from wsol.records.record import ResultRecord
 from wsol.results.columns import metric_columns
-from wsol.results.detections import coco_of
+from wsol.results.detections import coco_of, placed_truth
 from wsol.results.image_facts import metric_values, right_boxes
 from wsol.results.recorded_run import outcomes_of, read_run
 
@@ -67,33 +67,32 @@ def verify(path: Path) -> Verified:
     table, info = read_outcomes(outcomes)
     _check_images(table, run.record, outcomes)
     notes: list[str] = []
-    if not _rules(info, run.record):
+    rules = _rules(info, run.record)
+    if not rules:
         notes.append(f"IoUs of the convention {info.convention} are taken as they are.")
-    _check_rows(table, info, _rules(info, run.record), outcomes)
+    _check_rows(table, info, rules, outcomes)
     _check_candidates(table, run.record, info, outcomes)
-    detected = _check_coco(table, run.record, info, outcomes)
+    detected = _check_coco(table, run.record, info, rules, outcomes)
     recomputed = (*metric_values(run.facts), *detected)
     unknown = [n for n in run.record.metrics.model_extra or {} if n not in IMAGE_METRICS]
     notes += [f"{n}: a metric that this version does not know; not checked." for n in unknown]
     stated = [*metric_columns([run.record]), *_numbers(run.record)]
     taken = tuple(name for name in dict.fromkeys(stated) if name not in (*recomputed, *unknown))
     annotations = _annotations(table, run.record, outcomes, notes)
-    compared = bool(_rules(info, run.record))
-    return Verified(run.record, annotations, recomputed, taken, compared, tuple(notes))
+    return Verified(run.record, annotations, recomputed, taken, bool(rules), tuple(notes))
 
 
 def _check_coco(
-    table: pa.Table, record: ResultRecord, info: OutcomeInfo, path: Path
+    table: pa.Table, record: ResultRecord, info: OutcomeInfo, rules: dict[str, str], path: Path
 ) -> tuple[str, ...]:
     """The COCO metrics that the boxes and scores of the images make again; none where they cannot.
 
     Submitted detections are not in a file of outcomes: only a network's own are held against it.
     """
-    rules = _rules(info, record)
-    if not rules or not record.settings.get("coco"):
+    if not rules or not record.settings.get("coco") or record.metrics.coco_ap is None:
         return ()
     found = coco_of(table, info, cast(Truth, rules["truth"]))
-    if found is None or record.metrics.coco_ap is None:
+    if found is None:
         return ()
     for name, value in found.items():
         stated = getattr(record.metrics, name)
@@ -171,11 +170,7 @@ def _check_rows(table: pa.Table, info: OutcomeInfo, rules: dict[str, str], path:
             if not len(starts) == len(ious) == len(boxes) or starts[:1].tolist() != [0]:
                 raise InputError(f"{path}: {image}: boxes, IoUs and thresholds do not pair.")
             if rules and row["true_boxes"] and row["size"]:
-                size = (row["size"][0], row["size"][1])
-                true = np.array(row["true_boxes"], dtype=np.float64).reshape(-1, 4)
-                truth = cast(Truth, rules["truth"])
-                cropped = info.is_cropped
-                placed = true_boxes_on(true, size, info.grid_of(size), truth, cropped=cropped)
+                placed = placed_truth(row, info, cast(Truth, rules["truth"]))
                 fixed = np.array(row["fixed_box"], dtype=np.float64).reshape(1, 4)
                 if len(boxes) == 1 and (np.rint(fixed) == boxes).all():
                     boxes = fixed  # which was given between pixels

@@ -16,8 +16,9 @@ class Untouched:
     def __init__(self, network: nn.Module) -> None:
         self.network = network
         self._training = {name: module.training for name, module in network.named_modules()}
-        self._kept = {name: tensor.detach().clone() for name, tensor in _tensors(network).items()}
-        self._versions = {name: _version(tensor) for name, tensor in _tensors(network).items()}
+        tensors = _tensors(network)
+        self._kept = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        self._versions = {name: _version(tensor) for name, tensor in tensors.items()}
 
     def difference(self) -> str | None:
         """What is not as it was, in words that follow "left"; None where all is."""
@@ -28,9 +29,9 @@ class Untouched:
         gone = self._kept.keys() ^ tensors.keys()
         if gone:
             return f"the network with other tensors ({min(gone)})"
-        parameters = dict(self.network.named_parameters())
+        buffers = {name for name, _ in self.network.named_buffers()}
         for name, tensor in tensors.items():
-            if name not in parameters or _version(tensor) != self._versions[name]:
+            if name in buffers or _version(tensor) != self._versions[name]:
                 if not _is_same(tensor, self._kept[name]):
                     return f"other numbers in {name}"
                 self._versions[name] = _version(tensor)
@@ -49,4 +50,4 @@ def _version(tensor: Tensor) -> tuple[int, int]:
 def _is_same(one: Tensor, other: Tensor) -> bool:
     if (one.shape, one.dtype, one.device) != (other.shape, other.dtype, other.device):
         return False
-    return bool(((one == other) | (one != one) & (other != other)).all()) if one.numel() else True
+    return bool(((one == other) | (one != one) & (other != other)).all())  # NaN is NaN
